@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { UsageError } from './errors';
+
+/** How far a TLS connection checks its server; the meaning is libpq's. */
+export type SslMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
+
+/** Where one end of the migration is, and which secret opens it. */
+export interface EndConfig {
+  /**
+   * Secret with `username` and `password`, and, where the address is not given here, `host`, `port` and `dbname`: an
+   * ARN of AWS Secrets Manager, or the name of a file in the secrets directory.
+   */
+  readonly secret: string;
+  /** Host name or address. @default the secret's `host` */
+  readonly host?: string;
+  /** TCP port. @default the secret's `port`, else 5432 */
+  readonly port?: number;
+  /** Database name. @default the secret's `dbname` */
+  readonly database?: string;
+  /** @default 'verify-full' */
+  readonly sslmode?: SslMode;
+  /** Path of the PEM file with the accepted certificate authorities. @default the system's */
+  readonly sslRootCert?: string;
+}
+
+/** Everything the host program is told; one JSON file, written by the install runbook or by the rehearsal. */
+export interface AgentConfig {
+  /** Name of the migration: letters, digits and dashes; part of file and unit names. */
+  readonly migration: string;
+  /** Where secrets are read: AWS Secrets Manager of a region, or a directory of JSON files of mode 0600. */
+  readonly secrets: { readonly kind: 'aws'; readonly region: string } | { readonly kind: 'directory'; readonly path: string };
+  readonly source: EndConfig;
+  readonly target: EndConfig;
+  /** Schemas that are not migrated, beside PostgreSQL's own and ours. @default [] */
+  readonly excludeSchemas?: readonly string[];
+  /** Secrets with the password of each application login to be made on the target, by role name. @default {} */
+  readonly applicationLogins?: Readonly<Record<string, string>>;
+  readonly host: HostConfig;
+  readonly capture: {
+    /** Longest time that a trigger's installation may wait for, and so queue, writers of one table; milliseconds. */
+    readonly lockTimeoutMs: number;
+    /** How often the installation on one table is tried before the phase fails. */
+    readonly attempts: number;
+  };
+  readonly dump: {
+    /** Parallel pg_dump jobs, each a connection to the source. */
+    readonly jobs: number;
+    /** pg_dump -Z level, 0 (none) to 9. */
+    readonly compression: number;
+  };
+  readonly restore: {
+    /** Parallel tables and index builds, each a connection to the target. */
+    readonly jobs: number;
+  };
+  readonly sync: {
+    /** How often Bucardo looks for changes; seconds. */
+    readonly checkSeconds: number;
+    /** Backlog of changed keys under which catch-up hands over to Bucardo. */
+    readonly handoverKeys: number;
+  };
+  readonly verify: {
+    /** Rows in one compared chunk. */
+    readonly chunkRows: number;
+    /** Parallel chunks, each a connection to both sides. */
+    readonly jobs: number;
+    /** How long a row that differs may be in flight before it counts as different; seconds. */
+    readonly settleSeconds: number;
+  };
+  readonly cutover: CutoverConfig;
+}
+
+/** What the cutover may take and how it moves the clients. */
+export interface CutoverConfig {
+  /** Longest write pause, after which the source takes writes again; seconds. */
+  readonly budgetSeconds: number;
+  /** How far each sequence is put ahead of the source's; values. */
+  readonly sequenceMargin: number;
+  /** Compare every row of both ends as they stood in the pause; runs after writes were opened, on held snapshots. */
+  readonly compareAtFreeze: boolean;
+  /**
+   * How clients move: `manual`, the operator does it when the report says so, or `command`, a program that is run
+   * inside the pause with the argument `target` (or `source`, to go back) and must end with status 0 within
+   * `timeoutSeconds`.
+   */
+  readonly switch:
+    | { readonly kind: 'manual' }
+    | { readonly kind: 'command'; readonly command: readonly string[]; readonly timeoutSeconds: number };
+}
+
+/** The Bucardo host: its directories, its own PostgreSQL, its programs. */
+export interface HostConfig {
+  /** Operating-system user under which everything runs when started by root. @default the caller */
+  readonly user?: string;
+  /** Directory for jobs, logs, dumps and reports; on the data volume in AWS. */
+  readonly stateDirectory: string;
+  /** Directory for files that must not outlive a boot: password file, service file, pid files; tmpfs in AWS. */
+  readonly runDirectory: string;
+  /** The host's own PostgreSQL, for Ibex's state and Bucardo's database: Unix socket directory or host, no password. */
+  readonly postgres: { readonly host: string; readonly port: number; readonly user: string };
+  /** Directory with pg_dump, pg_restore and psql, of the newer of both majors. */
+  readonly clientTools: string;
+  /** The Bucardo program. */
+  readonly bucardo: string;
+}
+
+/** Where the configuration is looked for when `IBEX_CONFIG` is not set. */
+export const DEFAULT_CONFIG_FILE = '/etc/ibex/ibex.json';
+
+/** Reads the configuration file. Throws UsageError when it is absent or no JSON. */
+export function readConfig(file: string = process.env['IBEX_CONFIG'] ?? DEFAULT_CONFIG_FILE): AgentConfig {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(
+      `configuration ${file} cannot be read (${(error as NodeJS.ErrnoException).code}); run the install runbook, or set IBEX_CONFIG`,
+    );
+  }
+  try {
+    return JSON.parse(text) as AgentConfig;
+  } catch (error) {
+    throw new UsageError(`configuration ${file} is no JSON: ${(error as Error).message}; run the install runbook again`);
+  }
+}
