@@ -1,0 +1,216 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { postgresBinaries } from './postgres-binaries';
+
+/** What a test may ask of its throw-away server. */
+export interface PostgresOptions {
+  /** Major version. Default 15, Debian's own; 11 and 17 come from npm. */
+  version?: 11 | 15 | 17;
+  /** Server settings, given with `-c`; they win over the helper's own. */
+  settings?: Record<string, string>;
+  /** Password of the superuser `postgres`, checked with SCRAM. Default: none, everybody is trusted. */
+  password?: string;
+}
+
+/** A PostgreSQL server that lives as long as one test file. */
+export interface TestPostgres {
+  host: string;
+  port: number;
+  user: string;
+  password?: string;
+  /** Connection URL of database `postgres`. */
+  url: string;
+  /** The data directory, gone after `stop`. */
+  dataDirectory: string;
+  /** Process id of the postmaster that runs now; undefined while it is down. */
+  readonly pid: number | undefined;
+  /** A connected client of this database (default `postgres`); closed by the caller, or at the latest by `stop`. */
+  connect(database?: string): Promise<Client>;
+  /** Kills every process of the server with SIGKILL, as a crash does, and returns once they are gone. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port with the same data; returns when it answers. */
+  start(): Promise<void>;
+  /** Shuts it down and removes its files. May be called twice. */
+  stop(): Promise<void>;
+}
+
+const host = '127.0.0.1';
+const user = 'postgres';
+
+/**
+ * Starts an empty server on a free port of the loopback. It dies with the test process, even when that is killed.
+ * Durability is off except for what a crash of the processes alone can lose (nothing: the pages are the kernel's).
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<TestPostgres> {
+  const version = options.version ?? 15;
+  const bin = postgresBinaries(version);
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'ibex-pg-'));
+  fs.chmodSync(root, 0o777);
+  const dataDirectory = path.join(root, 'data');
+  const run = serverUser();
+  initialise(bin, root, dataDirectory, options.password, run);
+
+  let port = await freePort();
+  let server: ChildProcess | undefined;
+  const clients = new Set<Client>();
+  const address = { host, user, password: options.password };
+
+  const connect = async (database = 'postgres'): Promise<Client> => {
+    const client = new Client({ ...address, port, database });
+    client.on('error', () => clients.delete(client));
+    await client.connect();
+    clients.add(client);
+    return client;
+  };
+
+  const launch = async (): Promise<boolean> => {
+    const settings = { ...baseSettings(root, port), ...options.settings };
+    const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    const log = fs.openSync(path.join(root, 'log'), 'a');
+    const child = spawn('setpriv', [...run, path.join(bin, 'postgres'), '-D', dataDirectory, ...flags], {
+      cwd: root,
+      stdio: ['ignore', log, log],
+    });
+    fs.closeSync(log);
+    child.once('error', () => undefined);
+    while (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      const probe = new Client({ ...address, port, database: 'postgres', connectionTimeoutMillis: 2_000 });
+      probe.on('error', () => undefined);
+      try {
+        await probe.connect();
+        await probe.end();
+        server = child;
+        return true;
+      } catch {
+        await probe.end().catch(() => undefined);
+        await sleep(20);
+      }
+    }
+    return false;
+  };
+
+  const gone = async (signal: NodeJS.Signals, pids: number[]): Promise<void> => {
+    const child = server;
+    server = undefined;
+    if (!child) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    for (const pid of pids) signalQuietly(pid, signal);
+    if (child.exitCode === null && child.signalCode === null) await exited;
+    while (pids.some(isRunning)) await sleep(10);
+  };
+
+  const start = async (): Promise<void> => {
+    if (server) return;
+    if (!(await launch())) throw new Error(`PostgreSQL ${version} does not start:\n${lastLines(root)}`);
+  };
+
+  const stop = async (): Promise<void> => {
+    await Promise.all([...clients].map((client) => client.end().catch(() => undefined)));
+    clients.clear();
+    if (server?.pid) await gone('SIGINT', [server.pid]);
+    fs.rmSync(root, { recursive: true, force: true });
+  };
+
+  // Another process may take the free port between the probe and the start, so a second and a third are tried.
+  let up = await launch();
+  for (let attempt = 0; !up && attempt < 2; attempt++) {
+    port = await freePort();
+    up = await launch();
+  }
+  if (!up) {
+    const log = lastLines(root);
+    await stop();
+    throw new Error(`PostgreSQL ${version} does not start:\n${log}`);
+  }
+  const secret = options.password === undefined ? '' : `:${encodeURIComponent(options.password)}`;
+  return {
+    host,
+    port,
+    user,
+    password: options.password,
+    url: `postgresql://${user}${secret}@${host}:${port}/postgres`,
+    dataDirectory,
+    get pid() {
+      return server?.pid;
+    },
+    connect,
+    kill: async () => {
+      if (server?.pid) await gone('SIGKILL', [server.pid, ...childrenOf(server.pid)]);
+    },
+    start,
+    stop,
+  };
+}
+
+/** Arguments of `setpriv`, which gives up root, which PostgreSQL refuses, and ties the server's life to ours. */
+function serverUser(): string[] {
+  const drop = process.getuid?.() === 0 ? ['--reuid=postgres', '--regid=postgres', '--init-groups'] : [];
+  return [...drop, '--pdeathsig=SIGQUIT'];
+}
+
+function initialise(bin: string, root: string, data: string, password: string | undefined, run: string[]): void {
+  const auth = ['--auth=trust'];
+  if (password !== undefined) {
+    const file = path.join(root, 'password');
+    fs.writeFileSync(file, password);
+    auth.splice(0, 1, '--auth=scram-sha-256', `--pwfile=${file}`);
+  }
+  const flags = ['-D', data, '-U', user, '-E', 'UTF8', '--locale=C', '--no-sync', ...auth];
+  execFileSync('setpriv', [...run, path.join(bin, 'initdb'), ...flags], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+const baseSettings = (root: string, port: number): Record<string, string> => ({
+  port: String(port),
+  listen_addresses: host,
+  unix_socket_directories: root,
+  fsync: 'off',
+  shared_buffers: '32MB',
+  max_wal_size: '256MB',
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', reject);
+    server.listen(0, host, () => {
+      const { port } = server.address() as net.AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** The processes whose parent this is. Backends are in sessions of their own, so a process group would miss them. */
+function childrenOf(pid: number): number[] {
+  const text = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.trim().split(' ').filter(Boolean).map(Number);
+}
+
+function signalQuietly(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended by itself in between, which is what was wanted.
+  }
+}
+
+/** A zombie still answers signal 0, so its state is read. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+const lastLines = (root: string): string => {
+  const log = path.join(root, 'log');
+  return fs.existsSync(log) ? fs.readFileSync(log, 'utf8').split('\n').slice(-12).join('\n') : '(no log)';
+};
