@@ -28,7 +28,8 @@ export interface AgentConfig {
   /** Name of the migration: letters, digits and dashes; part of file and unit names. */
   readonly migration: string;
   /** Where secrets are read: AWS Secrets Manager of a region, or a directory of JSON files of mode 0600. */
-  readonly secrets: { readonly kind: 'aws'; readonly region: string } | { readonly kind: 'directory'; readonly path: string };
+  readonly secrets:
+    { readonly kind: 'aws'; readonly region: string } | { readonly kind: 'directory'; readonly path: string };
   readonly source: EndConfig;
   readonly target: EndConfig;
   /** Schemas that are not migrated, beside PostgreSQL's own and ours. @default [] */
@@ -119,6 +120,8 @@ export function readConfig(file: string = process.env['IBEX_CONFIG'] ?? DEFAULT_
   try {
     return JSON.parse(text) as AgentConfig;
   } catch (error) {
-    throw new UsageError(`configuration ${file} is no JSON: ${(error as Error).message}; run the install runbook again`);
+    throw new UsageError(
+      `configuration ${file} is no JSON: ${(error as Error).message}; run the install runbook again`,
+    );
   }
 }

@@ -14,5 +14,7 @@ export const identList = (names: readonly string[]): string => names.map(ident).
 
 /** Marks SQL text, so that editors and the formatter know it; changes nothing but the indentation. */
 export function sql(strings: TemplateStringsArray, ...values: readonly (string | number)[]): string {
-  return String.raw({ raw: strings }, ...values).replace(/\n\s+/g, '\n ').trim();
+  return String.raw({ raw: strings }, ...values)
+    .replace(/\n\s+/g, '\n ')
+    .trim();
 }

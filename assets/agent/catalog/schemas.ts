@@ -1,0 +1,17 @@
+import type { AgentConfig } from '../config';
+
+/** Schemas that are ours on either end: Bucardo's capture objects, and Ibex's own. */
+export const OWN_SCHEMAS = ['bucardo', 'ibex'] as const;
+
+/**
+ * SQL condition that holds for application schemas: not PostgreSQL's, not ours, not excluded by the settings. Its one
+ * parameter is the list of `hiddenSchemas`.
+ *
+ * @param column the schema's name, as SQL
+ * @param parameter the placeholder, as SQL
+ */
+export const isApplicationSchema = (column: string, parameter: string): string =>
+  `(${column} !~ '^pg_' AND ${column} <> 'information_schema' AND ${column} <> ALL (${parameter}::text[]))`;
+
+/** The value for the parameter of `isApplicationSchema`. */
+export const hiddenSchemas = (config: AgentConfig): string[] => [...OWN_SCHEMAS, ...(config.excludeSchemas ?? [])];

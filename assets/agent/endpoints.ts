@@ -1,0 +1,42 @@
+import type { AgentConfig, EndConfig, SslMode } from './config';
+import { Failure } from './errors';
+import { readLogin } from './secrets';
+
+/** One of the two databases of a migration. */
+export type End = 'source' | 'target';
+
+/** Address, login and TLS of one end, complete. */
+export interface Endpoint {
+  readonly end: End;
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+  readonly sslmode: SslMode;
+  readonly sslRootCert?: string;
+}
+
+/** Puts together what the configuration and the secret say of one end. Throws Failure that names what is missing. */
+export async function endpointOf(config: AgentConfig, end: End): Promise<Endpoint> {
+  const settings: EndConfig = config[end];
+  const login = await readLogin(config.secrets, settings.secret);
+  const host = settings.host ?? login.host;
+  const database = settings.database ?? login.dbname;
+  if (host === undefined || database === undefined) {
+    const missing = host === undefined ? 'host' : 'dbname';
+    throw new Failure(
+      `${end}: no "${missing}", neither in the configuration nor in secret ${settings.secret}; add it there`,
+    );
+  }
+  return {
+    end,
+    host,
+    port: settings.port ?? login.port ?? 5432,
+    database,
+    user: login.username,
+    password: login.password,
+    sslmode: settings.sslmode ?? 'verify-full',
+    ...(settings.sslRootCert !== undefined && { sslRootCert: settings.sslRootCert }),
+  };
+}

@@ -1,0 +1,158 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AgentConfig } from './config';
+import { Failure, oneLine } from './errors';
+import { identify, isAlive, type ProcessIdentity } from './process';
+import { describe, readProgress } from './progress';
+
+/** What is written about the newest run of a phase, in `jobs/<phase>.json`. */
+export interface JobRecord {
+  readonly phase: string;
+  readonly process: ProcessIdentity;
+  readonly startedAt: number;
+  readonly outcome?: { readonly status: 'succeeded' | 'failed'; readonly message: string; readonly endedAt: number };
+}
+
+/** Longest time until a started process has written its record; milliseconds. */
+const START_TIMEOUT_MS = 20_000;
+const POLL_MS = 100;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The jobs of one host: each phase at most once at a time, detached from whoever asked for it. */
+export class Jobs {
+  private readonly directory: string;
+
+  constructor(private readonly config: AgentConfig) {
+    this.directory = join(config.host.stateDirectory, 'jobs');
+    mkdirSync(this.directory, { recursive: true });
+  }
+
+  private file(phase: string): string {
+    return join(this.directory, `${phase}.json`);
+  }
+
+  read(phase: string): JobRecord | undefined {
+    try {
+      return JSON.parse(readFileSync(this.file(phase), 'utf8')) as JobRecord;
+    } catch {
+      return undefined;
+    }
+  }
+
+  private write(record: JobRecord): void {
+    const path = this.file(record.phase);
+    writeFileSync(`${path}.${process.pid}`, JSON.stringify(record));
+    renameSync(`${path}.${process.pid}`, path);
+  }
+
+  /** Called by the process that runs the phase, before its work. */
+  begin(phase: string): void {
+    const identity = identify(process.pid);
+    if (identity) this.write({ phase, process: identity, startedAt: Date.now() });
+  }
+
+  /** Called by the process that ran the phase, after its work. */
+  end(phase: string, status: 'succeeded' | 'failed', message: string): void {
+    const record = this.read(phase);
+    if (record?.process.pid === process.pid) {
+      this.write({ ...record, outcome: { status, message, endedAt: Date.now() } });
+    }
+  }
+
+  isRunning(phase: string): boolean {
+    const record = this.read(phase);
+    return record !== undefined && record.outcome === undefined && isAlive(record.process);
+  }
+
+  /** Starts the phase as a detached unit, unless it runs already. Returns the status line. */
+  async start(phase: string): Promise<string> {
+    if (this.isRunning(phase)) return this.line(phase);
+    const before = this.read(phase);
+    const launched = launch(this.config, phase, join(this.directory, `${phase}.out`));
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (Date.now() < deadline) {
+      const record = this.read(phase);
+      if (record !== undefined && record.startedAt !== before?.startedAt)
+        return `started ${phase} as process ${record.process.pid}`;
+      if (launched.exited()) break;
+      await sleep(POLL_MS);
+    }
+    throw new Failure(
+      `${phase} did not start: ${lastLine(join(this.directory, `${phase}.out`)) || 'it wrote nothing'}`,
+    );
+  }
+
+  /** Waits until the job has ended, at most so long, and returns its status line. */
+  async wait(phase: string, seconds: number): Promise<string> {
+    const deadline = Date.now() + seconds * 1000;
+    while (this.isRunning(phase) && Date.now() < deadline) await sleep(Math.min(POLL_MS, deadline - Date.now()));
+    return this.line(phase);
+  }
+
+  /** One line that starts with running, succeeded or failed. */
+  line(phase: string): string {
+    const record = this.read(phase);
+    if (record === undefined) return `failed ${phase}: it was never started here; start its runbook`;
+    if (record.outcome) return `${record.outcome.status} ${phase}: ${record.outcome.message}`;
+    if (!isAlive(record.process)) {
+      return `failed ${phase}: process ${record.process.pid} ended without a word (killed, or the host restarted); start the runbook again, it resumes`;
+    }
+    const progress = readProgress(this.config.host.stateDirectory, phase);
+    const fresh = progress !== undefined && progress.at >= record.startedAt;
+    return fresh ? `running ${phase}: ${describe(progress)}` : `running ${phase}`;
+  }
+}
+
+function launch(config: AgentConfig, phase: string, output: string): { exited(): boolean } {
+  const program = process.argv[1] ?? '';
+  const log = openSync(output, 'w', 0o640);
+  let ended = false;
+  if (isSystemd()) {
+    try {
+      execFileSync('systemd-run', [
+        `--unit=ibex-${config.migration}-${phase}`,
+        '--collect',
+        '--quiet',
+        `--property=StandardOutput=truncate:${output}`,
+        `--property=StandardError=append:${output}`,
+        ...environment().map((pair) => `--setenv=${pair}`),
+        process.execPath,
+        program,
+        phase,
+      ]);
+    } catch (error) {
+      throw new Failure(`${phase} did not start: ${oneLine(error)}`);
+    }
+    return { exited: () => false };
+  }
+  const child = spawn(process.execPath, [program, phase], { detached: true, stdio: ['ignore', log, log] });
+  child.once('exit', () => (ended = true));
+  child.unref();
+  return { exited: () => ended };
+}
+
+/** The few variables that the program reads; the rest of the caller's environment stays behind. */
+function environment(): string[] {
+  return ['IBEX_CONFIG', 'IBEX_HOME', 'PATH'].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [`${name}=${value}`];
+  });
+}
+
+function isSystemd(): boolean {
+  try {
+    return readFileSync('/proc/1/comm', 'utf8').trim() === 'systemd';
+  } catch {
+    return false;
+  }
+}
+
+function lastLine(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim().split('\n').at(-1) ?? '';
+  } catch {
+    return '';
+  }
+}

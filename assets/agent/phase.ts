@@ -1,0 +1,75 @@
+import type { AgentConfig } from './config';
+import { Context } from './context';
+import { Failure, oneLine } from './errors';
+import { Jobs } from './job';
+import type { PhaseRecord } from './state';
+
+/** What a phase leaves behind: a line for the operator, figures for the report. */
+export interface PhaseOutcome {
+  readonly message: string;
+  readonly result?: Readonly<Record<string, unknown>>;
+}
+
+/** One phase of the migration. */
+export interface Phase {
+  readonly name: string;
+  /** Phases that must have succeeded before. */
+  readonly after: readonly string[];
+  /** Whether a phase that has succeeded has nothing left to do; `false` for those that look anew each time. */
+  readonly once: boolean;
+  readonly run: (context: Context) => Promise<PhaseOutcome>;
+}
+
+/** Runs a phase in this process. Returns the line that says how it ended; throws Failure when it did not succeed. */
+export async function runPhase(config: AgentConfig, phase: Phase): Promise<string> {
+  const jobs = new Jobs(config);
+  if (jobs.isRunning(phase.name)) {
+    throw new Failure(`${phase.name} runs already as process ${jobs.read(phase.name)?.process.pid}; wait for it`);
+  }
+  jobs.begin(phase.name);
+  try {
+    const message = await guarded(config, phase);
+    jobs.end(phase.name, 'succeeded', message);
+    return message;
+  } catch (error) {
+    jobs.end(phase.name, 'failed', oneLine(error));
+    throw error;
+  }
+}
+
+async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
+  const context = await Context.create(config, phase.name);
+  try {
+    if (!(await context.state.claim(phase.name))) {
+      throw new Failure(`${phase.name} runs already in another process; wait for it`);
+    }
+    const known = await context.state.phases();
+    const before = known.find((record) => record.name === phase.name);
+    if (phase.once && before?.status === 'succeeded') return `done already: ${before.message}`;
+    requireEarlier(phase, known);
+    await context.state.phaseStarted(phase.name);
+    return await recorded(context, phase);
+  } finally {
+    await context.close();
+  }
+}
+
+async function recorded(context: Context, phase: Phase): Promise<string> {
+  try {
+    const outcome = await phase.run(context);
+    await context.state.phaseEnded(phase.name, 'succeeded', outcome.message, outcome.result);
+    context.log.info({ result: outcome.result }, outcome.message);
+    return outcome.message;
+  } catch (error) {
+    context.log.error({ err: error }, 'phase failed');
+    await context.state.phaseEnded(phase.name, 'failed', oneLine(error)).catch(() => undefined);
+    throw error;
+  }
+}
+
+function requireEarlier(phase: Phase, known: readonly PhaseRecord[]): void {
+  const missing = phase.after.filter((name) => known.find((record) => record.name === name)?.status !== 'succeeded');
+  if (missing.length > 0) {
+    throw new Failure(`${phase.name} needs ${missing.join(', ')} to have succeeded first; start that runbook`);
+  }
+}

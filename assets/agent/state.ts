@@ -1,0 +1,156 @@
+import type { Client } from 'pg';
+import type { HostConfig } from './config';
+import { connectToHost } from './connect';
+import { ident, sql } from './sql';
+
+/** Name of Ibex's own database on the host, and of its schema there. */
+const DATABASE = 'ibex';
+
+/** What is known of one phase. */
+export interface PhaseRecord {
+  readonly name: string;
+  readonly status: 'running' | 'succeeded' | 'failed';
+  readonly startedAt: Date;
+  readonly seconds: number | null;
+  readonly message: string;
+  readonly result: Record<string, unknown>;
+}
+
+const TABLES = [
+  sql`
+    CREATE SCHEMA IF NOT EXISTS ibex`,
+  sql`
+    CREATE TABLE IF NOT EXISTS ibex.phase (
+      name text PRIMARY KEY,
+      status text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed')),
+      started_at timestamptz NOT NULL,
+      ended_at timestamptz,
+      active_seconds double precision NOT NULL DEFAULT 0,
+      runs integer NOT NULL DEFAULT 1,
+      message text NOT NULL DEFAULT '',
+      result jsonb NOT NULL DEFAULT '{}')`,
+  sql`
+    CREATE TABLE IF NOT EXISTS ibex.evidence (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      phase text NOT NULL,
+      gate text NOT NULL,
+      passed boolean NOT NULL,
+      query text NOT NULL,
+      result jsonb NOT NULL)`,
+  sql`
+    CREATE TABLE IF NOT EXISTS ibex.counter (
+      name text PRIMARY KEY,
+      value bigint NOT NULL)`,
+  sql`
+    CREATE TABLE IF NOT EXISTS ibex.fact (
+      name text PRIMARY KEY,
+      value jsonb NOT NULL)`,
+];
+
+/** Ibex's memory on the host: phases, evidence, counters and facts, in a schema of the host's own PostgreSQL. */
+export class State {
+  private constructor(readonly client: Client) {}
+
+  /** Opens the state, making its database and tables where they are missing. */
+  static async open(host: HostConfig): Promise<State> {
+    const maintenance = await connectToHost(host, 'postgres');
+    try {
+      await maintenance.query(`SELECT pg_advisory_lock(hashtext($1))`, [DATABASE]);
+      const found = await maintenance.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
+      if (found.rowCount === 0) await maintenance.query(`CREATE DATABASE ${ident(DATABASE)}`);
+      const client = await connectToHost(host, DATABASE);
+      await client.query('SET client_min_messages = warning');
+      for (const table of TABLES) await client.query(table);
+      return new State(client);
+    } finally {
+      await maintenance.end();
+    }
+  }
+
+  /** Takes the phase for this process, until its session ends. False when another process has it. */
+  async claim(phase: string): Promise<boolean> {
+    const { rows } = await this.client.query('SELECT pg_try_advisory_lock(4918, hashtext($1)) AS taken', [phase]);
+    return (rows[0] as { taken: boolean }).taken;
+  }
+
+  async phase(name: string): Promise<PhaseRecord | undefined> {
+    return (await this.phases()).find((phase) => phase.name === name);
+  }
+
+  /** All phases that were ever started, oldest first. */
+  async phases(): Promise<PhaseRecord[]> {
+    const { rows } = await this.client.query(sql`
+      SELECT name, status, started_at AS "startedAt", active_seconds AS seconds, message, result
+      FROM ibex.phase ORDER BY started_at, name`);
+    return rows as PhaseRecord[];
+  }
+
+  async phaseStarted(name: string): Promise<void> {
+    await this.client.query(
+      sql`
+        INSERT INTO ibex.phase (name, status, started_at) VALUES ($1, 'running', clock_timestamp())
+        ON CONFLICT (name) DO UPDATE SET status = 'running', started_at = clock_timestamp(), ended_at = NULL,
+          runs = phase.runs + 1, message = ''`,
+      [name],
+    );
+  }
+
+  async phaseEnded(name: string, status: 'succeeded' | 'failed', message: string, result: object = {}): Promise<void> {
+    await this.client.query(
+      sql`
+        UPDATE ibex.phase SET status = $2, ended_at = clock_timestamp(), message = $3,
+          active_seconds = active_seconds + extract(epoch FROM clock_timestamp() - started_at),
+          result = result || $4::jsonb
+        WHERE name = $1`,
+      [name, status, message, JSON.stringify(result)],
+    );
+  }
+
+  /** Keeps what a gate asked and was answered. */
+  async evidence(phase: string, gate: string, passed: boolean, query: string, result: unknown): Promise<void> {
+    await this.client.query(
+      'INSERT INTO ibex.evidence (phase, gate, passed, query, result) VALUES ($1, $2, $3, $4, $5)',
+      [phase, gate, passed, query, JSON.stringify(result)],
+    );
+  }
+
+  async allEvidence(): Promise<Record<string, unknown>[]> {
+    const { rows } = await this.client.query(
+      'SELECT at, phase, gate, passed, query, result FROM ibex.evidence ORDER BY id',
+    );
+    return rows as Record<string, unknown>[];
+  }
+
+  /** Adds to a counter that survives every restart, such as rows applied by catch-up. */
+  async count(name: string, by: number): Promise<void> {
+    await this.client.query(
+      sql`
+        INSERT INTO ibex.counter VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value`,
+      [name, by],
+    );
+  }
+
+  async counters(): Promise<Record<string, number>> {
+    const { rows } = await this.client.query('SELECT name, value FROM ibex.counter');
+    return Object.fromEntries((rows as { name: string; value: string }[]).map((row) => [row.name, Number(row.value)]));
+  }
+
+  async setFact(name: string, value: unknown): Promise<void> {
+    await this.client.query(
+      'INSERT INTO ibex.fact VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+      [name, JSON.stringify(value)],
+    );
+  }
+
+  /** A fact that an earlier phase left, or undefined. */
+  async fact<T>(name: string): Promise<T | undefined> {
+    const { rows } = await this.client.query('SELECT value FROM ibex.fact WHERE name = $1', [name]);
+    return (rows[0] as { value: T } | undefined)?.value;
+  }
+
+  async close(): Promise<void> {
+    await this.client.end();
+  }
+}
