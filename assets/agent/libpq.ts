@@ -1,5 +1,5 @@
 import { chmodSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Endpoint } from './endpoints';
 
 /** One entry of the service file: a name for the programs, an address, and options of its own. */
@@ -10,11 +10,11 @@ export interface Service {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Paths of the libpq files below the run directory. */
-export const libpqFiles = (runDirectory: string): { service: string; password: (name: string) => string } => ({
-  service: join(runDirectory, 'pg_service.conf'),
-  password: (name) => join(runDirectory, `${name}.pgpass`),
-});
+/** The service file that Bucardo and the host's PostgreSQL read. */
+export const bucardoServiceFile = (runDirectory: string): string => join(runDirectory, 'pg_service.conf');
+
+/** The service file that pg_dump and pg_restore read. */
+export const clientServiceFile = (runDirectory: string): string => join(runDirectory, 'client_service.conf');
 
 const escapePassword = (value: string): string => value.replace(/[\\:]/g, '\\$&');
 
@@ -47,13 +47,13 @@ function section({ name, endpoint, settings }: Service, passwordFile: string): s
 }
 
 /**
- * Writes the service file and one password file per service, all of mode 0600, so that pg_dump, pg_restore and Bucardo
- * are told a service's name and nothing else.
+ * Writes a service file and beside it one password file per service, all of mode 0600, so that pg_dump, pg_restore and
+ * Bucardo are told a service's name and nothing else.
  */
-export function writeServices(runDirectory: string, services: readonly Service[]): void {
-  const files = libpqFiles(runDirectory);
+export function writeServices(serviceFile: string, services: readonly Service[]): void {
+  const passwordFile = (name: string): string => join(dirname(serviceFile), `${name}.pgpass`);
   for (const { name, endpoint } of services) {
-    writePrivate(files.password(name), `*:*:*:*:${escapePassword(endpoint.password)}\n`);
+    writePrivate(passwordFile(name), `*:*:*:*:${escapePassword(endpoint.password)}\n`);
   }
-  writePrivate(files.service, services.map((service) => section(service, files.password(service.name))).join('\n'));
+  writePrivate(serviceFile, services.map((service) => section(service, passwordFile(service.name))).join('\n'));
 }

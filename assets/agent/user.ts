@@ -16,7 +16,7 @@ export function becomeUser(user: string | undefined): void {
       `operating-system user ${user} does not exist; install PostgreSQL's server package, or correct host.user`,
     );
   }
-  process.initgroups?.(user, ids.gid);
+  (process as NodeJS.Process & { initgroups(user: string, gid: number): void }).initgroups(user, ids.gid);
   process.setgid?.(ids.gid);
   process.setuid?.(ids.uid);
   process.env['HOME'] = ids.home;

@@ -1,0 +1,82 @@
+import type { Client } from 'pg';
+import type { Relation } from './catalog/relations';
+import { Failure } from './errors';
+import { sql } from './sql';
+
+/** Who may write a relation on the target. */
+export type Applier = 'copy' | 'catch-up' | 'bucardo';
+
+const TABLES = [
+  'CREATE SCHEMA IF NOT EXISTS ibex',
+  'CREATE SEQUENCE IF NOT EXISTS ibex.generation',
+  sql`
+    CREATE TABLE IF NOT EXISTS ibex.relation (
+      schema_name text NOT NULL,
+      relation_name text NOT NULL,
+      applier text NOT NULL DEFAULT 'copy' CHECK (applier IN ('copy', 'catch-up', 'bucardo')),
+      generation bigint NOT NULL DEFAULT 0,
+      copied_at timestamptz,
+      copied_rows bigint,
+      PRIMARY KEY (schema_name, relation_name))`,
+];
+
+/** Makes the table of leases on the target, with a row for each relation that has none. */
+export async function prepareLeases(target: Client, relations: readonly Relation[]): Promise<void> {
+  await target.query('SET client_min_messages = warning');
+  for (const table of TABLES) await target.query(table);
+  await target.query(
+    sql`
+      INSERT INTO ibex.relation (schema_name, relation_name)
+      SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING`,
+    [relations.map((relation) => relation.schema), relations.map((relation) => relation.name)],
+  );
+}
+
+/**
+ * The right to write relations on the target. Taking it raises the generation, so that whoever held it before, and may
+ * still be at work somewhere, is refused by its next transaction: a stale applier makes deleted rows come back.
+ */
+export class Lease {
+  private constructor(
+    readonly applier: Applier,
+    readonly generation: string,
+  ) {}
+
+  /** Takes all relations at once; waits for transactions of the present holder that are under way. */
+  static async take(target: Client, applier: Applier): Promise<Lease> {
+    const { rows } = await target.query(
+      sql`
+        WITH next AS (SELECT nextval('ibex.generation') AS generation)
+        UPDATE ibex.relation SET applier = $1, generation = next.generation FROM next
+        RETURNING relation.generation`,
+      [applier],
+    );
+    const first = rows[0] as { generation: string } | undefined;
+    if (!first) throw new Failure('the target has no leases yet; start the schema runbook');
+    return new Lease(applier, first.generation);
+  }
+
+  /** To be called first in each target transaction that writes the relation: locks its lease until commit. */
+  async hold(target: Client, relation: Relation): Promise<void> {
+    const { rows } = await target.query(
+      sql`
+        SELECT applier, generation FROM ibex.relation
+        WHERE schema_name = $1 AND relation_name = $2 FOR UPDATE`,
+      [relation.schema, relation.name],
+    );
+    const now = rows[0] as { applier: Applier; generation: string } | undefined;
+    if (now?.applier !== this.applier || now.generation !== this.generation) {
+      throw new Failure(
+        `${relation.sql} on the target belongs to ${now?.applier ?? 'nobody'} (generation ${now?.generation ?? '-'}), not to this ${this.applier} (generation ${this.generation}): another run has taken over; nothing was written`,
+      );
+    }
+  }
+}
+
+/** Which relations have been copied, by quoted name, with their rows. */
+export async function copiedRelations(target: Client): Promise<Map<string, number>> {
+  const { rows } = await target.query(sql`
+    SELECT format('"%s"."%s"', replace(schema_name, '"', '""'), replace(relation_name, '"', '""')) AS name, copied_rows
+    FROM ibex.relation WHERE copied_at IS NOT NULL`);
+  return new Map((rows as { name: string; copied_rows: string }[]).map((row) => [row.name, Number(row.copied_rows)]));
+}
