@@ -1,0 +1,25 @@
+import { createHash } from 'node:crypto';
+
+/** Characters that Bucardo leaves of a name before it shortens it (function bucardo_tablename_maker of Bucardo 5.6). */
+const KEPT = 57;
+
+/** Schema, on the source, of everything that capture makes; Bucardo fixes its name. */
+export const CAPTURE_SCHEMA = 'bucardo';
+
+/** Trigger that records the key of each changed row; Bucardo fixes its name. */
+export const DELTA_TRIGGER = 'bucardo_delta';
+
+function maker(schema: string, name: string): string {
+  const joined = `${schema}_${name}`.replaceAll('.', '_');
+  if (joined.length <= KEPT) return joined;
+  return `${joined.slice(0, 46)}!${createHash('md5').update(joined).digest('hex').slice(0, 10)}`;
+}
+
+/** Name, in schema bucardo, of the table of changed keys of a relation, and of its trigger function. */
+export const deltaName = (schema: string, name: string): string => `delta_${maker(schema, name)}`;
+
+/** Name, in schema bucardo, of the table in which Bucardo notes what it has applied. */
+export const trackName = (schema: string, name: string): string => `track_${maker(schema, name)}`;
+
+/** Name, in schema bucardo, of the table that Bucardo's multi-source mode would use. */
+export const stageName = (schema: string, name: string): string => `stage_${maker(schema, name)}`;
