@@ -1,0 +1,132 @@
+import { ident, sql } from './sql';
+
+/**
+ * What a type is made of, as far as its text may differ between servers. Domains are given as their base type. Needed
+ * only for types that a user made; read with `readTypeShapes`.
+ */
+export type TypeShape =
+  | { kind: 'scalar'; type: string }
+  | { kind: 'array'; element: TypeShape }
+  | { kind: 'composite'; fields: { name: string; shape: TypeShape }[] }
+  | { kind: 'range'; bound: TypeShape };
+
+/** One column of a row to be hashed. */
+export interface HashColumn {
+  name: string;
+  /** As `format_type` names it, with or without modifier, e.g. `numeric(10,2)` or `double precision[]`. */
+  type: string;
+  /** Object id of the type on the server that was asked; not used in the hash, since it differs between databases. */
+  typeOid?: number;
+  /** What the type is made of. Default: judged by `type` alone, which is enough for built-in types and their arrays. */
+  shape?: TypeShape;
+}
+
+/**
+ * Settings under which the hashes of two servers can be compared; every session or transaction that hashes rows sets
+ * them first. Floating point numbers do not depend on them, since they are hashed by their bits.
+ */
+export const hashSettings: Readonly<Record<string, string>> = {
+  DateStyle: 'ISO, YMD',
+  TimeZone: 'UTC',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '3',
+  bytea_output: 'hex',
+};
+
+/** Statements that set `hashSettings`, for the session or (`local`) for the transaction only. */
+export const setHashSettings = (scope: 'session' | 'local'): string =>
+  Object.entries(hashSettings)
+    .map(([name, value]) => `SET ${scope === 'local' ? 'LOCAL ' : ''}${name} = '${value}'`)
+    .join('; ');
+
+/**
+ * SQL text of an expression that yields the md5 of a whole row as text, the same on every server from PostgreSQL 10 to
+ * 18 under `hashSettings`. Columns count in the order given, so both sides must be asked in the same order. NULL and
+ * the empty string differ.
+ * @param alias name of the row in the query, to qualify the columns with. Default: unqualified.
+ */
+export function rowHash(columns: readonly HashColumn[], alias?: string): string {
+  const prefix = alias === undefined ? '' : `${ident(alias)}.`;
+  const values = columns.map(({ name, type, shape }) => portable(`${prefix}${ident(name)}`, shape ?? shapeOf(type)));
+  return `pg_catalog.md5(ROW(${values.join(', ')})::pg_catalog.text)`;
+}
+
+/**
+ * Types whose text depends on the server's version (floating point: 12 prints the shortest form; "char": 16 escapes) or
+ * on its locale (money), with the function that gives their bits.
+ */
+const senders: Readonly<Record<string, string>> = {
+  real: 'float4send',
+  'double precision': 'float8send',
+  point: 'point_send',
+  lseg: 'lseg_send',
+  box: 'box_send',
+  path: 'path_send',
+  polygon: 'poly_send',
+  line: 'line_send',
+  circle: 'circle_send',
+  money: 'cash_send',
+  '"char"': 'charsend',
+};
+
+/** Built-in types need no catalog: the name tells arrays, and modifiers do not matter. */
+function shapeOf(type: string): TypeShape {
+  const bare = type.replace(/\(.*?\)/, '').trim();
+  if (bare.endsWith('[]')) return { kind: 'array', element: { kind: 'scalar', type: bare.slice(0, -2) } };
+  return { kind: 'scalar', type: bare };
+}
+
+const hex = (bytes: string): string => `pg_catalog.encode(${bytes}, 'hex')`;
+
+function portable(value: string, shape: TypeShape, depth = 0): string {
+  if (!needsBits(shape)) return `${value}::pg_catalog.text`;
+  switch (shape.kind) {
+    case 'scalar':
+      return hex(`pg_catalog.${senders[shape.type]}(${value})`);
+    case 'array':
+      return portableArray(value, shape.element, depth);
+    case 'composite': {
+      const fields = shape.fields.map((field) => portable(`(${value}).${ident(field.name)}`, field.shape, depth));
+      return whenGiven(value, `ROW(${fields.join(', ')})::pg_catalog.text`);
+    }
+    case 'range': {
+      const ends = ['lower', 'upper'].map((end) => portable(`pg_catalog.${end}(${value})`, shape.bound, depth));
+      const flags = ['isempty', 'lower_inc', 'upper_inc', 'lower_inf', 'upper_inf'];
+      const parts = [...flags.map((flag) => `pg_catalog.${flag}(${value})`), ...ends];
+      return whenGiven(value, `ROW(${parts.join(', ')})::pg_catalog.text`);
+    }
+  }
+}
+
+/** The bits of an array name its element type by object id, which is the same everywhere only for built-in types. */
+function portableArray(value: string, element: TypeShape, depth: number): string {
+  if (element.kind === 'scalar') {
+    return hex(`pg_catalog.array_send(${value}::pg_catalog.${builtInName(element.type)}[])`);
+  }
+  const item = `e${depth}`;
+  return whenGiven(
+    value,
+    sql`(SELECT pg_catalog.concat(pg_catalog.array_dims(${value}), pg_catalog.array_agg(
+      ${portable(`${item}.v`, element, depth + 1)} ORDER BY ${item}.n)::pg_catalog.text)
+      FROM (SELECT s.v, pg_catalog.row_number() OVER () AS n FROM (SELECT pg_catalog.unnest(${value}) AS v) s) ${item})`,
+  );
+}
+
+const builtInName = (type: string): string => ({ real: 'float4', 'double precision': 'float8' })[type] ?? type;
+
+/** A composite of NULLs IS NULL, but is not the NULL value; only the latter yields NULL here. */
+const whenGiven = (value: string, text: string): string =>
+  `CASE WHEN pg_catalog.num_nonnulls(${value}) = 1 THEN ${text} END`;
+
+function needsBits(shape: TypeShape): boolean {
+  switch (shape.kind) {
+    case 'scalar':
+      return shape.type in senders;
+    case 'array':
+      return needsBits(shape.element);
+    case 'composite':
+      return shape.fields.some((field) => needsBits(field.shape));
+    case 'range':
+      return needsBits(shape.bound);
+  }
+}
