@@ -1,0 +1,64 @@
+import { byDefault, flag, integer, listOf, mapOf, object, oneOf, secretArn, text, type Rule } from './check';
+import { DEFAULT_AGENT } from './defaults';
+import type { ResolvedSettings } from './types';
+
+const identifier = (what: string): Rule<string> =>
+  text(`must be ${what}: 1 to 63 characters, not beginning with "pg_"`, (value) => /^(?!pg_).{1,63}$/u.test(value));
+
+type Agent = ResolvedSettings['agent'];
+const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
+const { capture, dump, restore, sync, verify, cutover } = DEFAULT_AGENT;
+
+const clientSwitch: Rule<Agent['cutover']['switch']> = (value, path, mistakes) =>
+  typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'command'
+    ? object<Extract<Agent['cutover']['switch'], { kind: 'command' }>>({
+        kind: oneOf('command'),
+        command: listOf(text('must be a text that is not empty', /\S/), { min: 1, max: 50 }),
+        timeoutSeconds: integer('seconds', 1, 600),
+      })(value, path, mistakes)
+    : object<{ readonly kind: 'manual' }>({ kind: oneOf('manual') })(value, path, mistakes);
+
+/** Rules about what the host program is told. */
+export const agentRule = object<Agent>({
+  capture: byDefault(
+    {},
+    object<Agent['capture']>({
+      lockTimeoutMs: byDefault(capture.lockTimeoutMs, integer('milliseconds', 50, 60_000)),
+      attempts: byDefault(capture.attempts, integer('attempts', 1, 10_000)),
+    }),
+  ),
+  dump: byDefault(
+    {},
+    object<Agent['dump']>({
+      jobs: jobs(dump.jobs),
+      compression: byDefault(dump.compression, integer('level of pg_dump -Z', 0, 9)),
+    }),
+  ),
+  restore: byDefault({}, object<Agent['restore']>({ jobs: jobs(restore.jobs) })),
+  sync: byDefault(
+    {},
+    object<Agent['sync']>({
+      checkSeconds: byDefault(sync.checkSeconds, integer('seconds', 1, 300)),
+      handoverKeys: byDefault(sync.handoverKeys, integer('keys', 0, 1_000_000_000)),
+    }),
+  ),
+  verify: byDefault(
+    {},
+    object<Agent['verify']>({
+      chunkRows: byDefault(verify.chunkRows, integer('rows', 100, 10_000_000)),
+      jobs: jobs(verify.jobs),
+      settleSeconds: byDefault(verify.settleSeconds, integer('seconds', 1, 3_600)),
+    }),
+  ),
+  cutover: byDefault(
+    {},
+    object<Agent['cutover']>({
+      budgetSeconds: byDefault(cutover.budgetSeconds, integer('seconds', 1, 3_600)),
+      sequenceMargin: byDefault(cutover.sequenceMargin, integer('values', 0, 1_000_000_000)),
+      compareAtFreeze: byDefault(cutover.compareAtFreeze, flag),
+      switch: byDefault(cutover.switch, clientSwitch),
+    }),
+  ),
+  excludeSchemas: byDefault([], listOf(identifier('the name of a schema'), { max: 1_000 })),
+  applicationLogins: byDefault({}, mapOf(identifier('the name of a role'), secretArn, 100)),
+});

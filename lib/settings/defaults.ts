@@ -1,0 +1,23 @@
+import type { ResolvedSettings } from './types';
+
+/** Debian's own parameter with its newest image of release 12 for amd64, in every Region. */
+export const DEBIAN_12_PARAMETER = '/aws/service/debian/release/12/latest/amd64';
+
+/** Node.js 22 (maintained to April 2027) with the checksum of its SHASUMS256.txt. */
+export const DEFAULT_NODE = {
+  url: 'https://nodejs.org/dist/v22.22.3/node-v22.22.3-linux-x64.tar.xz',
+  sha256: '2e5d13569282d016861fae7c8f935e741693c269101a5bebcf761a5376d1f99f',
+};
+
+/** How the host program works unless settings say otherwise. */
+export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
+  // Writers of a table queue at most this long behind the trigger's installation, then it steps back and tries again.
+  capture: { lockTimeoutMs: 2_000, attempts: 60 },
+  dump: { jobs: 8, compression: 5 },
+  restore: { jobs: 8 },
+  sync: { checkSeconds: 2, handoverKeys: 10_000 },
+  verify: { chunkRows: 10_000, jobs: 4, settleSeconds: 30 },
+  cutover: { budgetSeconds: 60, sequenceMargin: 1_000, compareAtFreeze: true, switch: { kind: 'manual' } },
+  excludeSchemas: [],
+  applicationLogins: {},
+};

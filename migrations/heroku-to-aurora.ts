@@ -1,0 +1,139 @@
+import type { MigrationSettings } from '../lib/settings';
+
+/**
+ * A Heroku Postgres 11 into Aurora PostgreSQL 17, for applications that stay on Heroku: they reach the target over an
+ * internet-facing load balancer that lets in the addresses of their private space only. Copy this file, give it the
+ * name of your migration, and change what differs.
+ */
+export const settings: MigrationSettings = {
+  // Begins the names of stacks and runbooks: heroku-to-aurora-target, heroku-to-aurora-migration.
+  name: 'heroku-to-aurora',
+
+  source: {
+    // Major version, as `SHOW server_version` says.
+    version: 11,
+    // Heroku's databases are reached over the internet, at addresses that change: no `cidrs`.
+    reach: 'public',
+    // TCP port.
+    port: 5432,
+    // Heroku's servers show self-signed certificates, so their name cannot be checked.
+    sslmode: 'require',
+    // No `secretArn`: the stack makes an empty secret, and its output says how to fill it.
+  },
+
+  target: {
+    engine: 'aurora-postgresql',
+    // The major decides the client tools on the host too.
+    version: '17.9',
+    // Memory for the working set of the source, and for index builds during the load.
+    instanceClass: 'db.r7g.2xlarge',
+    // Readers beside the writer: none while loading; add one before cutover.
+    readers: 0,
+    // No charge for I/O while loading; `standard` afterwards where I/O is under a quarter of the bill.
+    storage: 'io-optimized',
+    // Name of the database that is made on the cluster.
+    database: 'app',
+    // Neither the cluster nor the load balancer can be deleted by mistake.
+    deletionProtection: true,
+    // Days, 1 to 35.
+    backupDays: 7,
+    // UTC; far from the planned cutover.
+    maintenanceWindow: 'sun:03:00-sun:04:00',
+  },
+
+  network: {
+    // Free in your organisation, in case that the VPC is peered one day.
+    cidr: '10.64.0.0/16',
+    // No `availabilityZones`: the first two of the Region.
+    // One gateway, one fixed address, for a source with a firewall.
+    natGateways: 1,
+    // Days.
+    flowLogDays: 30,
+  },
+
+  endpoint: {
+    // Applications that stay on Heroku come over the internet.
+    scheme: 'internet-facing',
+    // Outbound addresses of the private space (`heroku spaces:info`); these are examples.
+    allowedCidrs: ['203.0.113.10/32', '203.0.113.11/32'],
+    // Not every address may try passwords.
+    allowEveryAddress: false,
+    // TCP port.
+    port: 5432,
+    // Seconds; the longest that a load balancer allows, since connection pools keep silent connections for long.
+    idleTimeoutSeconds: 6_000,
+  },
+
+  host: {
+    // 16 vCPU, 64 GiB; sustains 596 MiB/s to its volume.
+    instanceType: 'm6i.4xlarge',
+    volume: {
+      // GiB: the compressed dump, and as much again for Bucardo's queues and logs.
+      sizeGiB: 500,
+      // I/O operations a second.
+      iops: 6_000,
+      // MiB a second; dump and restore read and write the volume sequentially.
+      throughputMiBs: 500,
+    },
+    // No `image`: the newest Debian 12 when the stack is first deployed, and the same ever after.
+    // Bucardo's own PostgreSQL.
+    postgresMajor: 11,
+    // Set false, and deploy, before the migration stack is destroyed.
+    terminationProtection: true,
+  },
+
+  agent: {
+    capture: {
+      // Milliseconds that writers of one table may queue behind a trigger's installation.
+      lockTimeoutMs: 2_000,
+      // Tries for each table.
+      attempts: 60,
+    },
+    dump: {
+      // Connections to the source; Heroku's plans limit them.
+      jobs: 8,
+      // Level of pg_dump -Z.
+      compression: 5,
+    },
+    // Connections to the target, one for each vCPU.
+    restore: { jobs: 8 },
+    sync: {
+      // Seconds between Bucardo's looks for changes.
+      checkSeconds: 2,
+      // Changed keys under which catch-up hands over to Bucardo.
+      handoverKeys: 10_000,
+    },
+    verify: {
+      // Rows in one comparison.
+      chunkRows: 10_000,
+      // Connections to either side.
+      jobs: 4,
+      // Seconds that a change may be on its way before it counts as a difference.
+      settleSeconds: 30,
+    },
+    cutover: {
+      // Seconds without writes, at most; then the source takes them again.
+      budgetSeconds: 60,
+      // Values that each sequence skips.
+      sequenceMargin: 1_000,
+      // Every row is compared as it stood in the pause.
+      compareAtFreeze: true,
+      // The operator runs `heroku config:set` when the runbook says so.
+      switch: { kind: 'manual' },
+    },
+    // Heroku's own schemas.
+    excludeSchemas: ['heroku_ext', '_heroku'],
+    // The ARN of a secret by role name, for each login of an application that is to exist on the target.
+    applicationLogins: {},
+  },
+
+  notifications: {
+    // Each address has to confirm a message from AWS.
+    emails: [],
+    // ARNs of users and roles; none here, so that `migrate` asks for them at its start.
+    approvers: [],
+  },
+
+  // On every resource.
+  tags: { project: 'ibex' },
+};
