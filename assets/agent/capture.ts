@@ -1,0 +1,64 @@
+import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
+import { installCapture } from './capture/install';
+import { installShared, markStatement } from './capture/objects';
+import { readRelations, type Relation } from './catalog/relations';
+import type { Context } from './context';
+import { Failure } from './errors';
+import type { Phase, PhaseOutcome } from './phase';
+
+async function run(context: Context): Promise<PhaseOutcome> {
+  const source = await context.connect('source');
+  await installShared(source);
+  await source.query(markStatement(context.config.migration));
+  const relations = await readRelations(source, context.config);
+  const { problems } = await inspectCapture(context, source, relations);
+  await refuseGaps(context, relations, problems);
+
+  const pending = relations.filter((relation) => problems.has(relation.sql));
+  let retries = 0;
+  for (const [index, relation] of pending.entries()) {
+    context.progress.report(relations.length - pending.length + index, relations.length, 'relations', relation.sql);
+    retries += (await installCapture(context, source, relation)) - 1;
+    await remember(context, source, relation);
+  }
+  const after = await inspectCapture(context, source, relations);
+  await context.state.setFact(CAPTURED_FACT, after.captured);
+  await context.evidence('capture complete', after.problems.size === 0, 'inspectCapture', [...after.problems.values()]);
+  if (after.problems.size > 0) throw new Failure(`capture is not complete: ${[...after.problems.values()].join('; ')}`);
+  context.progress.report(relations.length, relations.length, 'relations', '');
+  return {
+    message: `${relations.length} relations captured, ${pending.length} of them now, ${retries} lock retries`,
+    result: { relations: relations.length, installed: pending.length, retries },
+  };
+}
+
+/** A trigger that was there, and is not any more, once copying began: what changed meanwhile is unknown. */
+async function refuseGaps(
+  context: Context,
+  relations: readonly Relation[],
+  problems: Map<string, string>,
+): Promise<void> {
+  const remembered = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
+  const dumped = (await context.state.phase('dump')) !== undefined;
+  const lost = relations.filter((relation) => remembered[relation.sql] !== undefined && problems.has(relation.sql));
+  const gone = [...problems.keys()].filter((name) => !relations.some((relation) => relation.sql === name));
+  if (dumped && lost.length + gone.length > 0) {
+    const lines = [...lost.map((relation) => relation.sql), ...gone].map((name) => problems.get(name) ?? name);
+    throw new Failure(
+      `changes may have been missed since the copy began: ${lines.join('; ')}; run cleanup and migrate again`,
+    );
+  }
+  if (gone.length > 0 || lost.length > 0) {
+    const kept = Object.entries(remembered).filter(([name]) => !problems.has(name));
+    await context.state.setFact(CAPTURED_FACT, Object.fromEntries(kept));
+  }
+}
+
+async function remember(context: Context, source: import('pg').Client, relation: Relation): Promise<void> {
+  const { captured } = await inspectCapture(context, source, [relation]);
+  const known = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
+  await context.state.setFact(CAPTURED_FACT, { ...known, ...captured });
+}
+
+/** Installs the triggers that record the key of every changed row, relation by relation. */
+export const capture: Phase = { name: 'capture', after: ['schema'], once: false, run };

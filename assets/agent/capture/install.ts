@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import { Failure, oneLine } from '../errors';
+import { ident, sql } from '../sql';
+import { TRUNCATE_TRIGGER } from '../bucardo/names';
+import { DELTA_TRIGGER } from './names';
+import { queueStatements, triggerStatements } from './objects';
+
+/** Pauses between tries on a busy relation; milliseconds. Jitter keeps two of us from meeting again and again. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+
+const BLOCKERS = sql`
+  SELECT a.pid, a.usename AS user, a.application_name AS application, a.state,
+    round(extract(epoch FROM clock_timestamp() - a.xact_start)) AS seconds, left(a.query, 120) AS query
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+  WHERE l.locktype = 'relation' AND l.relation = $1 AND l.granted AND a.pid <> pg_backend_pid()
+    AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+  ORDER BY a.xact_start LIMIT 5`;
+
+/** Whether the server gave up a lock request or broke a deadlock, so that trying again makes sense. */
+const isBusy = (error: unknown): boolean => ['55P03', '40P01'].includes((error as { code?: string }).code ?? '');
+
+/**
+ * Begins the capture of one relation, in a transaction of its own with a short lock time-out: whoever writes it waits
+ * no longer than that because of us. Tries again with growing pauses. Throws Failure with who was in the way.
+ */
+export async function installCapture(context: Context, source: Client, relation: Relation): Promise<number> {
+  const { lockTimeoutMs, attempts } = context.config.capture;
+  for (const statement of queueStatements(relation)) await source.query(statement);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await once(source, relation, lockTimeoutMs);
+      return attempt;
+    } catch (error) {
+      await source.query('ROLLBACK');
+      if (!isBusy(error)) throw new Failure(`capture of ${relation.sql} cannot be installed: ${oneLine(error)}`);
+      const { rows } = await source.query(BLOCKERS, [relation.oid]);
+      context.log.warn({ relation: relation.sql, attempt, blockers: rows }, 'relation is busy');
+      if (attempt >= attempts) throw new Failure(busy(relation, attempts, lockTimeoutMs, rows));
+      const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempt, 10));
+      await sleep(pause * (0.5 + Math.random()));
+    }
+  }
+}
+
+async function once(source: Client, relation: Relation, lockTimeoutMs: number): Promise<void> {
+  await source.query('BEGIN');
+  await source.query(`SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
+  // One lock request, so that the wait is bounded once and not once per trigger.
+  await source.query(`LOCK TABLE ONLY ${relation.sql} IN SHARE ROW EXCLUSIVE MODE`);
+  // DROP TRIGGER wants the table's owner even with IF EXISTS, so it is not said where there is nothing to drop.
+  const { rows } = await source.query(
+    'SELECT tgname FROM pg_trigger WHERE tgrelid = $1 AND tgname = ANY ($2::name[])',
+    [relation.oid, [TRUNCATE_TRIGGER, DELTA_TRIGGER]],
+  );
+  for (const { tgname } of rows as { tgname: string }[]) {
+    await source.query(`DROP TRIGGER ${ident(tgname)} ON ${relation.sql}`);
+  }
+  for (const statement of triggerStatements(relation)) await source.query(statement);
+  await source.query('COMMIT');
+}
+
+function busy(relation: Relation, attempts: number, lockTimeoutMs: number, blockers: unknown[]): string {
+  const who = (blockers as { pid: number; user: string; application: string; seconds: string; query: string }[]).map(
+    (row) => `pid ${row.pid} (${row.user}, ${row.application}, ${row.seconds} s): ${row.query}`,
+  );
+  return `${relation.sql} was never free for ${lockTimeoutMs} ms in ${attempts} tries; in the way: ${who.join('; ') || 'nobody at this moment'}; end that, or wait, and start capture again`;
+}

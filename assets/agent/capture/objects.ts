@@ -1,0 +1,115 @@
+import type { Client } from 'pg';
+import { TRUNCATE_TRIGGER } from '../bucardo/names';
+import type { Key, Relation } from '../catalog/relations';
+import { Failure } from '../errors';
+import { ident, identList, literal, qualified, sql } from '../sql';
+import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName, stageName, trackName } from './names';
+
+/** Table of relations that were truncated and not yet copied anew. */
+export const TRUNCATED = qualified(CAPTURE_SCHEMA, 'ibex_truncated');
+
+const TRUNCATE_FUNCTION = qualified(CAPTURE_SCHEMA, 'ibex_note_truncation');
+
+/**
+ * A stamp of its own for each transaction: Bucardo matches what it has applied by this value alone, and with its own
+ * default, now(), two transactions that begin in one microsecond are taken for one and rows are lost (Bucardo issue
+ * 216). A timestamptz counts microseconds, so each transaction id is a different one.
+ */
+const STAMP = `timestamptz '2000-01-01 00:00:00+00' + txid_current() * interval '1 microsecond'`;
+
+/** Vacuum and analyze by count, not by share: a queue is never large for long, and its statistics steer Bucardo. */
+const QUEUE_STORAGE =
+  'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000';
+
+/** Functions of ours run with their owner's rights, so they find names nowhere but in pg_catalog. */
+const DEFINER = 'LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp';
+
+/** Columns that a queue has beside the key's. */
+const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
+
+/** What all relations share; none of it locks a table of the application. */
+export async function installShared(source: Client): Promise<void> {
+  await source.query('SET client_min_messages = warning');
+  const found = await source.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
+  if (found.rowCount === 0) await source.query(`CREATE SCHEMA ${ident(CAPTURE_SCHEMA)}`);
+  await source.query(sql`
+    CREATE TABLE IF NOT EXISTS ${TRUNCATED} (
+      schema_name text NOT NULL,
+      relation_name text NOT NULL,
+      captured_at timestamptz NOT NULL DEFAULT clock_timestamp())`);
+  await source.query(sql`
+    CREATE OR REPLACE FUNCTION ${TRUNCATE_FUNCTION}() RETURNS trigger ${DEFINER} AS $function$
+    BEGIN
+      INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME);
+      RETURN NULL;
+    END
+    $function$`);
+}
+
+/** The key of a relation. Throws Failure for one that has none, which assess should have refused. */
+export function keyOf(relation: Relation): Key {
+  if (relation.key === undefined || relation.key.unusable !== undefined) {
+    throw new Failure(
+      `${relation.sql} has no usable key (${relation.key?.unusable ?? 'no primary key'}); add a primary key, or exclude its schema`,
+    );
+  }
+  const taken = relation.key.columns.find((column) => QUEUE_COLUMNS.includes(column.name));
+  if (taken)
+    throw new Failure(`key column "${taken.name}" of ${relation.sql} has a name that capture needs; rename it`);
+  return relation.key;
+}
+
+/** The statements that make a relation's queue of changed keys and the function that fills it. */
+export function queueStatements(relation: Relation): string[] {
+  const { columns } = keyOf(relation);
+  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  const track = qualified(CAPTURE_SCHEMA, trackName(relation.schema, relation.name));
+  const stage = qualified(CAPTURE_SCHEMA, stageName(relation.schema, relation.name));
+  const index = (kind: string): string => ident(deltaName(relation.schema, relation.name).replace(/^delta/, kind));
+  const names = identList(columns.map((column) => column.name));
+  const values = (row: 'NEW' | 'OLD'): string => columns.map((column) => `${row}.${ident(column.name)}`).join(', ');
+  const same = columns.map(({ name, equals }) => `OLD.${ident(name)} ${equals} NEW.${ident(name)}`).join(' AND ');
+  return [
+    sql`
+      CREATE TABLE IF NOT EXISTS ${queue} (
+        ${columns.map((column) => `${ident(column.name)} ${column.type}`).join(', ')},
+        txntime timestamptz NOT NULL DEFAULT ${STAMP},
+        captured_at timestamptz NOT NULL DEFAULT clock_timestamp()) WITH (${QUEUE_STORAGE})`,
+    `CREATE INDEX IF NOT EXISTS ${index('dex1')} ON ${queue} (txntime)`,
+    `CREATE INDEX IF NOT EXISTS ${index('dex2')} ON ${queue} (${names})`,
+    `CREATE TABLE IF NOT EXISTS ${track} (txntime timestamptz, target text) WITH (${QUEUE_STORAGE})`,
+    `CREATE INDEX IF NOT EXISTS ${index('dex3')} ON ${track} (target text_pattern_ops, txntime)`,
+    `CREATE UNLOGGED TABLE IF NOT EXISTS ${stage} (txntime timestamptz, target text)`,
+    sql`
+      CREATE OR REPLACE FUNCTION ${queue}() RETURNS trigger ${DEFINER} AS $function$
+      BEGIN
+        IF TG_OP = 'INSERT' THEN
+          INSERT INTO ${queue} (${names}) VALUES (${values('NEW')});
+        ELSE
+          INSERT INTO ${queue} (${names}) VALUES (${values('OLD')});
+          IF TG_OP = 'UPDATE' AND NOT (${same}) THEN
+            INSERT INTO ${queue} (${names}) VALUES (${values('NEW')});
+          END IF;
+        END IF;
+        RETURN NULL;
+      END
+      $function$`,
+  ];
+}
+
+/** The statements that begin the capture of a relation; each waits for every writer of it. */
+export function triggerStatements(relation: Relation): string[] {
+  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  return [
+    sql`
+      CREATE TRIGGER ${ident(TRUNCATE_TRIGGER)} AFTER TRUNCATE ON ${relation.sql}
+      FOR EACH STATEMENT EXECUTE PROCEDURE ${TRUNCATE_FUNCTION}()`,
+    sql`
+      CREATE TRIGGER ${ident(DELTA_TRIGGER)} AFTER INSERT OR UPDATE OR DELETE ON ${relation.sql}
+      FOR EACH ROW EXECUTE PROCEDURE ${queue}()`,
+  ];
+}
+
+/** The comment by which objects of ours are told from anyone else's. */
+export const markStatement = (migration: string): string =>
+  `COMMENT ON SCHEMA ${ident(CAPTURE_SCHEMA)} IS ${literal(`Ibex ${migration}: capture of changes`)}`;

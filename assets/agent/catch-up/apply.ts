@@ -1,0 +1,140 @@
+import type { Client } from 'pg';
+import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { keyOf, TRUNCATED } from '../capture/objects';
+import { copiedColumns, type Relation } from '../catalog/relations';
+import { oneLine, Failure } from '../errors';
+import type { Lease } from '../lease';
+import { ident, identList, literal, qualified } from '../sql';
+import { copyRows } from './copy-rows';
+
+/** Both sessions of one applier. */
+export interface Sessions {
+  readonly source: Client;
+  readonly target: Client;
+}
+
+/** Tries of one relation when the server cannot serialize us with Bucardo or a purge. */
+const ATTEMPTS = 10;
+
+const KEYS = 'pg_temp.ibex_keys';
+
+/**
+ * Brings one relation on the target to a snapshot of the source: deletes there every key that changed, inserts the
+ * present rows of these keys, and only then, **in the same source transaction and snapshot, forgets exactly the changes
+ * that were read**. Killed anywhere it is repeated with the same result: a change is forgotten only after the target
+ * has committed it durably.
+ *
+ * All changes that the snapshot shows go into one target transaction, all deletes before all inserts, so that unique
+ * values may have moved between keys. Returns the number of keys applied.
+ *
+ * @param snapshot an exported snapshot to apply to; by default the relation's own, newest one
+ */
+export async function applyChanges(
+  sessions: Sessions,
+  lease: Lease,
+  relation: Relation,
+  snapshot?: string,
+): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await once(sessions, lease, relation, snapshot);
+    } catch (error) {
+      await Promise.allSettled([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
+      const { code } = error as { code?: string };
+      if ((code !== '40001' && code !== '40P01') || attempt === ATTEMPTS) throw explain(relation, error);
+    }
+  }
+}
+
+async function once(
+  { source, target }: Sessions,
+  lease: Lease,
+  relation: Relation,
+  snapshot?: string,
+): Promise<number> {
+  await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  if (snapshot !== undefined) await source.query(`SET TRANSACTION SNAPSHOT ${literal(snapshot)}`);
+  const work = await pending(source, relation);
+  if (!work.changed && !work.truncated) {
+    await source.query('COMMIT');
+    return 0;
+  }
+  await target.query('BEGIN');
+  await target.query(`SET LOCAL session_replication_role = 'replica'`);
+  await lease.hold(target, relation);
+  const applied = work.truncated
+    ? await replaceAll(source, target, relation)
+    : await replaceKeys(source, target, relation);
+  await target.query('COMMIT');
+  await forget(source, relation);
+  await source.query('COMMIT');
+  return applied;
+}
+
+async function pending(source: Client, relation: Relation): Promise<{ changed: boolean; truncated: boolean }> {
+  const { rows } = await source.query(
+    `SELECT EXISTS (SELECT FROM ${queueOf(relation)}) AS changed,
+       EXISTS (SELECT FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2) AS truncated`,
+    [relation.schema, relation.name],
+  );
+  return rows[0] as { changed: boolean; truncated: boolean };
+}
+
+const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+
+async function replaceKeys(source: Client, target: Client, relation: Relation): Promise<number> {
+  const { columns } = keyOf(relation);
+  const names = identList(columns.map((column) => column.name));
+  const match = (a: string, b: string): string =>
+    columns.map(({ name, equals }) => `${a}.${ident(name)} ${equals} ${b}.${ident(name)}`).join(' AND ');
+  await target.query(
+    `CREATE TEMP TABLE ibex_keys ON COMMIT DROP AS SELECT ${names} FROM ONLY ${relation.sql} WHERE false`,
+  );
+  const keys = await copyRows(
+    source,
+    `SELECT DISTINCT ${names} FROM ${queueOf(relation)}`,
+    target,
+    `${KEYS} (${names})`,
+  );
+  await target.query(`ANALYZE ${KEYS}`);
+  await target.query(`DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${match('t', 'k')}`);
+  const present = `EXISTS (SELECT FROM ${queueOf(relation)} AS d WHERE ${match('d', 't')})`;
+  await copyRows(source, select(relation, present), target, destination(relation));
+  return keys;
+}
+
+/** After a TRUNCATE the keys that went are unknown, so the relation is copied whole. */
+async function replaceAll(source: Client, target: Client, relation: Relation): Promise<number> {
+  const { rowCount } = await target.query(`DELETE FROM ONLY ${relation.sql}`);
+  const inserted = await copyRows(source, select(relation, 'true'), target, destination(relation));
+  return Math.max(rowCount ?? 0, inserted, 1);
+}
+
+const columnList = (relation: Relation): string => identList(copiedColumns(relation).map((column) => column.name));
+
+const select = (relation: Relation, condition: string): string =>
+  `SELECT ${columnList(relation)} FROM ONLY ${relation.sql} AS t WHERE ${condition}`;
+
+const destination = (relation: Relation): string => `${relation.sql} (${columnList(relation)})`;
+
+/** Deletes what this snapshot shows and nothing else: a change made since is invisible here and stays. */
+async function forget(source: Client, relation: Relation): Promise<void> {
+  await source.query(`DELETE FROM ${queueOf(relation)}`);
+  await source.query(`DELETE FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2`, [
+    relation.schema,
+    relation.name,
+  ]);
+}
+
+function explain(relation: Relation, error: unknown): Error {
+  if (error instanceof Failure) return error;
+  const { code, constraint, detail } = error as { code?: string; constraint?: string; detail?: string };
+  if (code === '23505') {
+    return new Failure(
+      `${relation.sql} cannot be applied: a row of the target has the same value under "${constraint}" (${detail}); nothing was skipped; find who wrote the target, and start again`,
+    );
+  }
+  return new Failure(`${relation.sql} cannot be applied: ${oneLine(error)}; nothing was forgotten; start again`, {
+    cause: error,
+  });
+}

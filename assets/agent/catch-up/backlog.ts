@@ -1,0 +1,43 @@
+import type { Client } from 'pg';
+import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { TRUNCATED } from '../capture/objects';
+import type { Relation } from '../catalog/relations';
+import { literal, qualified } from '../sql';
+
+/** Relations in one statement; each is a short look into an index or an empty table. */
+const BATCH = 200;
+
+/** A relation with changes that the target lacks. */
+export interface Backlog {
+  readonly relation: Relation;
+  /** Changes, counted up to the given limit. */
+  readonly changes: number;
+}
+
+/**
+ * Which relations have changes in their queue, or were truncated; counted up to `limit` each, so that asking is cheap
+ * however long the queues are.
+ */
+export async function readBacklog(source: Client, relations: readonly Relation[], limit: number): Promise<Backlog[]> {
+  const backlog: Backlog[] = [];
+  for (let start = 0; start < relations.length; start += BATCH) {
+    const batch = relations.slice(start, start + BATCH);
+    const { rows } = await source.query(
+      batch.map((relation, index) => count(relation, index, limit)).join(' UNION ALL '),
+    );
+    for (const row of rows as { index: number; changes: string }[]) {
+      const relation = batch[row.index];
+      if (relation && Number(row.changes) > 0) backlog.push({ relation, changes: Number(row.changes) });
+    }
+  }
+  return backlog;
+}
+
+function count(relation: Relation, index: number, limit: number): string {
+  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  return `SELECT ${index} AS index, (SELECT count(*) FROM (SELECT FROM ${queue} LIMIT ${limit}) AS q)
+    + (SELECT count(*) FROM ${TRUNCATED} WHERE schema_name = ${literal(relation.schema)} AND relation_name = ${literal(relation.name)}) AS changes`;
+}
+
+/** All changes of a backlog. */
+export const total = (backlog: readonly Backlog[]): number => backlog.reduce((sum, { changes }) => sum + changes, 0);

@@ -1,0 +1,72 @@
+import type { Client } from 'pg';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import type { Lease } from '../lease';
+import { applyChanges } from './apply';
+import { readBacklog, total } from './backlog';
+
+/** How far one queue is counted before it is called long. */
+const COUNT_LIMIT = 100_000;
+
+/** Applies the changes of many relations with several sessions at once. */
+export class CatchUp {
+  constructor(
+    private readonly context: Context,
+    private readonly relations: readonly Relation[],
+    private readonly lease: Lease,
+  ) {}
+
+  /**
+   * Goes round until fewer changes than `threshold` are left. Returns the keys applied. Rounds shrink as long as the
+   * target takes changes faster than the source makes them; progress tells when they do not.
+   */
+  async until(source: Client, threshold: number): Promise<number> {
+    let applied = 0;
+    for (;;) {
+      const backlog = await readBacklog(source, this.relations, COUNT_LIMIT);
+      const left = total(backlog);
+      this.context.progress.report(applied, applied + left, 'changes', `${backlog.length} relations behind`);
+      if (left < threshold || left === 0) return applied;
+      applied += await this.apply(backlog.map(({ relation }) => relation));
+    }
+  }
+
+  /**
+   * Brings every relation to one and the same snapshot of the source, so that unique constraints can be built and
+   * foreign keys validated: the target then is the source as it was at one instant.
+   */
+  async close(source: Client): Promise<number> {
+    await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    try {
+      const { rows } = await source.query('SELECT pg_export_snapshot() AS snapshot');
+      return await this.apply(this.relations, (rows[0] as { snapshot: string }).snapshot);
+    } finally {
+      await source.query('COMMIT');
+    }
+  }
+
+  /** Applies each of these relations once. */
+  async apply(relations: readonly Relation[], snapshot?: string): Promise<number> {
+    const queue = [...relations];
+    let applied = 0;
+    const worker = async (): Promise<void> => {
+      const source = await this.context.connect('source', 'catch-up');
+      const target = await this.context.connect('target', 'catch-up');
+      try {
+        for (let relation = queue.shift(); relation; relation = queue.shift()) {
+          const keys = await applyChanges({ source, target }, this.lease, relation, snapshot);
+          applied += keys;
+          if (keys > 0) this.context.log.info({ relation: relation.sql, keys }, 'changes applied');
+        }
+      } finally {
+        await Promise.allSettled([source.end(), target.end()]);
+      }
+    };
+    const workers = Math.min(this.context.config.restore.jobs, relations.length);
+    const outcomes = await Promise.allSettled(Array.from({ length: workers }, worker));
+    if (applied > 0) await this.context.state.count('rows.catch-up', applied);
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+    return applied;
+  }
+}
