@@ -5,7 +5,7 @@ import { copiedColumns, type Relation } from '../catalog/relations';
 import { oneLine, Failure } from '../errors';
 import type { Lease } from '../lease';
 import { ident, identList, literal, qualified } from '../sql';
-import { copyRows } from './copy-rows';
+import { CopyInterrupted, copyRows } from './copy-rows';
 
 /** Both sessions of one applier. */
 export interface Sessions {
@@ -39,9 +39,10 @@ export async function applyChanges(
     try {
       return await once(sessions, lease, relation, snapshot);
     } catch (error) {
-      await Promise.allSettled([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
+      if (error instanceof CopyInterrupted) throw explain(relation, error.cause);
       const { code } = error as { code?: string };
       if ((code !== '40001' && code !== '40P01') || attempt === ATTEMPTS) throw explain(relation, error);
+      await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
     }
   }
 }

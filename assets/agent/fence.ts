@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { Context } from './context';
+import { Failure, oneLine } from './errors';
+import {
+  ensureFenceSchema,
+  fenceFunction,
+  fenceTrigger,
+  readFenceable,
+  unfenceTrigger,
+  type FenceState,
+} from './fence/objects';
+
+const SOURCE_REASON = 'this database is being moved (Ibex cutover); reconnect and try again';
+const TARGET_REASON = 'this database takes no writes until the Ibex cutover opens it';
+
+/** Closes the target to every write but those of our appliers, which run in replica role. Safe to repeat. */
+export async function closeTarget(context: Context, target: Client): Promise<void> {
+  await target.query('SET client_min_messages = warning');
+  await ensureFenceSchema(target);
+  await target.query(fenceFunction({ kind: 'closed' }, TARGET_REASON));
+  const tables = await readFenceable(target);
+  for (const table of tables) if (!table.fenced) await target.query(fenceTrigger(table.sql));
+  await context.evidence('target closed', true, 'readFenceable', { tables: tables.length });
+}
+
+/** Lets writes through on the target, at once for all tables: the state is in one function. */
+export async function openTarget(target: Client): Promise<void> {
+  await target.query(fenceFunction({ kind: 'open' }, TARGET_REASON));
+}
+
+/** What a fenced source has proven. */
+export interface FenceProof {
+  readonly tables: number;
+  /** When the locks were held, so that no writer was left; on the source's clock. */
+  readonly at: string;
+  /** After which the source takes writes again by itself; on the source's clock. */
+  readonly deadline: string;
+  /** Tries until all locks were had at once. */
+  readonly attempts: number;
+}
+
+/** Longest time that one try may queue the application's writers behind our lock request; milliseconds. */
+const LOCK_TIMEOUT_MS = 1_000;
+
+/**
+ * Stops all writes at the source, in one transaction: holding SHARE ROW EXCLUSIVE on every table proves that no writer
+ * is left, prepared transactions included; then triggers refuse the next ones. The fence opens by itself when the
+ * deadline on the source's clock has passed, whatever became of us. Throws Failure when the locks cannot be had before
+ * `giveUpAt` (milliseconds since the epoch, here).
+ */
+export async function fenceSource(source: Client, budgetSeconds: number, giveUpAt: number): Promise<FenceProof> {
+  await source.query('SET client_min_messages = warning');
+  await ensureFenceSchema(source);
+  const { rows } = await source.query(`SELECT (clock_timestamp() + $1 * interval '1 second')::text AS deadline`, [
+    budgetSeconds,
+  ]);
+  const { deadline } = rows[0] as { deadline: string };
+  for (let attempts = 1; ; attempts += 1) {
+    const left = giveUpAt - Date.now();
+    try {
+      if (left <= 0) throw new Failure('the time budget is spent');
+      const proof = await lockAndFence(source, { kind: 'until', deadline }, Math.min(LOCK_TIMEOUT_MS, left));
+      return { ...proof, deadline, attempts };
+    } catch (error) {
+      await source.query('ROLLBACK');
+      const { code } = error as { code?: string };
+      if ((code !== '55P03' && code !== '40P01') || left <= LOCK_TIMEOUT_MS) {
+        throw new Failure(
+          `the source could not be fenced in ${attempts} tries: ${oneLine(error)}; it takes writes as before`,
+        );
+      }
+      await sleep(50 + 100 * Math.random());
+    }
+  }
+}
+
+async function lockAndFence(
+  source: Client,
+  state: FenceState,
+  timeoutMs: number,
+): Promise<{ tables: number; at: string }> {
+  await source.query('BEGIN');
+  await source.query(`SET LOCAL lock_timeout = ${Math.max(1, Math.round(timeoutMs))}`);
+  const tables = await readFenceable(source);
+  if (tables.length > 0) {
+    await source.query(`LOCK TABLE ${tables.map(({ sql }) => `ONLY ${sql}`).join(', ')} IN SHARE ROW EXCLUSIVE MODE`);
+  }
+  const { rows } = await source.query('SELECT clock_timestamp()::text AS at');
+  await source.query(fenceFunction(state, SOURCE_REASON));
+  for (const table of tables) if (!table.fenced) await source.query(fenceTrigger(table.sql));
+  await source.query('COMMIT');
+  return { tables: tables.length, at: (rows[0] as { at: string }).at };
+}
+
+/** Least time that must be left before the deadline for the fence to be made final; seconds. */
+export const FINAL_MARGIN_SECONDS = 2;
+
+/**
+ * The point of no return: makes the source's fence final, only while its deadline is still ahead by a margin. Before
+ * it everything opens by itself; after it every run goes forward. Throws Failure when the time is over.
+ */
+export async function makeFenceFinal(source: Client, deadline: string): Promise<void> {
+  await source.query('BEGIN');
+  try {
+    const { rows } = await source.query(
+      `SELECT clock_timestamp() + $2 * interval '1 second' < $1::timestamptz AS intime`,
+      [deadline, FINAL_MARGIN_SECONDS],
+    );
+    if (!(rows[0] as { intime: boolean }).intime) {
+      throw new Failure(`the time budget is spent (the source opens by itself at ${deadline})`);
+    }
+    await source.query(fenceFunction({ kind: 'closed' }, SOURCE_REASON));
+    await source.query('COMMIT');
+  } catch (error) {
+    await source.query('ROLLBACK');
+    throw error;
+  }
+}
+
+/** Lets writes through at the source again, at once. */
+export async function openSource(source: Client): Promise<void> {
+  await source.query(fenceFunction({ kind: 'open' }, SOURCE_REASON));
+}
+
+/** Takes the fence off, table by table; each waits briefly for a lock, so it may be called while clients write. */
+export async function removeFence(client: Client): Promise<string[]> {
+  const busy: string[] = [];
+  await client.query(`SET lock_timeout = '2s'`);
+  for (const table of await readFenceable(client)) {
+    if (!table.fenced) continue;
+    try {
+      await client.query(unfenceTrigger(table.sql));
+    } catch {
+      busy.push(table.sql);
+    }
+  }
+  await client.query('SET lock_timeout = 0');
+  return busy;
+}

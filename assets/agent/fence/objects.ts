@@ -1,0 +1,77 @@
+import type { Client } from 'pg';
+import { isApplicationSchema, OWN_SCHEMAS } from '../catalog/schemas';
+import { ident, literal, qualified, sql } from '../sql';
+
+/** Schema of the fence's function, on either end. */
+const SCHEMA = 'ibex';
+
+/** Trigger by which a table refuses writes. */
+export const FENCE_TRIGGER = 'ibex_fence';
+
+const FUNCTION = `${ident(SCHEMA)}.fence`;
+
+/** A table that can be fenced. */
+export interface FencedTable {
+  readonly sql: string;
+  readonly fenced: boolean;
+}
+
+/**
+ * Every ordinary, partitioned and leaf table of every application schema, also those that are not migrated: a write
+ * that is let through anywhere would be a write that the other end never sees.
+ */
+export async function readFenceable(client: Client): Promise<FencedTable[]> {
+  const { rows } = await client.query(
+    sql`
+      SELECT n.nspname AS schema, c.relname AS name,
+        EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = ${literal(FENCE_TRIGGER)}) AS fenced
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${isApplicationSchema('n.nspname', '$1')}
+        AND NOT EXISTS (SELECT FROM pg_depend d
+          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      ORDER BY n.nspname, c.relname`,
+    [OWN_SCHEMAS],
+  );
+  return (rows as { schema: string; name: string; fenced: boolean }[]).map((row) => ({
+    sql: qualified(row.schema, row.name),
+    fenced: row.fenced,
+  }));
+}
+
+/** When the fence stands: for good, until an instant on this server's clock, or not at all. */
+export type FenceState =
+  { readonly kind: 'closed' } | { readonly kind: 'until'; readonly deadline: string } | { readonly kind: 'open' };
+
+/**
+ * The statement that sets the fence's state, for all tables at once. The state is part of the function and not a row of
+ * a table: an older repeatable-read transaction would not see a changed row, but it calls the newest function.
+ */
+export function fenceFunction(state: FenceState, reason: string): string {
+  const refuse = `RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = format('cannot execute %s on %I.%I: ', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME) || ${literal(reason)};`;
+  const body = {
+    closed: () => refuse,
+    until: ({ deadline }: { deadline: string }) =>
+      `IF clock_timestamp() < timestamptz ${literal(deadline)} THEN ${refuse} END IF; RETURN NULL;`,
+    open: () => 'RETURN NULL;',
+  };
+  const text = state.kind === 'until' ? body.until(state) : body[state.kind]();
+  return sql`
+    CREATE OR REPLACE FUNCTION ${FUNCTION}() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$ BEGIN ${text} END $function$`;
+}
+
+/** The statement that puts the fence on one table. Its trigger is silent for sessions in replica role, as appliers are. */
+export const fenceTrigger = (table: string): string => sql`
+  CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table}
+  FOR EACH STATEMENT EXECUTE PROCEDURE ${FUNCTION}()`;
+
+/** The statement that takes the fence off one table. */
+export const unfenceTrigger = (table: string): string => `DROP TRIGGER IF EXISTS ${ident(FENCE_TRIGGER)} ON ${table}`;
+
+/** Makes the schema of the fence where it is missing. */
+export async function ensureFenceSchema(client: Client): Promise<void> {
+  const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [SCHEMA]);
+  if (rowCount === 0) await client.query(`CREATE SCHEMA ${ident(SCHEMA)}`);
+  // A trigger's function is called by whoever writes; finding it needs no right, but its schema must be usable to none.
+  await client.query(`REVOKE ALL ON SCHEMA ${ident(SCHEMA)} FROM PUBLIC`);
+}
