@@ -13,3 +13,7 @@ export const BUCARDO_LOGIN = 'ibex_bucardo';
 
 /** Trigger that Bucardo looks for on TRUNCATE; ours stands under this name. */
 export const TRUNCATE_TRIGGER = `bucardo_note_trunc_${SYNC}`;
+
+/** Name of Bucardo's own database on the host, and of the superuser there that it connects as. */
+export const BUCARDO_DATABASE = 'bucardo';
+export const BUCARDO_SUPERUSER = 'bucardo';

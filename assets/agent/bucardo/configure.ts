@@ -1,0 +1,184 @@
+import type { Client } from 'pg';
+import { connectToHost } from '../connect';
+import type { Context } from '../context';
+import type { Endpoint } from '../endpoints';
+import { copiedColumns, type Relation } from '../catalog/relations';
+import { bucardoServiceFile, writeServices } from '../libpq';
+import { ident, identList, sql } from '../sql';
+import { BUCARDO_DATABASE, BUCARDO_SUPERUSER, DBGROUP, SOURCE, SYNC, TARGET } from './names';
+import { logDirectory, pidDirectory, runBucardo } from './program';
+
+/**
+ * Settings of Bucardo that differ from its defaults. Its placeholders are quadratic in the chunk, so 500 keys a
+ * statement are 5 to 10 times faster than 6,000; its own respawn is off since the supervisor restarts it; its VAC is off
+ * since our purge forgets only what is applied.
+ */
+const SETTINGS: Readonly<Record<string, string>> = {
+  statement_chunk_size: '500',
+  log_level: 'NORMAL',
+  mcp_dbproblem_sleep: '0',
+  bucardo_vac: '0',
+  quick_delta_check: '1',
+};
+
+/**
+ * Session settings of Bucardo on the source. Statistics of a queue are always stale, and with them the planner takes a
+ * nested loop that never ends. Time-outs of the role or the database must not cut a run short.
+ */
+const SOURCE_SESSION: Readonly<Record<string, string>> = {
+  enable_nestloop: 'off',
+  jit: 'off',
+  work_mem: '128MB',
+  row_security: 'off',
+  idle_in_transaction_session_timeout: '0',
+  statement_timeout: '0',
+};
+
+/** Applied changes are forgotten after the target's commit, so that commit must be durable whatever the role says. */
+const TARGET_SESSION: Readonly<Record<string, string>> = {
+  synchronous_commit: 'on',
+  row_security: 'off',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  statement_timeout: '0',
+};
+
+/** Lock time-out while Bucardo validates: it finds every trigger in place, and must not queue writers if it does not. */
+const VALIDATE_LOCK_TIMEOUT = '500ms';
+
+/** Makes Bucardo's own database on the host where it is missing. */
+async function ensureInstalled(context: Context): Promise<void> {
+  const { host } = context.config;
+  const maintenance = await connectToHost(host, 'postgres');
+  try {
+    const role = await maintenance.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_SUPERUSER]);
+    if (role.rowCount === 0) await maintenance.query(`CREATE ROLE ${ident(BUCARDO_SUPERUSER)} SUPERUSER LOGIN`);
+    const complete = await isInstalled(context, maintenance);
+    if (complete) return;
+    // What an interrupted installation left is of no use to anyone.
+    await maintenance.query(`DROP DATABASE IF EXISTS ${ident(BUCARDO_DATABASE)}`);
+  } finally {
+    await maintenance.end();
+  }
+  await runBucardo(
+    host,
+    ['install', '--batch', '--quiet', `--piddir=${pidDirectory(host)}`, ...address(context)],
+    'postgres',
+  );
+}
+
+const address = ({ config: { host } }: Context): string[] => [
+  `--dbhost=${host.postgres.host}`,
+  `--dbport=${host.postgres.port}`,
+  `--dbuser=${host.postgres.user}`,
+  '--dbname=postgres',
+];
+
+async function isInstalled(context: Context, maintenance: Client): Promise<boolean> {
+  const database = await maintenance.query('SELECT 1 FROM pg_database WHERE datname = $1', [BUCARDO_DATABASE]);
+  if (database.rowCount === 0) return false;
+  const client = await connectToHost(context.config.host, BUCARDO_DATABASE);
+  try {
+    const { rows } = await client.query(
+      `SELECT to_regclass('bucardo.bucardo_config') IS NOT NULL AND to_regclass('bucardo.sync') IS NOT NULL
+         AND to_regprocedure('bucardo.validate_sync(text)') IS NOT NULL AS complete`,
+    );
+    return (rows[0] as { complete: boolean }).complete;
+  } finally {
+    await client.end();
+  }
+}
+
+function writeBucardoServices(context: Context, source: Endpoint, target: Endpoint, lockTimeout: string): void {
+  writeServices(bucardoServiceFile(context.config.host.runDirectory), [
+    { name: SOURCE, endpoint: source, settings: { ...SOURCE_SESSION, lock_timeout: lockTimeout } },
+    { name: TARGET, endpoint: target, settings: TARGET_SESSION },
+  ]);
+}
+
+/**
+ * Tells Bucardo what to replicate, from nothing: both ends by service name only, one relgroup, one inactive one-way
+ * sync. Its validation finds every object of capture in place and adds its own bookkeeping.
+ *
+ * @param target the target as Bucardo logs in there
+ */
+export async function configureBucardo(
+  context: Context,
+  relations: readonly Relation[],
+  target: Endpoint,
+): Promise<void> {
+  await ensureInstalled(context);
+  const source = await context.endpoint('source');
+  writeBucardoServices(context, source, target, VALIDATE_LOCK_TIMEOUT);
+  const client = await connectToHost(context.config.host, BUCARDO_DATABASE);
+  try {
+    await client.query('BEGIN');
+    await applySettings(context, client);
+    for (const table of ['sync', 'herdmap', 'herd', 'customcols', 'goat', 'dbmap', 'dbgroup', 'db']) {
+      await client.query(`DELETE FROM bucardo.${table}`);
+    }
+    await addEnds(client);
+    await addRelations(client, relations);
+    await client.query(
+      sql`
+        INSERT INTO bucardo.sync (name, herd, dbs, status, autokick, checktime, strict_checking, onetimecopy, conflict_strategy)
+        VALUES ($1, $1, $2, 'inactive', false, make_interval(secs => $3), false, 0, 'bucardo_abort')`,
+      [SYNC, dbgroupName, context.config.sync.checkSeconds],
+    );
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  } finally {
+    await client.end();
+  }
+  writeBucardoServices(context, source, target, '0');
+}
+
+/** Bucardo itself puts `dbgroup ` before the name in its track tables. */
+const dbgroupName = DBGROUP.slice('dbgroup '.length);
+
+async function applySettings({ config: { host } }: Context, client: Client): Promise<void> {
+  const settings = {
+    ...SETTINGS,
+    piddir: pidDirectory(host),
+    reason_file: `${logDirectory(host)}/restart.reason`,
+    warning_file: `${logDirectory(host)}/warning.log`,
+    log_conflict_file: `${logDirectory(host)}/conflict.log`,
+  };
+  for (const [name, value] of Object.entries(settings)) {
+    await client.query('UPDATE bucardo.bucardo_config SET setting = $2 WHERE name = $1', [name, value]);
+  }
+}
+
+async function addEnds(client: Client): Promise<void> {
+  await client.query('INSERT INTO bucardo.dbgroup (name) VALUES ($1)', [dbgroupName]);
+  for (const [name, role] of [
+    [SOURCE, 'source'],
+    [TARGET, 'target'],
+  ]) {
+    await client.query(
+      'INSERT INTO bucardo.db (name, dbservice, dbhost, dbport, dbname, dbuser) VALUES ($1, $1, NULL, NULL, NULL, NULL)',
+      [name],
+    );
+    await client.query('INSERT INTO bucardo.dbmap (db, dbgroup, role) VALUES ($1, $2, $3)', [name, dbgroupName, role]);
+  }
+}
+
+async function addRelations(client: Client, relations: readonly Relation[]): Promise<void> {
+  await client.query('INSERT INTO bucardo.herd (name) VALUES ($1)', [SYNC]);
+  for (const relation of relations) {
+    const { rows } = await client.query(
+      sql`
+        INSERT INTO bucardo.goat (db, schemaname, tablename, reltype, autokick, strict_checking)
+        VALUES ($1, $2, $3, 'table', false, false) RETURNING id`,
+      [SOURCE, relation.schema, relation.name],
+    );
+    const { id } = rows[0] as { id: number };
+    await client.query('INSERT INTO bucardo.herdmap (herd, goat) VALUES ($1, $2)', [SYNC, id]);
+    if (relation.columns.some((column) => column.generated)) {
+      const clause = `SELECT ${identList(copiedColumns(relation).map((column) => column.name))}`;
+      await client.query('INSERT INTO bucardo.customcols (goat, clause) VALUES ($1, $2)', [id, clause]);
+    }
+  }
+}

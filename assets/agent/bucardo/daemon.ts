@@ -1,0 +1,114 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HostConfig } from '../config';
+import { connectToHost } from '../connect';
+import { Failure } from '../errors';
+import { BUCARDO_DATABASE, SYNC } from './names';
+import { logDirectory, pidDirectory, processTag, runBucardo } from './program';
+
+/** How long Bucardo may take until its controller runs; milliseconds. */
+const START_TIMEOUT_MS = 60_000;
+
+/** Processes of this host's Bucardo, by the tag in their titles. */
+export function bucardoProcesses(host: HostConfig): number[] {
+  const tag = `(${processTag(host)})`;
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const title = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        return title.startsWith('Bucardo ') && title.includes(tag);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** Whether the master and the controller of the sync run, which Bucardo itself does not notice when they do not. */
+export function bucardoRuns(host: HostConfig): boolean {
+  const titles = bucardoProcesses(host).map((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    } catch {
+      return '';
+    }
+  });
+  return (
+    titles.some((title) => title.startsWith('Bucardo Master')) &&
+    titles.some((title) => title.startsWith('Bucardo Controller'))
+  );
+}
+
+/**
+ * Kills every process of Bucardo on this host. `bucardo stop` only asks, and a child within a query does not hear it.
+ * Its sessions on the servers may live on: they are ended by expelBucardo and endSourceSessions.
+ */
+export async function killBucardo(host: HostConfig): Promise<void> {
+  for (let pids = bucardoProcesses(host); pids.length > 0; pids = bucardoProcesses(host)) {
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        continue;
+      }
+    }
+    await sleep(20);
+  }
+  if (existsSync(pidDirectory(host))) {
+    for (const file of readdirSync(pidDirectory(host))) rmSync(join(pidDirectory(host), file), { force: true });
+  }
+}
+
+/** Sets the sync active or inactive in Bucardo's database; a running daemon does not notice. */
+export async function setSyncStatus(host: HostConfig, status: 'active' | 'inactive'): Promise<void> {
+  const client = await connectToHost(host, BUCARDO_DATABASE);
+  try {
+    await client.query('UPDATE bucardo.sync SET status = $2 WHERE name = $1', [SYNC, status]);
+    await client.query(`UPDATE bucardo.db SET status = 'active'`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Starts Bucardo and waits until its controller runs. Throws Failure with the last lines of its log. */
+export async function startBucardo(host: HostConfig): Promise<void> {
+  await runBucardo(host, [
+    'start',
+    '--exit-on-nosync',
+    '--sendmail=0',
+    '--quiet',
+    `--extraname=${processTag(host)}`,
+    `--logdest=${logDirectory(host)}`,
+  ]);
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  const controller = join(pidDirectory(host), `bucardo.ctl.sync.${SYNC}.pid`);
+  while (!(bucardoRuns(host) && existsSync(controller))) {
+    if (Date.now() > deadline || (await gone(host))) {
+      throw new Failure(`Bucardo does not replicate: ${lastWords(host)}`);
+    }
+    await sleep(100);
+  }
+}
+
+/** Whether Bucardo has ended; looked at twice, since it changes its process while it starts. */
+async function gone(host: HostConfig): Promise<boolean> {
+  for (let look = 0; look < 20; look += 1) {
+    if (bucardoProcesses(host).length > 0) return false;
+    await sleep(100);
+  }
+  return true;
+}
+
+/** The last lines of Bucardo's log, in one. */
+export function lastWords(host: HostConfig): string {
+  try {
+    const lines = readFileSync(join(logDirectory(host), 'log.bucardo'), 'utf8')
+      .trim()
+      .split('\n');
+    return lines.slice(-4).join(' | ').slice(-600);
+  } catch {
+    return 'it wrote no log';
+  }
+}

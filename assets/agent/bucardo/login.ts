@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import type { Endpoint } from '../endpoints';
+import { Failure } from '../errors';
+import { ident, literal, qualified } from '../sql';
+import { BUCARDO_LOGIN } from './names';
+
+/** How long backends may take to vanish after they were told to; milliseconds. */
+const GONE_TIMEOUT_MS = 30_000;
+
+/**
+ * Makes Bucardo's own login on the target, with a new random password each time and no more rights than it needs, and
+ * lets it in. Returns the target as Bucardo is to see it.
+ */
+export async function admitBucardo(
+  context: Context,
+  target: Client,
+  relations: readonly Relation[],
+): Promise<Endpoint> {
+  const endpoint = await context.endpoint('target');
+  const password = randomBytes(24).toString('base64url');
+  const role = ident(BUCARDO_LOGIN);
+  const known = await target.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);
+  await target.query(
+    `${known.rowCount === 0 ? 'CREATE' : 'ALTER'} ROLE ${role} LOGIN PASSWORD ${literal(password)} CONNECTION LIMIT 20`,
+  );
+  // To end its sessions, and to hand on the right to set session_replication_role, which rds_superuser carries.
+  await target.query(`GRANT ${role} TO CURRENT_USER`);
+  const elevated = await target.query(
+    `SELECT 1 FROM pg_roles WHERE rolname = 'rds_superuser' AND pg_has_role(current_user, oid, 'MEMBER')`,
+  );
+  if (elevated.rowCount !== 0) await target.query(`GRANT rds_superuser TO ${role}`);
+  else await target.query(`GRANT SET ON PARAMETER session_replication_role TO ${role}`);
+  await target.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${ident(endpoint.database)} TO ${role}`);
+  for (const schema of new Set(relations.map((relation) => relation.schema))) {
+    await target.query(`GRANT USAGE ON SCHEMA ${ident(schema)} TO ${role}`);
+  }
+  for (const { schema, name } of relations) {
+    await target.query(`GRANT SELECT, INSERT, DELETE ON ${qualified(schema, name)} TO ${role}`);
+  }
+  return { ...endpoint, user: BUCARDO_LOGIN, password };
+}
+
+/** Shuts Bucardo out of the target: no new session, none left. Throws Failure when one does not go. */
+export async function expelBucardo(target: Client): Promise<void> {
+  const known = await target.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);
+  if (known.rowCount === 0) return;
+  await target.query(`ALTER ROLE ${ident(BUCARDO_LOGIN)} NOLOGIN`);
+  await terminate(target, 'the target', 'usename = $1', [BUCARDO_LOGIN]);
+}
+
+/** Ends Bucardo's sessions on the source; there it shares the login of the migration, so they are told by name. */
+export async function endSourceSessions(source: Client): Promise<void> {
+  await terminate(source, 'the source', `usename = current_user AND application_name LIKE 'bucardo %'`, []);
+}
+
+async function terminate(client: Client, where: string, condition: string, values: string[]): Promise<void> {
+  const deadline = Date.now() + GONE_TIMEOUT_MS;
+  for (;;) {
+    const { rows } = await client.query(
+      `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND ${condition}`,
+      values,
+    );
+    if (rows.length === 0) return;
+    if (Date.now() > deadline) {
+      const pids = (rows as { pid: number }[]).map((row) => row.pid).join(', ');
+      throw new Failure(`sessions of Bucardo on ${where} do not end (pid ${pids}); end them there and start again`);
+    }
+    await sleep(50);
+  }
+}
