@@ -1,0 +1,160 @@
+import type { Client } from 'pg';
+import type { Relation } from '../catalog/relations';
+import type { TypeShape } from '../row-hash';
+import { readTypeShapes } from '../type-shapes';
+import { DifferenceTally, type KeyDifference, type RelationComparison } from './comparison';
+import { indexAscends, KeySteps, rangeColumns } from './key-range';
+import { differencesOf, readListing } from './listing';
+import { hashOf, RelationSql, usableKey, type Condition } from './relation-sql';
+import { prepareSessions } from './session';
+
+/** What `compareRelation` needs. */
+export interface CompareOptions {
+  /** Session on each end; may stand in a transaction with the snapshot to be compared. */
+  readonly source: Client;
+  readonly target: Client;
+  /** As the source has it. */
+  readonly relation: Relation;
+  /** Rows in one chunk, where the key allows ranges. */
+  readonly chunkRows: number;
+  /** What the source's types are made of. @default read from the source */
+  readonly shapes?: (typeOid: number) => TypeShape;
+  /** Called after each chunk with its rows on the source; the next begins when it returns. */
+  readonly onChunk?: (rows: number) => void | Promise<void>;
+  /** Called with each batch of keys that differ, instead of counting them. */
+  readonly onDifferences?: (differences: readonly KeyDifference[]) => Promise<void>;
+}
+
+/** Rows that a bucket should hold, and the most buckets that one statement may answer with. */
+const BUCKET_ROWS = 64;
+const MOST_BUCKETS = 65_536;
+
+interface Sums {
+  readonly rows: number;
+  readonly sum: string;
+}
+
+const NOTHING: Condition = { text: '', values: [] };
+
+/**
+ * Compares every row of one relation (alone, without its children) on both ends. Rows are hashed inside the servers and
+ * only counts and sums of chunks cross the wire; a chunk that differs is cut into buckets, and only the buckets that
+ * differ are listed by key.
+ */
+export async function compareRelation(options: CompareOptions): Promise<RelationComparison> {
+  const comparison = new Comparison(options, options.shapes ?? (await readTypeShapes(options.source)));
+  return comparison.run();
+}
+
+class Comparison {
+  private readonly tally = new DifferenceTally();
+  private readonly statements: RelationSql;
+  private sourceRows = 0;
+  private targetRows = 0;
+  private chunks = 0;
+
+  constructor(
+    private readonly options: CompareOptions,
+    shapes: (typeOid: number) => TypeShape,
+  ) {
+    this.statements = new RelationSql(options.relation, hashOf(options.relation, shapes));
+  }
+
+  async run(): Promise<RelationComparison> {
+    const began = performance.now();
+    const { source, target, relation, chunkRows } = this.options;
+    await prepareSessions(source, target);
+    const key = usableKey(relation);
+    const columns = key === undefined ? [] : rangeColumns(key);
+    if (key !== undefined && columns.length > 0 && (await indexAscends(source, key))) {
+      await this.byRanges(new KeySteps(relation, columns, chunkRows));
+    } else {
+      await this.byBuckets();
+    }
+    return {
+      relation: relation.sql,
+      sourceRows: this.sourceRows,
+      targetRows: this.targetRows,
+      chunks: this.chunks,
+      differences: this.tally.counts,
+      inFlight: 0,
+      keys: this.tally.keys,
+      seconds: (performance.now() - began) / 1000,
+    };
+  }
+
+  /** The first range begins before, and the last ends after, every key, so that the target's extra rows are seen. */
+  private async byRanges(steps: KeySteps): Promise<void> {
+    const { source, target } = this.options;
+    let after: readonly string[] | undefined;
+    let upTo = await steps.next(source, after);
+    for (;;) {
+      const where = steps.condition({ ...(after && { after }), ...(upTo && { upTo }) });
+      const query = { text: this.statements.sums(where), values: [...where.values] };
+      // The source looks for the next chunk's end while the target is still at this one.
+      const [left, right, next] = await Promise.all([
+        source.query<Sums>(query),
+        target.query<Sums>(query),
+        upTo === undefined ? undefined : steps.next(source, upTo),
+      ]);
+      const [here, there] = [left.rows[0] as Sums, right.rows[0] as Sums];
+      this.count(here, there);
+      const rows = Number(here.rows);
+      if (!same(here, there)) await this.refine(where, Math.max(rows, Number(there.rows)));
+      await this.options.onChunk?.(rows);
+      if (upTo === undefined) return;
+      after = upTo;
+      upTo = next;
+    }
+  }
+
+  /** One pass of each side, whatever the number of rows; each bucket is a chunk. */
+  private async byBuckets(): Promise<void> {
+    const { relation } = this.options;
+    await this.refine(NOTHING, relation.rows, (here, there) => this.count(here, there));
+    await this.options.onChunk?.(this.sourceRows);
+  }
+
+  private count(here: Sums, there: Sums): void {
+    this.chunks++;
+    this.sourceRows += Number(here.rows);
+    this.targetRows += Number(there.rows);
+  }
+
+  /** Finds the buckets that differ, and lists both sides of them. */
+  private async refine(where: Condition, rows: number, seen?: (here: Sums, there: Sums) => void): Promise<void> {
+    const { source, target } = this.options;
+    const buckets = bucketsFor(rows);
+    const query = { text: this.statements.buckets(where, buckets), values: [...where.values] };
+    const [here, there] = await Promise.all([bucketSums(source, query), bucketSums(target, query)]);
+    const chosen = Buffer.alloc(Math.max(1, buckets / 8));
+    let found = false;
+    for (let bucket = 0; bucket < buckets; bucket++) {
+      const [left, right] = [here.get(bucket) ?? EMPTY, there.get(bucket) ?? EMPTY];
+      seen?.(left, right);
+      if (same(left, right)) continue;
+      found = true;
+      chosen[bucket >> 3] = (chosen[bucket >> 3] as number) | (1 << (bucket & 7));
+    }
+    if (!found) return;
+    const listing = { text: this.statements.list(where, buckets), values: [...where.values, chosen] };
+    for await (const batch of differencesOf(readListing(source, listing), readListing(target, listing))) {
+      await (this.options.onDifferences ?? ((differences) => this.tally.add(differences)))(batch);
+    }
+  }
+}
+
+const EMPTY: Sums = { rows: 0, sum: '0' };
+
+const same = (a: Sums, b: Sums): boolean => Number(a.rows) === Number(b.rows) && a.sum === b.sum;
+
+/** A power of two, so that the bits of a hash choose the bucket. */
+function bucketsFor(rows: number): number {
+  const wanted = Math.min(MOST_BUCKETS, Math.max(1, rows / BUCKET_ROWS));
+  return 2 ** Math.ceil(Math.log2(wanted));
+}
+
+async function bucketSums(client: Client, query: { text: string; values: string[] }): Promise<Map<number, Sums>> {
+  const { rows } = await client.query<Sums & { bucket: number }>(query);
+  return new Map(rows.map((row) => [row.bucket, row]));
+}

@@ -1,0 +1,79 @@
+import type { Relation } from '../catalog/relations';
+import { rowHash, type TypeShape } from '../row-hash';
+import { ident, sql } from '../sql';
+
+/** A WHERE clause, or nothing, with its parameters. */
+export interface Condition {
+  readonly text: string;
+  readonly values: readonly string[];
+}
+
+/** The key by which changes of a relation are known, or undefined where rows can only be told apart as a whole. */
+export const usableKey = (relation: Relation): Relation['key'] =>
+  relation.key?.unusable === undefined ? relation.key : undefined;
+
+/** SQL for the md5 of each row of a relation, as text; the row is `t`. */
+export const hashOf = (relation: Relation, shapes: (typeOid: number) => TypeShape): string =>
+  rowHash(
+    relation.columns.map(({ name, type, typeOid }) => ({ name, type, shape: shapes(typeOid) })),
+    't',
+  );
+
+/**
+ * The statements that compare one relation, the same text on both ends. Sums are of 64 bits of each row's hash; buckets
+ * are by hash of the key's text, since that sorts alike on all servers whatever the collation.
+ */
+export class RelationSql {
+  private readonly keyTexts: readonly string[];
+  private readonly keyHash: string;
+
+  constructor(
+    private readonly relation: Relation,
+    private readonly hash: string,
+  ) {
+    const key = usableKey(relation);
+    this.keyTexts = key === undefined ? [hash] : key.columns.map((column) => `t.${ident(column.name)}::text`);
+    this.keyHash = `md5(${joined(this.keyTexts)})`;
+  }
+
+  /** One row: count and sum of the rows of a range. */
+  sums(where: Condition): string {
+    return sql`
+      SELECT count(*) AS rows, coalesce(sum(${bits64(this.hash)}), 0) AS sum
+      FROM ONLY ${this.relation.sql} AS t ${where.text}`;
+  }
+
+  /**
+   * One row a bucket: number, count and sum. OFFSET 0 hides from the planner what is grouped, which would take the keys
+   * for as many groups and sort the whole table.
+   *
+   * @param buckets a power of two
+   */
+  buckets(where: Condition, buckets: number): string {
+    return sql`
+      SELECT bucket, count(*) AS rows, sum(bits) AS sum FROM (
+        SELECT ${bucketOf(this.keyHash, buckets)} AS bucket, ${bits64(this.hash)} AS bits
+        FROM ONLY ${this.relation.sql} AS t ${where.text} OFFSET 0) s
+      GROUP BY bucket`;
+  }
+
+  /** Key hash, key and row hash of every row in the chosen buckets, which are the set bits of the last parameter. */
+  list(where: Condition, buckets: number): string {
+    const chosen = `get_bit($${where.values.length + 1}::bytea, ${bucketOf(this.keyHash, buckets)}) = 1`;
+    return sql`
+      SELECT ${this.keyHash} COLLATE "C" AS kh, ARRAY[${this.keyTexts.join(', ')}] AS key, ${this.hash} AS hash
+      FROM ONLY ${this.relation.sql} AS t ${where.text === '' ? 'WHERE' : `${where.text} AND`} ${chosen}
+      ORDER BY 1`;
+  }
+}
+
+const bits64 = (hash: string): string => `('x' || substr(${hash}, 1, 16))::bit(64)::int8`;
+
+const bucketOf = (keyHash: string, buckets: number): string =>
+  `(('x' || substr(${keyHash}, 1, 7))::bit(28)::int4 & ${buckets - 1})`;
+
+/** Lengths keep the columns of a composite key apart. */
+const joined = (texts: readonly string[]): string =>
+  texts.length === 1
+    ? (texts[0] as string)
+    : texts.map((text) => `octet_length(${text})::text || ':' || ${text}`).join(' || ');
