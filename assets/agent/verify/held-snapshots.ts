@@ -83,10 +83,9 @@ class Held implements HeldSnapshots {
   }
 }
 
-/** Both statements in one message; the answer is of the second. */
+/** Both statements in one message, which the driver answers with a result each. */
 async function exportSnapshot(client: Client): Promise<string> {
-  const results = (await client.query(`${BEGIN}; SELECT pg_export_snapshot() AS snapshot`)) as unknown as {
-    rows: { snapshot: string }[];
-  }[];
-  return (results[1]?.rows[0] as { snapshot: string }).snapshot;
+  const answer: unknown = await client.query(`${BEGIN}; SELECT pg_export_snapshot() AS snapshot`);
+  const [, { rows }] = answer as [unknown, { rows: [{ snapshot: string }] }];
+  return rows[0].snapshot;
 }

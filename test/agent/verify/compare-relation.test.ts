@@ -1,0 +1,255 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { differing } from '../../../assets/agent/verify/comparison';
+import { startEnds, type Ends } from './ends';
+
+let ends: Ends;
+
+/** Statistics arrive late, at no promised time. */
+async function waitFor<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await sleep(50);
+  }
+}
+
+beforeAll(async () => {
+  ends = await startEnds();
+  await ends.run('both', 'CREATE EXTENSION citext SCHEMA public');
+});
+afterAll(() => ends.stop());
+
+const EVERY_TYPE = `
+  CREATE SCHEMA "Odd Names";
+  CREATE TYPE "Odd Names"."Mood" AS ENUM ('sad', 'ok', 'very happy');
+  CREATE TYPE "Odd Names".pair AS (a int, b double precision, c text);
+  CREATE DOMAIN "Odd Names".ratio AS double precision;
+  CREATE TABLE "Odd Names"."select" (
+    id bigserial PRIMARY KEY, "Order" text, mood "Odd Names"."Mood", pair "Odd Names".pair, ratio "Odd Names".ratio,
+    email public.citext, r real, d double precision, n numeric(20, 6), j json, jb jsonb, b bytea, ts timestamp,
+    tz timestamptz, dd date, iv interval, u uuid, ia int[], da double precision[], ma "Odd Names"."Mood"[], ip inet,
+    bits bit(5), rng tstzrange, ch char(6), bool boolean, tsv tsvector, x xml);
+  SELECT setseed(0.5);
+  INSERT INTO "Odd Names"."select"
+  SELECT g, CASE g % 3 WHEN 0 THEN NULL WHEN 1 THEN '' ELSE 'a "quoted", (text) \\ é' || g END,
+    (enum_range(NULL::"Odd Names"."Mood"))[1 + g % 3], ROW(g, g / 3.0, NULL)::"Odd Names".pair, g / 7.0, 'User' || g || '@Example.org',
+    g / 3.0, CASE g % 5 WHEN 0 THEN 'NaN' WHEN 1 THEN '-0' WHEN 2 THEN 'Infinity' ELSE (g / 3.0)::text END::float8,
+    g / 7.0, '{"b": 1,  "a": [1.10, null]}', '{"b": 1,  "a": [1.10, null]}', decode(md5(g::text), 'hex'),
+    timestamp '2020-01-01' + g * interval '1.000001 s', timestamptz '2020-01-01 00:00:00+05' + g * interval '1 hour',
+    CASE WHEN g % 2 = 0 THEN date '0044-03-15 BC' ELSE 'infinity' END, g * interval '1 day 1.5 s', md5(g::text)::uuid,
+    ARRAY[g, NULL], ARRAY[g / 3.0, NULL], ARRAY['ok', NULL]::"Odd Names"."Mood"[], '10.0.0.0/8',
+    (g % 32)::bit(5), tstzrange('2020-01-01', NULL), 'ab', g % 2 = 0, to_tsvector('simple', 'b a'), '<a>1</a>'
+  FROM generate_series(1, 2500) g`;
+
+describe('equal data', () => {
+  it('of every kind of type is found equal between majors 11 and 17', async () => {
+    await ends.run('both', EVERY_TYPE);
+    const result = await ends.compare('"Odd Names"."select"');
+    expect(result).toMatchObject({ sourceRows: 2500, targetRows: 2500, chunks: 3 });
+    expect(result.keys).toEqual([]);
+  });
+
+  it.each([
+    ['enum', `CREATE TYPE k_enum AS ENUM ('b', 'a', 'c')`, 'public.k_enum', `(enum_range(NULL::public.k_enum))[g]`],
+    ['composite', 'CREATE TYPE k_comp AS (a int, b text)', 'public.k_comp', `ROW(g, 'x, y')::public.k_comp`],
+    ['citext', 'SELECT 1', 'public.citext', `'Key' || g`],
+    ['domain', 'CREATE DOMAIN k_dom AS int', 'public.k_dom', 'g'],
+    ['char(n)', 'SELECT 1', 'char(8)', `'k' || g`],
+    ['timestamptz', 'SELECT 1', 'timestamptz', `timestamptz '2020-01-01 UTC' + g * interval '1 us'`],
+    ['bytea', 'SELECT 1', 'bytea', `decode(md5(g::text), 'hex')`],
+    ['uuid', 'SELECT 1', 'uuid', `md5(g::text)::uuid`],
+    ['numeric', 'SELECT 1', 'numeric(12, 3)', `g * -1.5`],
+    ['date', 'SELECT 1', 'date', `date '2020-01-01' - g`],
+    ['boolean', 'SELECT 1', 'boolean', `g = 1`],
+  ])('keyed by %s is found equal, and a changed row is found by its key', async (kind, prepare, type, value) => {
+    const table = `by_${kind.replace(/\W/g, '_')}`;
+    const rows = kind === 'boolean' ? 2 : 3;
+    await ends.run('both', `SET search_path = public, pg_catalog; ${prepare}; SET search_path = pg_catalog`);
+    await ends.run('both', `CREATE TABLE public.${table} (k ${type} PRIMARY KEY, v int)`);
+    await ends.run('both', `INSERT INTO public.${table} SELECT ${value}, g FROM generate_series(1, ${rows}) g`);
+    expect((await ends.compare(`"public"."${table}"`, { chunkRows: 1 })).keys).toEqual([]);
+    await ends.run('target', `UPDATE public.${table} SET v = 0 WHERE v = 2`);
+    const { keys } = await ends.compare(`"public"."${table}"`, { chunkRows: 1 });
+    const changed = await ends.source.query(`SELECT k::text AS k FROM public.${table} WHERE v = 2`);
+    expect(keys).toEqual([expect.objectContaining({ kind: 'different', key: [changed.rows[0].k] })]);
+  });
+
+  it('of text keys is found equal although the two servers sort them differently', async () => {
+    const table = (collation: string): string => `
+      CREATE TABLE public.by_text (k text COLLATE ${collation} PRIMARY KEY, v int);
+      INSERT INTO public.by_text SELECT CASE g % 2 WHEN 0 THEN 'a' ELSE 'B' END || g, g FROM generate_series(1, 5000) g`;
+    await ends.run('source', table('"C"'));
+    await ends.run('target', table('"en-x-icu"'));
+    expect((await ends.compare('"public"."by_text"')).keys).toEqual([]);
+    await ends.run('target', `DELETE FROM public.by_text WHERE k = 'B7'; INSERT INTO public.by_text VALUES ('', 0)`);
+    const { keys, sourceRows, targetRows } = await ends.compare('"public"."by_text"');
+    expect({ sourceRows, targetRows }).toEqual({ sourceRows: 5000, targetRows: 5000 });
+    expect(keys).toHaveLength(2);
+    expect(keys).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ kind: 'missing on target', key: ['B7'] }),
+        expect.objectContaining({ kind: 'extra on target', key: [''] }),
+      ]),
+    );
+  });
+
+  it('in a leaf partition is compared alone', async () => {
+    await ends.run(
+      'both',
+      `CREATE TABLE public.parent (id int, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+       CREATE TABLE public.leaf PARTITION OF public.parent FOR VALUES FROM (0) TO (100);
+       CREATE TABLE public.other PARTITION OF public.parent DEFAULT;
+       INSERT INTO public.parent SELECT g, 'v' FROM generate_series(0, 149) g`,
+    );
+    await ends.run('target', 'DELETE FROM public.other');
+    expect(await ends.compare('"public"."leaf"')).toMatchObject({ sourceRows: 100, targetRows: 100, keys: [] });
+  });
+
+  it('without columns, and without rows, is found equal', async () => {
+    await ends.run('both', 'CREATE TABLE public.nothing (); CREATE TABLE public.empty (id int PRIMARY KEY)');
+    await ends.run('both', 'INSERT INTO public.nothing DEFAULT VALUES');
+    expect(await ends.compare('"public"."nothing"')).toMatchObject({ sourceRows: 1, targetRows: 1, keys: [] });
+    expect(await ends.compare('"public"."empty"')).toMatchObject({ sourceRows: 0, targetRows: 0, keys: [] });
+  });
+});
+
+describe('a difference', () => {
+  beforeAll(() =>
+    ends.run(
+      'both',
+      `CREATE TABLE public.big (id int PRIMARY KEY, note text, f double precision);
+       INSERT INTO public.big SELECT g, 'row ' || g, g / 3.0 FROM generate_series(1, 200000) g`,
+    ),
+  );
+  const change = async (undo: string, sql: string): Promise<object> => {
+    await ends.run('target', sql);
+    const { keys, differences } = await ends.compare('"public"."big"', { chunkRows: 20_000 });
+    await ends.run('target', undo);
+    expect(differing(differences)).toBe(keys.length);
+    return keys.map(({ kind, key }) => `${kind}: ${key.join()}`);
+  };
+  const row = (id: number): string =>
+    `DELETE FROM public.big WHERE id = ${id}; INSERT INTO public.big VALUES (${id}, 'row ${id}', ${id} / 3.0)`;
+
+  it('is not seen where there is none', async () => {
+    expect(await change('SELECT 1', 'SELECT 1')).toEqual([]);
+  });
+
+  it('of one byte in one of 200,000 rows is found', async () => {
+    expect(await change(row(123456), `UPDATE public.big SET note = 'rox 123456' WHERE id = 123456`)).toEqual([
+      'different: 123456',
+    ]);
+  });
+
+  it('of NULL and the empty string is found', async () => {
+    await ends.run('source', `UPDATE public.big SET note = NULL WHERE id = 9`);
+    const found = await change(row(9), `UPDATE public.big SET note = '' WHERE id = 9`);
+    await ends.run('source', row(9));
+    expect(found).toEqual(['different: 9']);
+  });
+
+  it('of the last bit of a floating point number is found', async () => {
+    expect(await change(row(10), `UPDATE public.big SET f = 3.3333333333333330373 WHERE id = 10`)).toEqual([
+      'different: 10',
+    ]);
+  });
+
+  it('by a missing row is found, first, middle and last', async () => {
+    const undo = [1, 77_777, 200_000].map(row).join(';');
+    const found = await change(undo, 'DELETE FROM public.big WHERE id IN (1, 77777, 200000)');
+    expect(found).toEqual(['missing on target: 1', 'missing on target: 77777', 'missing on target: 200000']);
+  });
+
+  it('by an extra row below and above all keys of the source is found', async () => {
+    const found = await change(
+      'DELETE FROM public.big WHERE id IN (-5, 2000000000)',
+      `INSERT INTO public.big VALUES (-5, '', 0), (2000000000, '', 0)`,
+    );
+    expect(found).toEqual(['extra on target: -5', 'extra on target: 2000000000']);
+  });
+
+  it('in very many rows is counted exactly and kept in part', async () => {
+    await ends.run(
+      'both',
+      'CREATE TABLE public.many (id int PRIMARY KEY); CREATE TABLE public.many_text (id text PRIMARY KEY)',
+    );
+    await ends.run('source', 'INSERT INTO public.many SELECT generate_series(1, 30000)');
+    await ends.run('target', 'INSERT INTO public.many SELECT generate_series(10001, 45000)');
+    await ends.run('both', 'INSERT INTO public.many_text SELECT id FROM public.many');
+    for (const name of ['"public"."many"', '"public"."many_text"']) {
+      const { differences, keys } = await ends.compare(name, { chunkRows: 7000 });
+      expect(differences).toEqual({ 'missing on target': 10_000, 'extra on target': 15_000, different: 0 });
+      expect(keys).toHaveLength(1000);
+    }
+  });
+});
+
+describe('a composite key', () => {
+  it.each([
+    ['of ordered types', 'a int, b uuid', 'a, b', `g % 7, md5(g::text)::uuid`],
+    ['with a tail that sorts differently', 'a int, b text', 'a, b', `g % 7, 'k' || g`],
+    ['with a head that sorts differently', 'a text, b int', 'a, b', `'k' || g % 7, g`],
+    ['in descending order, of a unique index', 'a int NOT NULL, b int NOT NULL', '', `g % 7, g`],
+  ])('%s names the rows that differ', async (_, columns, key, values) => {
+    const constraint = key === '' ? '' : `, PRIMARY KEY (${key})`;
+    await ends.run(
+      'both',
+      `DROP TABLE IF EXISTS public.composite; CREATE TABLE public.composite (${columns}, v int${constraint});
+       INSERT INTO public.composite (a, b, v) SELECT ${values}, g FROM generate_series(1, 3000) g`,
+    );
+    if (key === '') await ends.run('both', 'CREATE UNIQUE INDEX ON public.composite (a DESC, b)');
+    expect((await ends.compare('"public"."composite"', { chunkRows: 100 })).keys).toEqual([]);
+    const { rows } = await ends.source.query('SELECT a::text, b::text FROM public.composite WHERE v = 1234');
+    await ends.run('target', 'UPDATE public.composite SET v = 0 WHERE v = 1234');
+    const { keys, sourceRows } = await ends.compare('"public"."composite"', { chunkRows: 100 });
+    expect(sourceRows).toBe(3000);
+    expect(keys).toEqual([expect.objectContaining({ kind: 'different', key: [rows[0].a, rows[0].b] })]);
+  });
+});
+
+describe('a relation without a key', () => {
+  it('is compared as a multiset', async () => {
+    await ends.run('both', 'CREATE TABLE public.bag (v text)');
+    await ends.run('both', `INSERT INTO public.bag SELECT 'v' || g % 10 FROM generate_series(1, 100) g`);
+    expect((await ends.compare('"public"."bag"')).keys).toEqual([]);
+    await ends.run(
+      'target',
+      `DELETE FROM public.bag WHERE ctid = (SELECT min(ctid::text)::tid FROM public.bag WHERE v = 'v3')`,
+    );
+    await ends.run('target', `INSERT INTO public.bag VALUES ('v4'), ('v4')`);
+    expect((await ends.compare('"public"."bag"')).differences).toEqual({
+      'missing on target': 1,
+      'extra on target': 2,
+      different: 0,
+    });
+  });
+});
+
+describe('the plans', () => {
+  it('read each chunk by the index even when the statistics know nothing', async () => {
+    await ends.run('both', 'CREATE TABLE public.fresh (id uuid PRIMARY KEY, pad text) WITH (autovacuum_enabled = off)');
+    await ends.run(
+      'both',
+      `INSERT INTO public.fresh SELECT md5(g::text)::uuid, repeat('x', 200) FROM generate_series(1, 20000) g`,
+    );
+    const { chunks, keys } = await ends.compare('"public"."fresh"', { chunkRows: 500 });
+    expect({ chunks, keys }).toEqual({ chunks: 41, keys: [] });
+    for (const client of [ends.source, ends.target]) {
+      const scans = await waitFor(async () => {
+        const { rows } = await client.query(
+          `SELECT seq_scan::int AS seq, idx_scan::int AS idx FROM pg_stat_user_tables WHERE relname = 'fresh'`,
+        );
+        return rows[0].idx >= chunks ? rows[0] : undefined;
+      });
+      // The one is of the index's creation.
+      expect(scans.seq).toBeLessThanOrEqual(1);
+    }
+  });
+});
+
+describe('a relation that cannot be compared', () => {
+  it('is an error that tells why', async () => {
+    await ends.run('source', 'CREATE TABLE public.only_here (id int PRIMARY KEY)');
+    await expect(ends.compare('"public"."only_here"')).rejects.toThrow('relation "public.only_here" does not exist');
+  });
+});
