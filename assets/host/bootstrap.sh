@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# Makes a plain Debian 12 machine a Bucardo host: data volume, PostgreSQL, Bucardo, Node.js, SSM agent. The program and
+# its configuration come later, by the install document. Runs as user data at the first boot; a second run changes
+# nothing. Tells CloudFormation how it ended, so that a broken bootstrap fails the deployment and says why.
+set -euo pipefail
+
+: "${IBEX_REGION:?}" "${IBEX_VOLUME_ID:?}" "${IBEX_SIGNAL_URL:?}"
+: "${IBEX_HOST_POSTGRES:?}" "${IBEX_CLIENT_POSTGRES:?}"
+: "${IBEX_NODE_URL:?}" "${IBEX_NODE_SHA256:?}" "${IBEX_SSM_AGENT_VERSION:?}"
+
+readonly LOG=/var/log/ibex-bootstrap.log
+readonly DATA=/database
+readonly DEBIAN_POSTGRES=15
+export DEBIAN_FRONTEND=noninteractive
+step='start'
+
+exec >>"$LOG" 2>&1
+
+signal() { # signal SUCCESS|FAILURE REASON
+  local reason body
+  reason=$(tr -cs '[:alnum:] .,:;/_()=+-' ' ' <<<"$2" | cut -c 1-900)
+  body=$(printf '{"Status":"%s","Reason":"%s","UniqueId":"bootstrap","Data":"%s"}' "$1" "$reason" "$HOSTNAME")
+  curl --silent --show-error --fail --retry 5 --retry-all-errors --max-time 60 -X PUT -H 'Content-Type:' \
+    --data-binary "$body" "$IBEX_SIGNAL_URL"
+}
+
+ended() {
+  local status=$?
+  if ((status == 0)); then return; fi
+  echo "failed in step $step with status $status"
+  signal FAILURE "$step failed with status $status: $(tail -n 4 "$LOG" | head -n 3)" || true
+}
+trap ended EXIT
+
+begin() { # begin STEP
+  step=$1
+  echo "$(date -u +%FT%TZ) $step"
+}
+
+again() { # again COMMAND…: what crosses the network is tried five times
+  local try
+  for try in 1 2 3 4; do
+    if "$@"; then return; fi
+    echo "try $try failed: $*"
+    sleep $((try * 5))
+  done
+  "$@"
+}
+
+install_packages() { # install_packages NAME…
+  again apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"
+}
+
+put() { # put FILE: writes standard input there, unless it stands there already
+  local file=$1 text
+  text=$(cat)
+  if [[ -f $file ]] && [[ $(<"$file") == "$text" ]]; then return; fi
+  mkdir -p "${file%/*}"
+  printf '%s\n' "$text" >"$file.new"
+  mv "$file.new" "$file"
+}
+
+begin 'package lists'
+# A restart of PostgreSQL by an upgrade in mid-migration is a risk that a host of some weeks does not need.
+systemctl disable --now apt-daily.timer apt-daily-upgrade.timer || true
+again apt-get update -q
+install_packages ca-certificates curl xz-utils xfsprogs unzip logrotate awscli postgresql-common
+
+begin 'SSM agent'
+# First of the parts that matter: whatever fails afterwards can be looked at in a session.
+if [[ $(dpkg-query -W -f '${Version}' amazon-ssm-agent 2>/dev/null || true) != "$IBEX_SSM_AGENT_VERSION"* ]]; then
+  again curl --silent --show-error --fail --location --max-time 300 -o /tmp/amazon-ssm-agent.deb \
+    "https://s3.$IBEX_REGION.amazonaws.com/amazon-ssm-$IBEX_REGION/$IBEX_SSM_AGENT_VERSION/debian_amd64/amazon-ssm-agent.deb"
+  dpkg -i /tmp/amazon-ssm-agent.deb
+  rm -f /tmp/amazon-ssm-agent.deb
+fi
+systemctl enable --now amazon-ssm-agent
+
+begin 'data volume'
+# By its id: /dev/nvme1n1 may be any volume.
+readonly DEVICE="/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${IBEX_VOLUME_ID/-/}"
+for ((waited = 0; waited < 900; waited += 5)); do
+  if [[ -b $DEVICE ]]; then break; fi
+  sleep 5
+done
+[[ -b $DEVICE ]] || { echo "volume $IBEX_VOLUME_ID is not attached after 900 s: no $DEVICE" && exit 1; }
+content=$(blkid -p -o value -s TYPE -s PTTYPE "$DEVICE" || true)
+case $content in
+'') mkfs.xfs -q -L ibex "$DEVICE" ;;
+xfs) ;;
+*) echo "volume $IBEX_VOLUME_ID holds $content, not XFS; it is left alone" && exit 1 ;;
+esac
+mkdir -p "$DATA"
+grep -q " $DATA xfs " /etc/fstab ||
+  echo "$DEVICE $DATA xfs defaults,noatime,nofail,x-systemd.device-timeout=300 0 0" >>/etc/fstab
+systemctl daemon-reload
+mountpoint -q "$DATA" || mount "$DATA"
+xfs_growfs "$DATA" >/dev/null
+
+begin 'package sources'
+# The key of the PostgreSQL project comes with Debian's own, signed postgresql-common.
+readonly KEY=/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc
+pgdg() { # pgdg NAME HOST SUITE PACKAGES: a source, and pins that take these packages from it and no other
+  put "/etc/apt/sources.list.d/$1.sources" <<END
+Types: deb
+URIs: https://$2/pub/repos/apt
+Suites: $3
+Components: main
+Architectures: amd64
+Signed-By: $KEY
+END
+  put "/etc/apt/preferences.d/$1" <<END
+Package: *
+Pin: origin "$2"
+Pin-Priority: -1
+
+Package: $4
+Pin: origin "$2"
+Pin-Priority: 600
+END
+}
+if ((IBEX_HOST_POSTGRES != DEBIAN_POSTGRES)); then
+  major=$IBEX_HOST_POSTGRES
+  pgdg pgdg-archive apt-archive.postgresql.org bookworm-pgdg-archive \
+    "postgresql-$major postgresql-client-$major postgresql-plperl-$major"
+fi
+if ((IBEX_CLIENT_POSTGRES != DEBIAN_POSTGRES)); then
+  pgdg pgdg apt.postgresql.org bookworm-pgdg "postgresql-client-$IBEX_CLIENT_POSTGRES libpq5"
+fi
+again apt-get update -q
+
+begin 'PostgreSQL and Bucardo'
+# The cluster is made below, on the data volume, and the agent alone starts and stops Bucardo.
+put /etc/postgresql-common/createcluster.d/ibex.conf <<<'create_main_cluster = false'
+ln -sfn /dev/null /etc/systemd/system/bucardo.service
+install_packages "postgresql-$IBEX_HOST_POSTGRES" "postgresql-plperl-$IBEX_HOST_POSTGRES" \
+  "postgresql-client-$IBEX_CLIENT_POSTGRES" bucardo libdbix-safe-perl
+
+begin 'PostgreSQL cluster'
+install -d -o postgres -g postgres -m 0700 "$DATA/postgresql"
+config="/etc/postgresql/$IBEX_HOST_POSTGRES/main"
+# A host that was replaced finds the cluster of its predecessor on the volume, and takes it over.
+[[ -d $config ]] || pg_createcluster "$IBEX_HOST_POSTGRES" main --datadir "$DATA/postgresql/$IBEX_HOST_POSTGRES/main" \
+  --encoding UTF8 --locale C.UTF-8 --port 5432
+put "$config/conf.d/ibex.conf" <<'END'
+listen_addresses = ''
+max_connections = 200
+END
+put "$config/pg_hba.conf" <<'END'
+# Only over the socket, and only the operating-system user under which everything runs.
+local all all peer map=ibex
+END
+put "$config/pg_ident.conf" <<'END'
+ibex postgres postgres
+ibex postgres bucardo
+END
+chown -R postgres:postgres "$config"
+put "/etc/systemd/system/postgresql@.service.d/ibex.conf" <<END
+[Unit]
+RequiresMountsFor=$DATA
+
+[Service]
+Restart=on-failure
+RestartSec=5
+END
+systemctl daemon-reload
+systemctl enable "postgresql@$IBEX_HOST_POSTGRES-main"
+systemctl start "postgresql@$IBEX_HOST_POSTGRES-main"
+
+begin 'Node.js'
+node_home="/usr/local/lib/ibex-node-${IBEX_NODE_SHA256:0:12}"
+if [[ ! -x $node_home/bin/node ]]; then
+  again curl --silent --show-error --fail --location --max-time 600 -o /tmp/node.tar "$IBEX_NODE_URL"
+  echo "$IBEX_NODE_SHA256  /tmp/node.tar" | sha256sum --check --quiet
+  rm -rf "$node_home.new"
+  mkdir -p "$node_home.new"
+  tar -xf /tmp/node.tar -C "$node_home.new" --strip-components=1 --no-same-owner
+  mv "$node_home.new" "$node_home"
+  rm -f /tmp/node.tar
+fi
+ln -sfn "$node_home/bin/node" /usr/local/bin/node
+node --version
+
+begin 'directories'
+install -d -o root -g root -m 0755 /opt/ibex
+install -d -o root -g postgres -m 0750 /etc/ibex
+install -d -o postgres -g postgres -m 0750 "$DATA/ibex"
+
+begin 'signal'
+# The address is valid for some hours; a run long after the deployment has nobody to tell.
+signal SUCCESS ready || echo 'nobody waits for the signal any more'
+begin 'done'

@@ -1,0 +1,38 @@
+import { Aws } from 'aws-cdk-lib';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
+import type { AgentConfig } from '../assets/agent/config';
+import { Database } from './database';
+import type { ResolvedSettings } from './settings';
+
+export interface AgentConfigurationProps {
+  readonly settings: ResolvedSettings;
+  readonly database: Database;
+  readonly sourceSecret: ISecret;
+}
+
+/** What the program on the host is told: settings, and where bootstrap.sh and install.sh put things. */
+export function agentConfiguration({ settings, database, sourceSecret }: AgentConfigurationProps): AgentConfig {
+  return {
+    ...settings.agent,
+    migration: settings.name,
+    secrets: { kind: 'aws', region: Aws.REGION },
+    source: { secret: sourceSecret.secretArn, port: settings.source.port, sslmode: settings.source.sslmode },
+    target: {
+      secret: database.secret.secretArn,
+      host: database.cluster.clusterEndpoint.hostname,
+      port: Database.PORT,
+      database: database.databaseName,
+      sslmode: 'verify-full',
+      sslRootCert: '/opt/ibex/rds-global-bundle.pem',
+    },
+    host: {
+      // One user for PostgreSQL, Bucardo and the program: a password file of mode 0600 serves no second one.
+      user: 'postgres',
+      stateDirectory: '/database/ibex',
+      runDirectory: '/run/ibex',
+      postgres: { host: '/var/run/postgresql', port: 5432, user: 'postgres' },
+      clientTools: `/usr/lib/postgresql/${Number.parseInt(settings.target.version, 10)}/bin`,
+      bucardo: '/usr/bin/bucardo',
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { ArnFormat, Stack } from 'aws-cdk-lib';
+import type { Instance } from 'aws-cdk-lib/aws-ec2';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import type { Construct } from 'constructs';
+
+export interface AutomationRoleProps {
+  readonly instance: Instance;
+  /** Name of the only Command document that runbooks send. */
+  readonly commandDocument: string;
+  /** Begins the names of the runbooks that `migrate` starts. */
+  readonly documentPrefix: string;
+  /** Where approvals are asked for. */
+  readonly topic: ITopic;
+}
+
+/**
+ * What a runbook may do: send our one command to our one host, start our runbooks, ask for approvals. Without a service
+ * role an execution ends after 12 hours.
+ */
+export function automationRole(scope: Construct, id: string, props: AutomationRoleProps): Role {
+  const stack = Stack.of(scope);
+  const arn = (service: string, resource: string, resourceName: string, arnFormat = ArnFormat.SLASH_RESOURCE_NAME) =>
+    stack.formatArn({ service, resource, resourceName, arnFormat });
+  const role = new Role(scope, id, {
+    description: 'Ibex: the runbooks',
+    assumedBy: new ServicePrincipal('ssm.amazonaws.com', {
+      conditions: {
+        StringEquals: { 'aws:SourceAccount': stack.account },
+        ArnLike: { 'aws:SourceArn': arn('ssm', 'automation-execution', '*') },
+      },
+    }),
+  });
+  const allow = (sid: string, actions: string[], resources: string[], conditions?: Record<string, unknown>) =>
+    role.addToPolicy(new PolicyStatement({ sid, actions, resources, ...(conditions && { conditions }) }));
+
+  allow(
+    'SendTheCommand',
+    ['ssm:SendCommand'],
+    [arn('ssm', 'document', props.commandDocument), arn('ec2', 'instance', props.instance.instanceId)],
+  );
+  // AWS knows no resource for these.
+  allow(
+    'FollowCommands',
+    [
+      'ssm:ListCommands',
+      'ssm:ListCommandInvocations',
+      'ssm:GetCommandInvocation',
+      'ssm:CancelCommand',
+      'ssm:DescribeInstanceInformation',
+    ],
+    ['*'],
+  );
+  allow(
+    'StartRunbooks',
+    ['ssm:StartAutomationExecution'],
+    [arn('ssm', 'automation-definition', `${props.documentPrefix}-*:*`)],
+  );
+  allow(
+    'FollowRunbooks',
+    ['ssm:GetAutomationExecution', 'ssm:StopAutomationExecution'],
+    [arn('ssm', 'automation-execution', '*')],
+  );
+  // A child runbook runs under the same role.
+  allow('PassItself', ['iam:PassRole'], [role.roleArn], {
+    StringEquals: { 'iam:PassedToService': 'ssm.amazonaws.com' },
+  });
+  allow('AskForApproval', ['sns:Publish'], [props.topic.topicArn]);
+  return role;
+}

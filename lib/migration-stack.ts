@@ -1,0 +1,100 @@
+import { Aws, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Secret, type ISecret } from 'aws-cdk-lib/aws-secretsmanager';
+import type { Construct } from 'constructs';
+import { agentConfiguration } from './agent-configuration';
+import { automationRole } from './automation-role';
+import { Host } from './host';
+import { hostRole } from './host-role';
+import { Installation } from './installation';
+import { jobDocument } from './job-document';
+import { Monitoring } from './monitoring';
+import { Notices } from './notices';
+import { Runbooks } from './runbooks';
+import type { ResolvedSettings } from './settings';
+import type { TargetStack } from './target-stack';
+
+export interface MigrationStackProps extends StackProps {
+  readonly settings: ResolvedSettings;
+  readonly target: TargetStack;
+}
+
+/** What goes after the migration: host, runbooks, monitoring. It can be destroyed without touching the target. */
+export class MigrationStack extends Stack {
+  constructor(scope: Construct, id: string, { settings, target, ...props }: MigrationStackProps) {
+    super(scope, id, { ...props, terminationProtection: settings.host.terminationProtection });
+    const prefix = this.stackName;
+    const { database, network } = target;
+
+    const sourceSecret = this.sourceSecret(settings);
+    const logGroup = new LogGroup(this, 'CommandOutput', {
+      // Where Systems Manager puts the output of our Command document.
+      logGroupName: `/aws/ssm/${prefix}-job`,
+      retention: RetentionDays.THREE_MONTHS,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const role = hostRole(this, 'HostRole', {
+      secretArns: [
+        sourceSecret.secretArn,
+        database.secret.secretArn,
+        ...Object.values(settings.agent.applicationLogins),
+      ],
+      logGroup,
+      documentPrefix: prefix,
+    });
+    const host = new Host(this, 'Host', { vpc: network.vpc, database, role, settings });
+    new Installation(this, 'Installation', {
+      documentName: `${prefix}-install`,
+      instance: host.instance,
+      configuration: agentConfiguration({ settings, database, sourceSecret }),
+      after: host.ready,
+    });
+
+    const job = jobDocument(this, 'Job', `${prefix}-job`);
+    const { topic } = new Notices(this, 'Notices', { name: prefix, emails: settings.notifications.emails });
+    const runbookRole = automationRole(this, 'AutomationRole', {
+      instance: host.instance,
+      commandDocument: job.name,
+      documentPrefix: prefix,
+      topic,
+    });
+    const { approvers } = settings.notifications;
+    const runbooks = new Runbooks(this, 'Runbooks', {
+      prefix,
+      defaults: {
+        AutomationAssumeRole: runbookRole.roleArn,
+        InstanceId: host.instance.instanceId,
+        CommandDocument: job.name,
+        ApprovalTopicArn: topic.topicArn,
+        ...(approvers.length > 0 && { Approvers: approvers }),
+      },
+    });
+    new Monitoring(this, 'Monitoring', { instance: host.instance, runbooks: Object.values(runbooks.names), topic });
+    this.outputs(host, sourceSecret, runbooks);
+  }
+
+  /** The source's login: the one that settings name, or an empty one to be filled by hand. */
+  private sourceSecret({ source }: ResolvedSettings): ISecret {
+    if (source.secretArn !== undefined) return Secret.fromSecretCompleteArn(this, 'SourceSecret', source.secretArn);
+    return new Secret(this, 'SourceSecret', {
+      // A random text, which is no JSON: the first runbook says that it is not filled.
+      description: 'Login of the source: {"username", "password", "host", "port", "dbname"}',
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+  }
+
+  private outputs(host: Host, sourceSecret: ISecret, runbooks: Runbooks): void {
+    new CfnOutput(this, 'SourceSecretToFill', {
+      description: 'First: put the login of the source into a file (mode 0600), run this, delete the file',
+      value: `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${sourceSecret.secretArn} --secret-string file://source.json`,
+    });
+    new CfnOutput(this, 'StartMigration', {
+      description: 'Then: start the runbook of the whole migration, here in the console',
+      value: `https://${Aws.REGION}.console.aws.amazon.com/systems-manager/automation/execute/${runbooks.names['migrate']}?region=${Aws.REGION}`,
+    });
+    new CfnOutput(this, 'SessionCommand', {
+      description: 'A shell on the host',
+      value: `aws ssm start-session --region ${Aws.REGION} --target ${host.instance.instanceId}`,
+    });
+  }
+}
