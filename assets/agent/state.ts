@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { HostConfig } from './config';
 import { connectToHost } from './connect';
@@ -5,6 +6,9 @@ import { ident, sql } from './sql';
 
 /** Name of Ibex's own database on the host, and of its schema there. */
 const DATABASE = 'ibex';
+
+/** How long a killed process's session may take to end; milliseconds. */
+const CLAIM_TIMEOUT_MS = 5_000;
 
 /** What is known of one phase. */
 export interface PhaseRecord {
@@ -68,10 +72,18 @@ export class State {
     }
   }
 
-  /** Takes the phase for this process, until its session ends. False when another process has it. */
+  /**
+   * Takes the phase for this process, until its session ends. False when another process keeps it; the session of one
+   * that was killed just now is given a moment to end.
+   */
   async claim(phase: string): Promise<boolean> {
-    const { rows } = await this.client.query('SELECT pg_try_advisory_lock(4918, hashtext($1)) AS taken', [phase]);
-    return (rows[0] as { taken: boolean }).taken;
+    const deadline = Date.now() + CLAIM_TIMEOUT_MS;
+    for (;;) {
+      const { rows } = await this.client.query('SELECT pg_try_advisory_lock(4918, hashtext($1)) AS taken', [phase]);
+      const { taken } = rows[0] as { taken: boolean };
+      if (taken || Date.now() > deadline) return taken;
+      await sleep(100);
+    }
   }
 
   async phase(name: string): Promise<PhaseRecord | undefined> {

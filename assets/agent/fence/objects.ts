@@ -55,9 +55,10 @@ export function fenceFunction(state: FenceState, reason: string): string {
     open: () => 'RETURN NULL;',
   };
   const text = state.kind === 'until' ? body.until(state) : body[state.kind]();
+  const marker = state.kind === 'until' ? `until ${state.deadline}` : state.kind;
   return sql`
     CREATE OR REPLACE FUNCTION ${FUNCTION}() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$ BEGIN ${text} END $function$`;
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$/* ${marker} */ BEGIN ${text} END $function$`;
 }
 
 /** The statement that puts the fence on one table. Its trigger is silent for sessions in replica role, as appliers are. */
@@ -74,4 +75,19 @@ export async function ensureFenceSchema(client: Client): Promise<void> {
   if (rowCount === 0) await client.query(`CREATE SCHEMA ${ident(SCHEMA)}`);
   // A trigger's function is called by whoever writes; finding it needs no right, but its schema must be usable to none.
   await client.query(`REVOKE ALL ON SCHEMA ${ident(SCHEMA)} FROM PUBLIC`);
+}
+
+/** Reads in which state the fence is; undefined when there is none. */
+export async function readFenceState(client: Client): Promise<FenceState | undefined> {
+  const { rows } = await client.query(
+    sql`
+      SELECT p.prosrc AS body FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+      WHERE n.nspname = $1 AND p.proname = 'fence'`,
+    [SCHEMA],
+  );
+  const marker = /^\/\* (closed|open|until (.+?)) \*\//.exec((rows[0] as { body: string } | undefined)?.body ?? '');
+  if (!marker) return undefined;
+  const [, kind, deadline] = marker;
+  if (kind === 'closed' || kind === 'open') return { kind };
+  return { kind: 'until', deadline: deadline ?? '' };
 }

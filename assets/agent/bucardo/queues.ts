@@ -1,0 +1,68 @@
+import type { Client } from 'pg';
+import { CAPTURE_SCHEMA, deltaName, trackName } from '../capture/names';
+import type { Relation } from '../catalog/relations';
+import { literal, qualified } from '../sql';
+import { DBGROUP } from './names';
+
+const queue = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+const track = (relation: Relation): string => qualified(CAPTURE_SCHEMA, trackName(relation.schema, relation.name));
+
+/** Relations in one statement. */
+const BATCH = 100;
+
+/** Changes that Bucardo has not applied yet, and the age of the oldest. */
+export interface Lag {
+  readonly changes: number;
+  /** Seconds since the oldest of them was made; 0 when there are none. */
+  readonly seconds: number;
+}
+
+/** How far the target is behind, on the source's clock. Changes are counted up to `limit` per relation. */
+export async function readLag(source: Client, relations: readonly Relation[], limit = 10_000): Promise<Lag> {
+  let lag: Lag = { changes: 0, seconds: 0 };
+  for (let start = 0; start < relations.length; start += BATCH) {
+    const parts = relations.slice(start, start + BATCH).map(
+      (relation) => `(SELECT captured_at FROM ${queue(relation)} AS d
+         WHERE NOT EXISTS (SELECT FROM ${track(relation)} AS t WHERE t.txntime = d.txntime AND t.target = ${literal(DBGROUP)})
+         LIMIT ${limit})`,
+    );
+    const { rows } = await source.query(
+      `SELECT count(*)::int AS changes, coalesce(extract(epoch FROM clock_timestamp() - min(captured_at)), 0)::float8 AS seconds
+       FROM (${parts.join(' UNION ALL ')}) AS q`,
+    );
+    const { changes, seconds } = rows[0] as Lag;
+    lag = { changes: lag.changes + changes, seconds: Math.max(lag.seconds, seconds) };
+  }
+  return lag;
+}
+
+/**
+ * Forgets what Bucardo has applied and noted: first the changes, then the notes that no change needs any more, in one
+ * transaction, so that a run of Bucardo sees both or neither. Replaces Bucardo's own VAC, which is not started when the
+ * sync is activated late, and which deletes too much when notes are doubled (Bucardo pull request 260).
+ */
+export async function purgeApplied(source: Client, relation: Relation): Promise<number> {
+  await source.query('BEGIN');
+  try {
+    const { rowCount } = await source.query(
+      `DELETE FROM ${queue(relation)} AS d USING ${track(relation)} AS t WHERE t.txntime = d.txntime AND t.target = $1`,
+      [DBGROUP],
+    );
+    await source.query(
+      `DELETE FROM ${track(relation)} AS t WHERE NOT EXISTS (SELECT FROM ${queue(relation)} AS d WHERE d.txntime = t.txntime)`,
+    );
+    await source.query('COMMIT');
+    return rowCount ?? 0;
+  } catch (error) {
+    await source.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Relations that were truncated and must be copied anew, which only catch-up can do. */
+export async function truncatedRelations(source: Client): Promise<number> {
+  const { rows } = await source.query(
+    `SELECT count(*)::int AS count FROM ${qualified(CAPTURE_SCHEMA, 'ibex_truncated')}`,
+  );
+  return (rows[0] as { count: number }).count;
+}

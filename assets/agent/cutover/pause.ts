@@ -1,0 +1,102 @@
+import type { Client } from 'pg';
+import { readBacklog, total } from '../catch-up/backlog';
+import { CatchUp } from '../catch-up/rounds';
+import { inspectCapture } from '../capture/check';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import { Failure } from '../errors';
+import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
+import type { Lease } from '../lease';
+import { holdSnapshots, type HeldSnapshots } from '../verify/freeze';
+import { forwardSequences } from './sequences';
+import { switchClients } from './switch';
+import type { Timeline } from './timeline';
+
+/** What the pause works on. */
+export interface PauseInput {
+  readonly context: Context;
+  readonly source: Client;
+  readonly target: Client;
+  readonly relations: readonly Relation[];
+  readonly lease: Lease;
+  readonly timeline: Timeline;
+}
+
+/** What the pause leaves. */
+export interface PauseOutcome {
+  readonly fence: FenceProof;
+  readonly drainedKeys: number;
+  readonly sequences: number;
+  readonly switched: string;
+  readonly held: HeldSnapshots | undefined;
+}
+
+/**
+ * The write pause: fence, drain, prove, sequences, switch, point of no return, open. Whatever fails before the point of
+ * no return gives writes back to the source; were this process killed, the fence's deadline does.
+ */
+export async function pauseWrites(input: PauseInput): Promise<PauseOutcome> {
+  const { context, source, target, timeline } = input;
+  const { cutover } = context.config;
+  let switching = false;
+  let held: HeldSnapshots | undefined;
+  try {
+    const fence = await timeline.step('fence', () =>
+      fenceSource(source, cutover.budgetSeconds, Date.now() + timeline.left()),
+    );
+    const drainedKeys = await timeline.step('drain', () => drain(input));
+    await timeline.step('prove', () => prove(input));
+    const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
+    if (cutover.compareAtFreeze) held = await timeline.step('hold snapshots', () => holdSnapshots(context));
+    switching = true;
+    const switched = await timeline.step('switch', () => switchClients(cutover.switch, 'target'));
+    await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline));
+    await afterNoReturn(input);
+    return { fence, drainedKeys, sequences, switched, held };
+  } catch (error) {
+    await held?.release().catch(() => undefined);
+    await giveBack(input, switching);
+    throw error;
+  }
+}
+
+/** From here on only forward: a change that slipped in while the fence became final is applied, then writes open. */
+export async function afterNoReturn(input: PauseInput): Promise<void> {
+  const { target, timeline } = input;
+  await timeline.step('last look', () => drain(input), false);
+  await timeline.step('open', () => openTarget(target), false);
+}
+
+/** Applies what is left until nothing is; with the source fenced there is an end. */
+export async function drain({ context, source, relations, lease }: PauseInput): Promise<number> {
+  const catchUp = new CatchUp(context, relations, lease);
+  let keys = 0;
+  for (;;) {
+    const backlog = await readBacklog(source, relations, 1_000_000);
+    if (backlog.length === 0) return keys;
+    keys += await catchUp.apply(backlog.map(({ relation }) => relation));
+  }
+}
+
+/** The proof that the target has everything, asked of the source in one new snapshot. */
+async function prove({ context, source, relations }: PauseInput): Promise<void> {
+  const left = total(await readBacklog(source, relations, 1_000));
+  const { problems } = await inspectCapture(context, source, relations);
+  const passed = left === 0 && problems.size === 0;
+  await context.evidence('drained', passed, 'readBacklog, inspectCapture', { left, problems: [...problems.values()] });
+  if (left > 0) throw new Failure(`${left} changes are left although writes are stopped`);
+  if (problems.size > 0) throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}`);
+}
+
+async function giveBack({ context, source, timeline }: PauseInput, switching: boolean): Promise<void> {
+  const { cutover } = context.config;
+  if (switching) {
+    await timeline
+      .step('switch back', () => switchClients(cutover.switch, 'source'), false)
+      .catch((error: unknown) => context.log.error({ err: error }, 'clients could not be switched back'));
+  }
+  // A session that broke is no reason to keep writes stopped until the deadline.
+  await timeline
+    .step('give writes back', () => openSource(source).catch(() => context.with('source', openSource)), false)
+    .catch((error: unknown) => context.log.error({ err: error }, 'the source opens at its deadline'));
+}

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bucardoRuns, lastWords } from './bucardo/daemon';
+import { readLag } from './bucardo/queues';
+import { appliedByBucardo } from './bucardo/runs';
+import { checkCapture } from './capture/check';
+import { readRelations, type Relation } from './catalog/relations';
+import { CatchUp } from './catch-up/rounds';
+import { buildConstraints } from './constraints';
+import type { Context } from './context';
+import { Failure } from './errors';
+import type { Phase, PhaseOutcome } from './phase';
+import { handOver, takeOver, type Ends } from './sync/applier';
+import { PROBLEM_FACT } from './sync/supervise';
+import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
+
+/** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
+const CONSTRAINTS_FACT = 'constraints.built';
+
+/** How long Bucardo may take to come near the source after the hand-over; milliseconds. */
+const SETTLE_TIMEOUT_MS = 600_000;
+
+/** How near it must come; seconds between a change and its arrival. */
+const SETTLED_SECONDS = 10;
+
+async function run(context: Context): Promise<PhaseOutcome> {
+  const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
+  const problems = await checkCapture(context, ends.source);
+  if (problems.length > 0) {
+    throw new Failure(`changes may have been missed: ${problems.join('; ')}; run cleanup and migrate again`);
+  }
+  const relations = await readRelations(ends.source, context.config);
+  const caughtUp =
+    supervisorRuns(context.config) && bucardoRuns(context.config.host) ? 0 : await begin(context, ends, relations);
+  await settle(context, ends, relations);
+  await context.state.setFact(PROBLEM_FACT, null);
+  const lag = await readLag(ends.source, relations);
+  await context.evidence('sync is near', true, 'readLag', lag);
+  return {
+    message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations, ${lag.seconds.toFixed(1)} s behind`,
+    result: { relations: relations.length, keys: caughtUp, lagSeconds: lag.seconds },
+  };
+}
+
+async function begin(context: Context, ends: Ends, relations: readonly Relation[]): Promise<number> {
+  await stopSupervisor(context.config);
+  const lease = await takeOver(context, ends);
+  const catchUp = new CatchUp(context, relations, lease);
+  const threshold = context.config.sync.handoverKeys;
+  let keys = await catchUp.until(ends.source, threshold);
+  if (!(await context.state.fact(CONSTRAINTS_FACT))) {
+    keys += await catchUp.close(ends.source);
+    const { built } = await buildConstraints(context, ends.target);
+    await context.state.setFact(CONSTRAINTS_FACT, true);
+    context.log.info({ built }, 'constraints stand');
+    keys += await catchUp.until(ends.source, threshold);
+  }
+  await handOver(context, ends, relations);
+  await startSupervisor(context.config);
+  return keys;
+}
+
+/** Waits until Bucardo has applied changes and is near the source. */
+async function settle(context: Context, ends: Ends, relations: readonly Relation[]): Promise<void> {
+  const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+  for (;;) {
+    const lag = await readLag(ends.source, relations);
+    const runs = await appliedByBucardo(context.config.host);
+    context.progress.report(
+      runs.rows,
+      0,
+      'rows by Bucardo',
+      `${lag.changes} changes, ${lag.seconds.toFixed(1)} s behind`,
+    );
+    if (runs.finished > 0 && lag.seconds <= SETTLED_SECONDS) return;
+    if (Date.now() > deadline) {
+      throw new Failure(
+        `Bucardo is ${lag.seconds.toFixed(0)} s behind and does not come nearer: ${lastWords(context.config.host)}`,
+      );
+    }
+    await sleep(500);
+  }
+}
+
+/** Catches up, builds constraints at one instant, and hands over to Bucardo under its supervisor. */
+export const sync: Phase = { name: 'sync', after: ['capture', 'restore'], once: false, run };
