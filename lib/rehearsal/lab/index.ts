@@ -130,6 +130,11 @@ function checkVersions({ sourceVersion, targetVersion, scale }: LabOptions): voi
   check('source version', sourceVersion, 10, 17);
   check('target version', targetVersion, 15, 18);
   check('scale', scale, 1, 10_000);
+  if (targetVersion < sourceVersion) {
+    throw new UsageError(
+      `target version ${targetVersion} is older than the source's ${sourceVersion}; migrations go forward only`,
+    );
+  }
 }
 
 /** What was found on the machine before anything was started. */
