@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AgentConfig } from '../config';
+import { runTool } from './client-tools';
+import type { TocEntry } from './toc';
+
+/** Runs work with a file that lists the entries as `pg_restore -L` wants it. */
+export async function withList<T>(
+  config: AgentConfig,
+  entries: readonly TocEntry[],
+  work: (listFile: string) => Promise<T>,
+): Promise<T> {
+  const directory = mkdtempSync(join(config.host.runDirectory, 'list-'));
+  try {
+    const file = join(directory, 'list');
+    writeFileSync(file, entries.map((entry) => `${entry.line}\n`).join(''));
+    return await work(file);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** The SQL by which pg_restore would make these entries, without its session settings and its psql commands. */
+export async function entrySql(config: AgentConfig, archive: string, entries: readonly TocEntry[]): Promise<string> {
+  if (entries.length === 0) return '';
+  const args = ['-f', '-', '--no-tablespaces', '--no-security-labels'];
+  return withList(config, entries, async (list) =>
+    statementsOf(await runTool(config, 'pg_restore', [...args, '-L', list, archive])),
+  );
+}
+
+const FIRST_ENTRY = /^--\n-- Name: /m;
+const TRAILER = '\n--\n-- PostgreSQL database dump complete\n--\n';
+const SWITCH_USER = /^SET SESSION AUTHORIZATION (.*);$/gm;
+const SWITCH_BACK = /^RESET SESSION AUTHORIZATION;$/gm;
+
+/**
+ * What lies between pg_restore's head and foot. The head sets parameters that an older target may not know, and both
+ * hold psql commands (`\restrict`), which are no SQL.
+ */
+export function statementsOf(script: string): string {
+  const start = script.search(FIRST_ENTRY);
+  if (start < 0) return '';
+  const end = script.lastIndexOf(TRAILER);
+  return script.slice(start, end < 0 ? undefined : end);
+}
+
+/**
+ * Grants that another role than the owner gave are written with SET SESSION AUTHORIZATION, which only a superuser may;
+ * SET ROLE gives the same grantor to a member of that role.
+ */
+export const asMember = (grants: string): string =>
+  grants.replace(SWITCH_USER, 'SET ROLE $1;').replace(SWITCH_BACK, 'RESET ROLE;');

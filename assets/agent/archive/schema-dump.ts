@@ -1,0 +1,42 @@
+import { existsSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Context } from '../context';
+import { hiddenSchemas } from '../catalog/schemas';
+import { prepareServices, runTool } from './client-tools';
+
+/** The archive with the source's definitions. */
+export const schemaArchive = (stateDirectory: string): string => join(stateDirectory, 'schema.dump');
+
+/** Longest time that a dump waits for a table that is locked exclusively; milliseconds. */
+const LOCK_WAIT_MS = 60_000;
+
+/** A name as a pattern that pg_dump takes for that name alone. */
+const pattern = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** What every pg_dump of ours leaves out and how long it waits. */
+export function dumpOptions(context: Context): string[] {
+  const schemas = hiddenSchemas(context.config).map((schema) => `--exclude-schema=${pattern(schema)}`);
+  return [
+    ...schemas,
+    '--encoding=UTF8',
+    '--no-publications',
+    '--no-subscriptions',
+    `--lock-wait-timeout=${LOCK_WAIT_MS}`,
+  ];
+}
+
+/**
+ * Dumps the source's definitions. Returns the archive's path. An archive that is there is complete, and is kept unless
+ * `anew`: as long as nothing of it is on the target, the source may have been corrected meanwhile.
+ */
+export async function ensureSchemaArchive(context: Context, anew: boolean): Promise<string> {
+  const { config } = context;
+  const archive = schemaArchive(config.host.stateDirectory);
+  if (existsSync(archive) && !anew) return archive;
+  await prepareServices(context, ['source']);
+  const partial = `${archive}.partial`;
+  const args = ['--schema-only', '--format=custom', `--file=${partial}`, ...dumpOptions(context)];
+  await runTool(config, 'pg_dump', args, { end: 'source' });
+  renameSync(partial, archive);
+  return archive;
+}

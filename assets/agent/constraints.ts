@@ -1,0 +1,97 @@
+import type { Client } from 'pg';
+import { makeEntries } from './archive/make-entries';
+import { applicationEntries, classify, type PostDataEntry } from './archive/post-data';
+import { markRestored, prepareRestored, restoredEntries, unrestored } from './archive/restored';
+import { schemaArchive } from './archive/schema-dump';
+import { readToc, type TocEntry } from './archive/toc';
+import { readRelations } from './catalog/relations';
+import { hiddenSchemas, isApplicationSchema } from './catalog/schemas';
+import type { Context } from './context';
+import { Failure, oneLine } from './errors';
+import { readForeignOwners } from './schema/source-roles';
+import { inTransaction } from './schema/tried';
+import { qualified, sql } from './sql';
+
+/**
+ * Makes on the target everything that the schema archive holds and that is not there yet: unique and exclusion
+ * constraints, foreign keys, triggers, rules, policies, statistics, and fills the materialized views. To be called when
+ * the target equals one snapshot of the source and no applier runs. May be repeated at any point: each object and the
+ * note that it is made are one transaction.
+ */
+export async function buildConstraints(context: Context, target: Client): Promise<{ built: number }> {
+  const { config, progress, log } = context;
+  await prepareRestored(target);
+  const archive = schemaArchive(config.host.stateDirectory);
+  const source = await context.connect('source');
+  const helpers = await Promise.all(
+    Array.from({ length: Math.max(0, config.restore.jobs - 1) }, () => context.connect('target')),
+  );
+  try {
+    const relations = await readRelations(source, config);
+    const all = await applicationEntries(source, await readToc(config, archive, 'post-data'));
+    const entries = await classify(source, await unrestored(target, all), relations);
+    const owners = await readForeignOwners(source, config);
+    const warnings: string[] = [];
+    let built = 0;
+    progress.restart();
+    const made = (entry: PostDataEntry): void => progress.report((built += 1), entries.length, 'objects', entry.text);
+    await makeEntries({ context, archive, workers: [target, ...helpers], owners, warnings, made }, entries);
+    for (const warning of warnings) log.warn(warning);
+    return { built: built + (await fillMaterializedViews(source, target, context)) };
+  } finally {
+    await Promise.allSettled([source, ...helpers].map((client) => client.end()));
+  }
+}
+
+/** Entries of the archive that are not on the target yet, in its order; the cutover must find none. */
+export async function missingEntries(context: Context, target: Client): Promise<TocEntry[]> {
+  const archive = schemaArchive(context.config.host.stateDirectory);
+  const entries = await readToc(context.config, archive, 'post-data');
+  return context.with('source', async (source) => unrestored(target, await applicationEntries(source, entries)));
+}
+
+const MATERIALIZED_VIEWS = sql`
+  WITH RECURSIVE relation AS (
+    SELECT c.oid, c.relkind, c.relispopulated, n.nspname, c.relname FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('m', 'v') AND ${isApplicationSchema('n.nspname', '$1')}),
+  uses AS (
+    SELECT DISTINCT w.ev_class AS user, d.refobjid AS used FROM pg_rewrite w
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN relation r ON r.oid = d.refobjid WHERE d.refobjid <> w.ev_class),
+  depth (oid, level) AS (
+    SELECT oid, 0 FROM relation UNION SELECT u.user, d.level + 1 FROM depth d JOIN uses u ON u.used = d.oid)
+  SELECT r.nspname AS schema, r.relname AS name FROM relation r JOIN depth d USING (oid)
+  WHERE r.relkind = 'm' AND r.relispopulated GROUP BY r.oid, 1, 2 ORDER BY max(d.level), 1, 2`;
+
+/**
+ * Refreshes the materialized views that are filled on the source, those that others rest on first. Without `again` each
+ * one is filled once, whatever was killed in between.
+ *
+ * @returns how many were refreshed
+ */
+export async function fillMaterializedViews(
+  source: Client,
+  target: Client,
+  context: Context,
+  again: boolean = false,
+): Promise<number> {
+  const { rows } = await source.query(MATERIALIZED_VIEWS, [hiddenSchemas(context.config)]);
+  const known = await restoredEntries(target);
+  let filled = 0;
+  for (const { schema, name } of rows as { schema: string; name: string }[]) {
+    const view = qualified(schema, name);
+    const entry = `filled ${view}`;
+    if (known.has(entry) && !again) continue;
+    try {
+      await inTransaction(target, async () => {
+        await target.query(`REFRESH MATERIALIZED VIEW ${view}`);
+        if (!known.has(entry)) await markRestored(target, entry);
+      });
+    } catch (error) {
+      throw new Failure(`materialized view ${view} cannot be filled on the target: ${oneLine(error)}`);
+    }
+    filled += 1;
+  }
+  return filled;
+}

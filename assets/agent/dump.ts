@@ -1,0 +1,125 @@
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Client } from 'pg';
+import { prepareServices, startTool } from './archive/client-tools';
+import { dumpOptions } from './archive/schema-dump';
+import { checkCapture } from './capture/check';
+import { readRelations, type Relation } from './catalog/relations';
+import type { Context } from './context';
+import { dumpBytes, freeBytes, size } from './dump/disk';
+import { Failure } from './errors';
+import type { Phase, PhaseOutcome } from './phase';
+
+/** Writes the source's rows to files on the host, once every change is being captured. */
+export const dump: Phase = { name: 'dump', after: ['capture'], once: true, run: (context) => dumpRows(context) };
+
+/** What a dump asks of the outside; replaced in tests. */
+export interface DumpProbes {
+  /** Relations whose changes are not captured, one line each. */
+  readonly checkCapture: (context: Context, source: Client) => Promise<string[]>;
+  readonly freeBytes: (path: string) => Promise<number>;
+}
+
+/** The directory with the source's rows. */
+export const rowArchive = (stateDirectory: string): string => join(stateDirectory, 'dump');
+
+/** How often the dump's size is looked at; milliseconds. */
+const WATCH_MS = 500;
+
+/** Dumps all rows. A dump that was cut off begins again; one that is complete is kept. */
+export async function dumpRows(
+  context: Context,
+  probes: DumpProbes = { checkCapture, freeBytes },
+): Promise<PhaseOutcome> {
+  const { config } = context;
+  const directory = rowArchive(config.host.stateDirectory);
+  const source = await context.connect('source');
+  const relations = await readRelations(source, config);
+  await requireCapture(context, source, probes, 'before the dump');
+  if (!existsSync(directory)) {
+    await clearPartial(context, source);
+    await requireSpace(context, relations, probes);
+    await runDump(context, relations, `${directory}.partial.${process.pid}`);
+    await requireCapture(context, source, probes, 'after the dump; remove the cause, start capture, then dump again');
+    renameSync(`${directory}.partial.${process.pid}`, directory);
+  }
+  const bytes = bytesBelow(directory);
+  return {
+    message: `${relations.length} tables dumped, ${size(bytes)}`,
+    result: { tables: relations.length, bytes },
+  };
+}
+
+/** A change that nobody recorded while its table was dumped would be lost, so the phase stops by the table's name. */
+async function requireCapture(context: Context, source: Client, probes: DumpProbes, when: string): Promise<void> {
+  const problems = await probes.checkCapture(context, source);
+  if (problems.length === 0) return;
+  const shown = problems.slice(0, 5).join('; ');
+  const more = problems.length > 5 ? ` and ${problems.length - 5} more` : '';
+  throw new Failure(`changes are not captured ${when}: ${shown}${more}`);
+}
+
+async function requireSpace(context: Context, relations: readonly Relation[], probes: DumpProbes): Promise<void> {
+  const { stateDirectory } = context.config.host;
+  const needed = dumpBytes(relations, context.config.dump.compression);
+  const free = await probes.freeBytes(stateDirectory);
+  await context.evidence('room for the dump', free >= needed, `statfs ${stateDirectory}`, { needed, free });
+  if (free >= needed) return;
+  throw new Failure(
+    `the dump needs about ${needed} bytes (${size(needed)}) in ${stateDirectory}, and ${free} bytes (${size(free)}) are free; enlarge that volume, then start dump again`,
+  );
+}
+
+/** Removes what a killed dump left: its files, and its sessions on the source, which would go on holding a snapshot. */
+async function clearPartial(context: Context, source: Client): Promise<void> {
+  const { stateDirectory } = context.config.host;
+  for (const name of readdirSync(stateDirectory)) {
+    if (name.startsWith('dump.partial')) rmSync(join(stateDirectory, name), { recursive: true, force: true });
+  }
+  await source.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE application_name = 'ibex pg_dump' AND usename = current_user AND datname = current_database()`,
+  );
+}
+
+async function runDump(context: Context, relations: readonly Relation[], directory: string): Promise<void> {
+  const { config, progress, log } = context;
+  await prepareServices(context, ['source']);
+  const args = [
+    '--data-only',
+    '--format=directory',
+    `--jobs=${config.dump.jobs}`,
+    `--compress=${config.dump.compression}`,
+    `--file=${directory}`,
+    '--verbose',
+    ...dumpOptions(context),
+  ];
+  let tables = 0;
+  const run = startTool(config, 'pg_dump', args, {
+    end: 'source',
+    onLine: (line) => {
+      if (line.includes('finished item')) tables += 1;
+    },
+  });
+  run.child.stdout?.resume();
+  const total = Math.ceil(relations.reduce((sum, relation) => sum + relation.bytes, 0) / 2);
+  progress.restart();
+  const watch = setInterval(() => {
+    const done = existsSync(directory) ? bytesBelow(directory) : 0;
+    progress.report(Math.min(done, total), total, 'bytes', `${tables} of ${relations.length} tables`);
+  }, WATCH_MS);
+  try {
+    await run.done;
+  } finally {
+    clearInterval(watch);
+  }
+  log.info({ tables, bytes: bytesBelow(directory) }, 'dumped');
+}
+
+function bytesBelow(directory: string): number {
+  let bytes = 0;
+  for (const name of readdirSync(directory)) {
+    bytes += statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
+  }
+  return bytes;
+}

@@ -1,0 +1,129 @@
+import { makeEntries } from './archive/make-entries';
+import { applicationEntries, classify, type EntryKind, type PostDataEntry } from './archive/post-data';
+import { prepareRestored, unrestored } from './archive/restored';
+import { schemaArchive } from './archive/schema-dump';
+import { runTasks } from './archive/tasks';
+import { readToc } from './archive/toc';
+import type { Client } from 'pg';
+import { readRelations, type Relation } from './catalog/relations';
+import type { Context } from './context';
+import { rowArchive } from './dump';
+import { Failure } from './errors';
+import { copiedRelations, Lease } from './lease';
+import type { Phase, PhaseOutcome } from './phase';
+import { copyTable, type TableCopy } from './restore/copy-table';
+import { readForeignOwners } from './schema/source-roles';
+
+/** Brings the dumped rows to the target, then builds primary keys and plain indexes. */
+export const restore: Phase = { name: 'restore', after: ['dump'], once: true, run: restoreRows };
+
+/** Restores what is not restored yet. May be repeated at any point. */
+export async function restoreRows(context: Context): Promise<PhaseOutcome> {
+  const { config } = context;
+  const source = await context.connect('source');
+  const relations = await readRelations(source, config);
+  const workers = await Promise.all(
+    Array.from({ length: Math.max(1, config.restore.jobs) }, () => context.connect('target')),
+  );
+  const [target] = workers as [Client, ...Client[]];
+  const rows = await copyRows(context, workers, relations);
+  const indexes = await buildIndexes(context, source, workers, relations);
+  await analyze(context, workers, relations);
+  const { rows: total } = await target.query('SELECT sum(copied_rows)::text AS sum FROM ibex.relation');
+  const all = Number((total[0] as { sum: string | null }).sum ?? 0);
+  return {
+    message: `${all} rows of ${relations.length} tables restored, ${indexes} indexes built`,
+    result: { tables: relations.length, rows: all, rowsThisTime: rows, indexes },
+  };
+}
+
+/** Copies every relation that the target does not call copied, largest first. Returns the rows of this run. */
+async function copyRows(context: Context, workers: readonly Client[], relations: readonly Relation[]): Promise<number> {
+  const { config, progress, state, log } = context;
+  const [target] = workers as [Client, ...Client[]];
+  const archive = rowArchive(config.host.stateDirectory);
+  const done = await copiedRelations(target);
+  const waiting = await copiesOf(context, archive, relations, done);
+  if (waiting.length === 0) return 0;
+  const lease = await Lease.take(target, 'copy');
+  const expected = Math.max(
+    1,
+    waiting.reduce((sum, copy) => sum + copy.relation.rows, 0),
+  );
+  let copied = 0;
+  progress.restart();
+  const tasks = waiting.map((copy) => ({
+    needs: [],
+    run: async (worker: Client) => {
+      const rows = await copyTable(config, worker, lease, archive, copy, (more) => {
+        copied += more;
+        progress.report(copied, Math.max(expected, copied), 'rows', copy.relation.sql);
+      });
+      await state.count('rows.copy', rows);
+      log.info({ relation: copy.relation.sql, rows }, 'restored');
+    },
+  }));
+  await runTasks(tasks, workers);
+  return copied;
+}
+
+/** The relations that are not copied yet, with their entries in the dump. Throws Failure for one that is not in it. */
+async function copiesOf(
+  context: Context,
+  archive: string,
+  relations: readonly Relation[],
+  done: ReadonlyMap<string, number>,
+): Promise<TableCopy[]> {
+  const entries = await readToc(context.config, archive);
+  const data = new Map(
+    entries
+      .filter((entry) => entry.classOid === 0 && entry.text.startsWith('TABLE DATA '))
+      .map((entry) => [entry.oid, entry] as const),
+  );
+  return relations
+    .filter((relation) => !done.has(relation.sql))
+    .map((relation) => {
+      const entry = data.get(relation.oid);
+      if (entry) return { relation, entry };
+      throw new Failure(
+        `${relation.sql} is not in the dump ${archive}: it was made after the dump began; remove that directory, start schema, capture and dump again`,
+      );
+    });
+}
+
+/** Kinds that are built before changes are applied: the keys first, since applying looks rows up by them. */
+const EARLY: readonly EntryKind[] = ['key', 'plain index'];
+
+async function buildIndexes(
+  context: Context,
+  source: Client,
+  workers: readonly Client[],
+  relations: readonly Relation[],
+): Promise<number> {
+  const { config, progress } = context;
+  const [target] = workers as [Client, ...Client[]];
+  await prepareRestored(target);
+  const archive = schemaArchive(config.host.stateDirectory);
+  const all = await applicationEntries(source, await readToc(config, archive, 'post-data'));
+  const entries = await classify(source, await unrestored(target, all), relations);
+  const early = EARLY.flatMap((kind) => entries.filter((entry) => entry.kind === kind));
+  const owners = await readForeignOwners(source, config);
+  let built = 0;
+  progress.restart();
+  const made = (entry: PostDataEntry): void => progress.report((built += 1), early.length, 'indexes', entry.text);
+  await makeEntries({ context, archive, workers, owners, warnings: [], made }, early);
+  return built;
+}
+
+async function analyze(context: Context, workers: readonly Client[], relations: readonly Relation[]): Promise<void> {
+  let done = 0;
+  context.progress.restart();
+  const tasks = relations.map((relation) => ({
+    needs: [],
+    run: async (worker: Client) => {
+      await worker.query(`ANALYZE ${relation.sql}`);
+      context.progress.report((done += 1), relations.length, 'tables analyzed', relation.sql);
+    },
+  }));
+  await runTasks(tasks, workers);
+}

@@ -1,0 +1,82 @@
+import { pipeline } from 'node:stream/promises';
+import { once } from 'node:events';
+import type { Client } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { startTool } from '../archive/client-tools';
+import { CopyDecoder } from '../archive/copy-decoder';
+import { withList } from '../archive/entry-sql';
+import type { TocEntry } from '../archive/toc';
+import type { Relation } from '../catalog/relations';
+import type { AgentConfig } from '../config';
+import { Failure, oneLine } from '../errors';
+import type { Lease } from '../lease';
+import { inTransaction } from '../schema/tried';
+import { sql } from '../sql';
+
+/** One relation's rows, and where they are in the archive. */
+export interface TableCopy {
+  readonly relation: Relation;
+  readonly entry: TocEntry;
+}
+
+/**
+ * Brings one relation's rows to the target in one transaction, together with the note that they are there. Whatever an
+ * earlier, unfinished way of copying left in the table goes first. Returns the rows that COPY counted.
+ *
+ * @param progressed told, now and then, how many more rows went out
+ */
+export async function copyTable(
+  config: AgentConfig,
+  target: Client,
+  lease: Lease,
+  archive: string,
+  { relation, entry }: TableCopy,
+  progressed: (rows: number) => void,
+): Promise<number> {
+  try {
+    return await inTransaction(target, async () => {
+      await target.query(`SET LOCAL session_replication_role = 'replica'`);
+      await lease.hold(target, relation);
+      const there = await target.query(`SELECT EXISTS (SELECT FROM ONLY ${relation.sql}) AS rows`);
+      if ((there.rows[0] as { rows: boolean }).rows) await target.query(`TRUNCATE ONLY ${relation.sql}`);
+      const rows = await withList(config, [entry], (list) => stream(config, target, archive, list, progressed));
+      await target.query(
+        sql`
+          UPDATE ibex.relation SET copied_at = clock_timestamp(), copied_rows = $3
+          WHERE schema_name = $1 AND relation_name = $2`,
+        [relation.schema, relation.name, rows],
+      );
+      return rows;
+    });
+  } catch (error) {
+    throw new Failure(`rows of ${relation.sql} cannot be copied: ${oneLine(error)}; start restore again, it resumes`);
+  }
+}
+
+async function stream(
+  config: AgentConfig,
+  target: Client,
+  archive: string,
+  list: string,
+  progressed: (rows: number) => void,
+): Promise<number> {
+  const run = startTool(config, 'pg_restore', ['--data-only', '-f', '-', '-L', list, archive]);
+  const decoder = new CopyDecoder();
+  decoder.on('rows', progressed);
+  const announced = once(decoder, 'statement') as Promise<[string]>;
+  if (!run.child.stdout) throw new Failure('pg_restore has no output');
+  const read = pipeline(run.child.stdout, decoder);
+  // Whichever of both ends first says why; the other then only says that its stream was closed.
+  read.catch(() => undefined);
+  try {
+    const [statement] = await announced;
+    const copy = target.query(copyFrom(statement));
+    await pipeline(decoder, copy);
+    await read;
+    await run.done;
+    return copy.rowCount;
+  } catch (error) {
+    run.child.kill('SIGKILL');
+    throw error;
+  }
+}

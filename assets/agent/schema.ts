@@ -1,0 +1,48 @@
+import { PRE_DATA, restoredEntries } from './archive/restored';
+import { ensureSchemaArchive } from './archive/schema-dump';
+import { readRelations } from './catalog/relations';
+import type { Context } from './context';
+import { Failure } from './errors';
+import { closeTarget } from './fence';
+import { prepareLeases } from './lease';
+import type { Phase, PhaseOutcome } from './phase';
+import { restorePreData } from './schema/pre-data';
+import { copyRoles } from './schema/roles';
+import { columnDifferences } from './schema/same-columns';
+import { readForeignOwners, readSourceRoles } from './schema/source-roles';
+
+/** Brings the source's definitions to the target: roles, schemas, types, tables, views, functions, owners, grants. */
+export const schema: Phase = { name: 'schema', after: ['assess'], once: true, run: copySchema };
+
+/** Copies the definitions. May be repeated at any point: what is there is kept. */
+export async function copySchema(context: Context): Promise<PhaseOutcome> {
+  const { config, log } = context;
+  const source = await context.connect('source');
+  const target = await context.connect('target');
+  const archive = await ensureSchemaArchive(context, !(await restoredEntries(target)).has(PRE_DATA));
+  const relations = await readRelations(source, config);
+  const needed = await readSourceRoles(source, config);
+  const roles = await copyRoles(target, config, needed);
+  const names = needed.map((role) => role.name);
+  const owners = await readForeignOwners(source, config);
+  const preData = await restorePreData(context, source, target, archive, { owners, roles: names });
+  const differences = columnDifferences(relations, await readRelations(target, config));
+  await context.evidence('same columns and types', differences.length === 0, 'readRelations on both ends', {
+    relations: relations.length,
+    differences: differences.slice(0, 20),
+  });
+  if (differences.length > 0) {
+    throw new Failure(`${differences.slice(0, 5).join('; ')}${more(differences.length - 5)}; see the log`);
+  }
+  await prepareLeases(target, relations);
+  await closeTarget(context, target);
+  const warnings = [...roles.warnings, ...(preData?.warnings ?? [])];
+  for (const warning of warnings) log.warn(warning);
+  const logins = roles.withoutPassword.length;
+  return {
+    message: `${relations.length} tables defined, ${roles.created.length} roles created (${logins} logins without a password), ${warnings.length} warnings`,
+    result: { tables: relations.length, roles, ...(preData && { entries: preData.entries }), warnings },
+  };
+}
+
+const more = (count: number): string => (count > 0 ? ` and ${count} more` : '');
