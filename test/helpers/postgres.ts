@@ -33,6 +33,10 @@ export interface TestPostgres {
   connect(database?: string): Promise<Client>;
   /** Kills every process of the server with SIGKILL, as a crash does, and returns once they are gone. */
   kill(): Promise<void>;
+  /** Stops every process of the server with SIGSTOP, as a hung machine does, until `thaw`. */
+  freeze(): void;
+  /** Lets the processes go on after `freeze`. */
+  thaw(): void;
   /** Starts it again on the same port with the same data; returns when it answers. */
   start(): Promise<void>;
   /** Shuts it down and removes its files. May be called twice. */
@@ -94,6 +98,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     return false;
   };
 
+  const signalAll = (signal: NodeJS.Signals): void => {
+    const pid = server?.pid;
+    if (pid) for (const each of [pid, ...childrenOf(pid)]) signalQuietly(each, signal);
+  };
+
   const gone = async (signal: NodeJS.Signals, pids: number[]): Promise<void> => {
     const child = server;
     server = undefined;
@@ -142,6 +151,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     kill: async () => {
       if (server?.pid) await gone('SIGKILL', [server.pid, ...childrenOf(server.pid)]);
     },
+    freeze: () => signalAll('SIGSTOP'),
+    thaw: () => signalAll('SIGCONT'),
     start,
     stop,
   };
