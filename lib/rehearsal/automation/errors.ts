@@ -8,7 +8,6 @@ export class ServiceException extends Failure {
     message: string,
   ) {
     super(`${code}: ${message}`);
-    this.name = code;
   }
 }
 
