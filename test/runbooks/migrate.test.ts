@@ -1,0 +1,85 @@
+import type { ApprovalRequest } from '../../lib/rehearsal/automation/actions/approve';
+import { scratch, step } from '../rehearsal/automation/account';
+import { parsed, StubHost } from './stub-host';
+
+const BEFORE = ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify'];
+
+describe('the runbook migrate', () => {
+  test('runs all phases in order, with an approval before cutover and one before cleanup', async () => {
+    const host = new StubHost(scratch(), {});
+    const asked: [string, string[]][] = [];
+    const result = await host.run('migrate', async (request) => {
+      asked.push([request.step, host.started()]);
+      return 'Approved';
+    });
+    expect(result.status).toBe('Success');
+    expect(host.started()).toEqual([...BEFORE, 'cutover', 'cleanup']);
+    expect(asked).toEqual([
+      ['approveCutover', BEFORE],
+      ['approveCleanup', [...BEFORE, 'cutover']],
+    ]);
+  });
+
+  test('tells the approver what will happen and what to read first', async () => {
+    const asked: ApprovalRequest[] = [];
+    await new StubHost(scratch(), {}).run('migrate', async (request) => {
+      asked.push(request);
+      return 'Approved';
+    });
+    expect(asked).toHaveLength(2);
+    for (const { message, approvers } of asked) {
+      expect(message).toContain('What will happen when you approve');
+      expect(message).toContain('Read first');
+      expect(message.length).toBeLessThanOrEqual(4096);
+      expect(approvers).toEqual(['anna']);
+    }
+  });
+
+  test('gives approvals 30 days', () => {
+    const waits = parsed('migrate').mainSteps.filter((one) => one.action === 'aws:approve');
+    expect(waits.map((one) => one.timeoutSeconds)).toEqual([2_592_000, 2_592_000]);
+  });
+
+  test.each(BEFORE)('ends as Failed with %s, and starts nothing after it', async (phase) => {
+    const host = new StubHost(scratch(), { [phase]: ['failed'] });
+    const result = await host.run('migrate');
+    expect(result.status).toBe('Failed');
+    expect(result.failureMessage).toContain(`failed ${phase}: the outcome`);
+    expect(host.started()).toEqual(BEFORE.slice(0, BEFORE.indexOf(phase) + 1));
+  });
+
+  test('ends before the cutover when that is rejected', async () => {
+    const host = new StubHost(scratch(), {});
+    const result = await host.run('migrate', async () => 'Rejected');
+    expect(result.status).toBe('Failed');
+    expect(step(result, 'approveCutover').status).toBe('Failed');
+    expect(host.started()).toEqual(BEFORE);
+  });
+
+  test('cuts over once and does not clean up when the cutover fails', async () => {
+    const host = new StubHost(scratch(), { cutover: ['failed'] });
+    expect((await host.run('migrate')).status).toBe('Failed');
+    expect(host.started()).toEqual([...BEFORE, 'cutover']);
+  });
+
+  test('started again after a failure, goes on to the end', async () => {
+    const host = new StubHost(scratch(), { restore: ['failed'] });
+    expect((await host.run('migrate')).status).toBe('Failed');
+    host.setCourses({ assess: 'done', schema: 'done', capture: 'done', dump: 'done', restore: ['succeeded'] });
+    expect((await host.run('migrate')).status).toBe('Success');
+  });
+
+  test('started again after the cutover, touches no phase before it and asks for the cleanup only', async () => {
+    const host = new StubHost(scratch(), {});
+    const asked: string[] = [];
+    await host.run('migrate', async ({ step: name }) => (name === 'approveCutover' ? 'Approved' : 'Rejected'));
+    const before = host.started().length;
+    const result = await host.run('migrate', async ({ step: name }) => {
+      asked.push(name);
+      return 'Approved';
+    });
+    expect(result.status).toBe('Success');
+    expect(asked).toEqual(['approveCleanup']);
+    expect(host.started().slice(before)).toEqual(['cleanup']);
+  });
+});

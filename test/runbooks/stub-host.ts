@@ -1,0 +1,123 @@
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import type { Approver } from '../../lib/rehearsal/automation/actions/approve';
+import { Automation } from '../../lib/rehearsal/automation/automation';
+import { LocalCommandHost } from '../../lib/rehearsal/automation/command-host';
+import type { AutomationDocument, SsmDocument } from '../../lib/rehearsal/automation/document';
+import type { ExecutionResult } from '../../lib/rehearsal/automation/result';
+
+const DIRECTORY = join(__dirname, '../../assets/runbooks');
+const INSTANCE = 'i-0123456789abcdef0';
+
+/** The text of every runbook, by phase. */
+export const RUNBOOKS: ReadonlyMap<string, string> = new Map(
+  readdirSync(DIRECTORY)
+    .sort()
+    .map((file) => [file.replace(/\.yaml$/, ''), readFileSync(join(DIRECTORY, file), 'utf8')]),
+);
+
+export const parsed = (phase: string): AutomationDocument => parse(RUNBOOKS.get(phase) ?? '') as AutomationDocument;
+
+/** What the host's Command document promises the runbooks. */
+const JOB_DOCUMENT = `
+schemaVersion: '2.2'
+parameters:
+  Action: { type: String, allowedValues: [start, status, result], interpolationType: ENV_VAR }
+  Phase: { type: String, allowedPattern: '^[a-z]+$', interpolationType: ENV_VAR }
+  WaitSeconds: { type: String, allowedPattern: '^[0-9]+$', interpolationType: ENV_VAR }
+mainSteps:
+  - name: job
+    action: aws:runShellScript
+    inputs:
+      timeoutSeconds: '25200'
+      runCommand:
+        - exec "$IBEX_HOME/bin/ibex" job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"
+`;
+
+/**
+ * How a job goes on the stub host: the states that its status shows, one after the other, the last one for ever;
+ * `refused` cannot be started, `done` had succeeded before, `mute` shows nothing at all.
+ */
+export type Course = readonly ('running' | 'succeeded' | 'failed')[] | 'refused' | 'done' | 'mute' | 'offline';
+
+const STUB = `#!/bin/sh
+# ibex job <action> <phase> --wait <seconds>
+echo "$2 $3 $5" >> "$IBEX_HOME/calls"
+course=$(cat "$IBEX_HOME/courses/$3" 2>/dev/null || echo succeeded)
+state="$IBEX_HOME/state-$3"
+current() { test -s "$state" && head -n 1 "$state" || echo failed; }
+case "$2:$course" in
+  start:refused) echo "no room on the data volume" >&2; exit 1 ;;
+  start:done) echo succeeded > "$state"; echo "succeeded $3: done already" ;;
+  start:*) for one in $course; do echo "$one"; done > "$state"; echo "started $3" ;;
+  status:offline) exit 255 ;;
+  status:mute) ;;
+  status:*)
+    echo "$(current) $3: some words"
+    if test "$(wc -l < "$state" 2>/dev/null || echo 0)" -gt 1; then sed -i 1d "$state"; fi ;;
+  result:*) echo "$(current) $3: the outcome"; test "$(current)" = succeeded ;;
+esac
+`;
+
+/** A host whose `ibex` is a stub, with all runbooks in the account. */
+export class StubHost {
+  /** @param home an empty directory; @param courses how the jobs go, by phase; default: success at once */
+  constructor(
+    private readonly home: string,
+    courses: Readonly<Record<string, Course>>,
+  ) {
+    mkdirSync(join(home, 'bin'));
+    mkdirSync(join(home, 'courses'));
+    writeFileSync(join(home, 'bin/ibex'), STUB);
+    chmodSync(join(home, 'bin/ibex'), 0o755);
+    this.setCourses(courses);
+  }
+
+  setCourses(courses: Readonly<Record<string, Course>>): void {
+    for (const [phase, course] of Object.entries(courses)) {
+      writeFileSync(join(this.home, 'courses', phase), typeof course === 'string' ? course : course.join(' '));
+    }
+  }
+
+  /** The calls of the program so far, as `action phase seconds`. */
+  calls(): string[] {
+    return readFileSync(join(this.home, 'calls'), 'utf8').trim().split('\n');
+  }
+
+  /** The phases that were started, in order. */
+  started(): string[] {
+    return this.calls()
+      .filter((call) => call.startsWith('start '))
+      .map((call) => call.split(' ')[1] ?? '');
+  }
+
+  run(runbook: string, approve: Approver = async () => 'Approved'): Promise<ExecutionResult> {
+    const documents = new Map<string, SsmDocument>([['ibex-job', parse(JOB_DOCUMENT) as SsmDocument]]);
+    for (const phase of RUNBOOKS.keys()) documents.set(`ibex-${phase}`, parsed(phase));
+    const host = new LocalCommandHost({
+      instanceId: INSTANCE,
+      environment: { PATH: process.env['PATH'] ?? '', IBEX_HOME: this.home },
+      directory: this.home,
+    });
+    return new Automation({ documents, host, approve }).start(`ibex-${runbook}`, parameters(runbook)).done;
+  }
+}
+
+function parameters(runbook: string): Record<string, unknown> {
+  const common = {
+    AutomationAssumeRole: 'arn:aws:iam::123456789012:role/ibex-automation',
+    InstanceId: INSTANCE,
+    CommandDocument: 'ibex-job',
+  };
+  if (runbook !== 'migrate') return common;
+  const children = [...RUNBOOKS.keys()]
+    .filter((phase) => phase !== 'migrate')
+    .map((phase) => [`${phase.charAt(0).toUpperCase()}${phase.slice(1)}Runbook`, `ibex-${phase}`]);
+  return {
+    ...common,
+    ...Object.fromEntries(children),
+    ApprovalTopicArn: 'arn:aws:sns:eu-central-1:123456789012:Automation-ibex',
+    Approvers: ['anna'],
+  };
+}
