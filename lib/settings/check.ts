@@ -12,7 +12,8 @@ export class Mistakes {
 
   /** Whether nothing was found at, above or below any of these paths: rules over several fields need sound fields. */
   none(...paths: readonly string[]): boolean {
-    const related = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`);
+    const related = (a: string, b: string): boolean =>
+      b === '' || a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`);
     return paths.every(
       (path) => !this.found.some((mistake) => related(mistake.path, path) || related(path, mistake.path)),
     );

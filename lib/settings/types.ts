@@ -117,7 +117,8 @@ export interface VolumeSettings {
 
 /**
  * Where the image comes from: a public SSM parameter that is read once, when the stack is created (so that a newly
- * published image never replaces the host in mid-migration), or image ids by Region.
+ * published image never replaces the host in mid-migration; a later change of the parameter fails the deployment, so
+ * name the ids then), or image ids by Region.
  */
 export type ImageSettings = { readonly ssmParameter: string } | { readonly amiIds: Readonly<Record<string, string>> };
 
