@@ -7,6 +7,7 @@ import {
   fenceFunction,
   fenceTrigger,
   readFenceable,
+  readFenceState,
   unfenceTrigger,
   type FenceState,
 } from './fence/objects';
@@ -118,9 +119,16 @@ export async function makeFenceFinal(source: Client, deadline: string): Promise<
   }
 }
 
-/** Lets writes through at the source again, at once. */
-export async function openSource(source: Client): Promise<void> {
-  await source.query(fenceFunction({ kind: 'open' }, SOURCE_REASON));
+/**
+ * Lets writes through at the source again, at once, unless its fence is final: then nothing is changed and `final` is
+ * returned, since the target may take writes already. Two sessions that replace the function cannot both succeed.
+ */
+export async function openSource(source: Client): Promise<'open' | 'final'> {
+  await source.query('ROLLBACK');
+  const state = await readFenceState(source);
+  if (state?.kind === 'closed') return 'final';
+  if (state?.kind === 'until') await source.query(fenceFunction({ kind: 'open' }, SOURCE_REASON));
+  return 'open';
 }
 
 /** Takes the fence off, table by table; each waits briefly for a lock, so it may be called while clients write. */

@@ -2,6 +2,9 @@ import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
 import { BUCARDO_DATABASE } from './names';
 
+/** Fact, in the state, of the rows that Bucardo had applied when its database was dropped. */
+export const BUCARDO_ROWS_FACT = 'rows.bucardo';
+
 /** What Bucardo's runs have moved so far. */
 export interface Runs {
   /** Rows deleted or inserted on the target, a replaced row counted once. */

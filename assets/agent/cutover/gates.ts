@@ -15,9 +15,18 @@ const LAG_LIMIT_SECONDS = 30;
  * Everything that must hold before writes are stopped. All gates are asked, all answers kept; Failure names each that
  * blocks.
  */
-export async function passGates(context: Context, source: Client, target: Client, relations: readonly Relation[]): Promise<void> {
+export async function passGates(
+  context: Context,
+  source: Client,
+  target: Client,
+  relations: readonly Relation[],
+): Promise<void> {
   const blocks: string[] = [];
-  const gate = async (name: string, query: string, look: () => Promise<{ block?: string; result: unknown }>): Promise<void> => {
+  const gate = async (
+    name: string,
+    query: string,
+    look: () => Promise<{ block?: string; result: unknown }>,
+  ): Promise<void> => {
     const { block, result } = await look();
     await context.evidence(name, block === undefined, query, result);
     if (block !== undefined) blocks.push(block);
@@ -30,20 +39,28 @@ export async function passGates(context: Context, source: Client, target: Client
   });
   await gate('lag', 'readLag', async () => {
     const lag = await readLag(source, relations);
-    const block = lag.seconds > LAG_LIMIT_SECONDS ? `the target is ${lag.seconds.toFixed(0)} s behind; wait` : undefined;
+    const block =
+      lag.seconds > LAG_LIMIT_SECONDS ? `the target is ${lag.seconds.toFixed(0)} s behind; wait` : undefined;
     return { ...(block !== undefined && { block }), result: lag };
   });
   await gate('constraints complete', 'missingConstraints', async () => {
     const missing = await missingConstraints(context, target);
-    return { ...(missing > 0 && { block: `${missing} objects are not yet on the target; start sync again` }), result: missing };
+    return {
+      ...(missing > 0 && { block: `${missing} objects are not yet on the target; start sync again` }),
+      result: missing,
+    };
   });
   await gate('target closed', 'readFenceState', async () => {
     const state = await readFenceState(target);
-    return { ...(state?.kind !== 'closed' && { block: 'the target is not closed to writes; start schema again' }), result: state };
+    return {
+      ...(state?.kind !== 'closed' && { block: 'the target is not closed to writes; start schema again' }),
+      result: state,
+    };
   });
   await gate('no prepared transaction', 'pg_prepared_xacts', async () => {
     const { rows } = await source.query('SELECT gid FROM pg_prepared_xacts WHERE database = current_database()');
-    const block = rows.length > 0 ? `${rows.length} prepared transactions are open at the source; finish them` : undefined;
+    const block =
+      rows.length > 0 ? `${rows.length} prepared transactions are open at the source; finish them` : undefined;
     return { ...(block !== undefined && { block }), result: rows };
   });
   if (blocks.length > 0) throw new Failure(`cutover cannot begin: ${blocks.join('; ')}`);

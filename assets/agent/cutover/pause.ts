@@ -4,10 +4,10 @@ import { CatchUp } from '../catch-up/rounds';
 import { inspectCapture } from '../capture/check';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
-import { Failure } from '../errors';
+import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
 import type { Lease } from '../lease';
-import { holdSnapshots, type HeldSnapshots } from '../verify/freeze';
+import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
 import { forwardSequences } from './sequences';
 import { switchClients } from './switch';
 import type { Timeline } from './timeline';
@@ -20,11 +20,14 @@ export interface PauseInput {
   readonly relations: readonly Relation[];
   readonly lease: Lease;
   readonly timeline: Timeline;
+  /** Sessions that stand ready to keep both ends' snapshots for the comparison; absent when none is wanted. */
+  readonly holders: SnapshotHolders | undefined;
 }
 
 /** What the pause leaves. */
 export interface PauseOutcome {
-  readonly fence: FenceProof;
+  /** Absent when an earlier run had fenced. */
+  readonly fence: FenceProof | undefined;
   readonly drainedKeys: number;
   readonly sequences: number;
   readonly switched: string;
@@ -33,10 +36,17 @@ export interface PauseOutcome {
 
 /**
  * The write pause: fence, drain, prove, sequences, switch, point of no return, open. Whatever fails before the point of
- * no return gives writes back to the source; were this process killed, the fence's deadline does.
+ * no return gives writes back to the source; were this process killed, the fence's deadline does. What fails after it
+ * leaves the source closed for the next run to go forward.
  */
 export async function pauseWrites(input: PauseInput): Promise<PauseOutcome> {
-  const { context, source, target, timeline } = input;
+  const outcome = await untilNoReturn(input);
+  await afterNoReturn(input);
+  return outcome;
+}
+
+async function untilNoReturn(input: PauseInput): Promise<PauseOutcome> {
+  const { context, source, target, timeline, holders } = input;
   const { cutover } = context.config;
   let switching = false;
   let held: HeldSnapshots | undefined;
@@ -47,24 +57,24 @@ export async function pauseWrites(input: PauseInput): Promise<PauseOutcome> {
     const drainedKeys = await timeline.step('drain', () => drain(input));
     await timeline.step('prove', () => prove(input));
     const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
-    if (cutover.compareAtFreeze) held = await timeline.step('hold snapshots', () => holdSnapshots(context));
+    if (holders) held = await timeline.step('hold snapshots', () => holders.hold());
     switching = true;
     const switched = await timeline.step('switch', () => switchClients(cutover.switch, 'target'));
-    await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline));
-    await afterNoReturn(input);
+    await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline), false);
     return { fence, drainedKeys, sequences, switched, held };
   } catch (error) {
     await held?.release().catch(() => undefined);
-    await giveBack(input, switching);
+    await giveBack(input, switching, error);
     throw error;
   }
 }
 
 /** From here on only forward: a change that slipped in while the fence became final is applied, then writes open. */
-export async function afterNoReturn(input: PauseInput): Promise<void> {
+export async function afterNoReturn(input: PauseInput): Promise<number> {
   const { target, timeline } = input;
-  await timeline.step('last look', () => drain(input), false);
+  const keys = await timeline.step('last look', () => drain(input), false);
   await timeline.step('open', () => openTarget(target), false);
+  return keys;
 }
 
 /** Applies what is left until nothing is; with the source fenced there is an end. */
@@ -88,15 +98,25 @@ async function prove({ context, source, relations }: PauseInput): Promise<void> 
   if (problems.size > 0) throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}`);
 }
 
-async function giveBack({ context, source, timeline }: PauseInput, switching: boolean): Promise<void> {
-  const { cutover } = context.config;
+/** Opens the source again and moves the clients back, unless the point of no return turns out to be behind us. */
+async function giveBack({ context, source, timeline }: PauseInput, switching: boolean, cause: unknown): Promise<void> {
+  // A session that broke is no reason to keep writes stopped until the deadline.
+  const reopen = async (): Promise<boolean> => {
+    const state = await openSource(source).catch(() => context.with('source', openSource));
+    return state === 'final';
+  };
+  const final = await timeline.step('give writes back', reopen, false).catch((error: unknown) => {
+    context.log.error({ err: error }, 'the source opens at its deadline, if it is not final');
+    return false;
+  });
+  if (final) {
+    throw new Failure(
+      `the point of no return is passed although ${oneLine(cause)}; start cutover again, it goes forward`,
+    );
+  }
   if (switching) {
     await timeline
-      .step('switch back', () => switchClients(cutover.switch, 'source'), false)
+      .step('switch back', () => switchClients(context.config.cutover.switch, 'source'), false)
       .catch((error: unknown) => context.log.error({ err: error }, 'clients could not be switched back'));
   }
-  // A session that broke is no reason to keep writes stopped until the deadline.
-  await timeline
-    .step('give writes back', () => openSource(source).catch(() => context.with('source', openSource)), false)
-    .catch((error: unknown) => context.log.error({ err: error }, 'the source opens at its deadline'));
 }

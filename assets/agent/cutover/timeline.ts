@@ -34,7 +34,11 @@ export class Timeline {
     try {
       return bounded ? await this.inTime(name, work) : await work();
     } finally {
-      this.steps.push({ step: name, startMs: Math.round(startMs), ms: Math.round((this.elapsed() - startMs) * 10) / 10 });
+      this.steps.push({
+        step: name,
+        startMs: Math.round(startMs),
+        ms: Math.round((this.elapsed() - startMs) * 10) / 10,
+      });
     }
   }
 

@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { CAPTURE_SCHEMA } from '../capture/names';
+import type { Context } from '../context';
+import { Failure } from '../errors';
+import { ident, qualified, sql } from '../sql';
+
+/** Triggers are ours when their function is; a name pattern would miss some and hit others. */
+const OUR_TRIGGERS = sql`
+  SELECT t.tgname AS trigger, n.nspname AS schema, c.relname AS name
+  FROM pg_trigger t
+  JOIN pg_class c ON c.oid = t.tgrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_proc p ON p.oid = t.tgfoid
+  JOIN pg_namespace f ON f.oid = p.pronamespace
+  WHERE NOT t.tgisinternal AND f.nspname = $1
+  ORDER BY 2, 3, 1`;
+
+/** Triggers whose function is in one of our schemas. */
+export async function ourTriggers(client: Client, schema: string): Promise<{ trigger: string; table: string }[]> {
+  const { rows } = await client.query(OUR_TRIGGERS, [schema]);
+  return (rows as { trigger: string; schema: string; name: string }[]).map((row) => ({
+    trigger: row.trigger,
+    table: qualified(row.schema, row.name),
+  }));
+}
+
+/**
+ * Takes our triggers off, table by table, with a short lock time-out each, and then drops the schema, which no table of
+ * the application depends on any more. Returns how many triggers went.
+ */
+export async function dropCapture(context: Context, client: Client, schema: string = CAPTURE_SCHEMA): Promise<number> {
+  const { lockTimeoutMs, attempts } = context.config.capture;
+  await client.query(`SET lock_timeout = ${Math.round(lockTimeoutMs)}`);
+  await client.query('SET client_min_messages = warning');
+  let dropped = 0;
+  for (let attempt = 1; ; attempt += 1) {
+    const triggers = await ourTriggers(client, schema);
+    for (const { trigger, table } of triggers) {
+      try {
+        await client.query(`DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`);
+        dropped += 1;
+      } catch (error) {
+        if ((error as { code?: string }).code !== '55P03') throw error;
+      }
+    }
+    const left = await ourTriggers(client, schema);
+    if (left.length === 0) break;
+    if (attempt >= attempts) {
+      throw new Failure(
+        `${left.length} triggers are on tables that are never free, first ${left[0]?.table}; start cleanup again`,
+      );
+    }
+    context.progress.report(dropped, dropped + left.length, 'triggers', left[0]?.table ?? '');
+    await sleep(100 + 400 * Math.random());
+  }
+  await client.query('SET lock_timeout = 0');
+  await client.query(`DROP SCHEMA IF EXISTS ${ident(schema)} CASCADE`);
+  return dropped;
+}

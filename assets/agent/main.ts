@@ -1,0 +1,117 @@
+import { Command, CommanderError } from 'commander';
+import { readConfig, type AgentConfig } from './config';
+import { UsageError, oneLine } from './errors';
+import { Jobs } from './job';
+import { runPhase } from './phase';
+import { PHASES } from './phases';
+import { readProgress } from './progress';
+import { report } from './report';
+import { SUPERVISOR } from './sync/supervisor-job';
+import { supervise } from './sync/supervise';
+import { becomeUser } from './user';
+
+/** Longest wait of one `job status`, just under the 48 hours that SSM Run Command allows a command; seconds. */
+const LONGEST_WAIT_SECONDS = 172_000;
+
+function settings(): AgentConfig {
+  const config = readConfig();
+  becomeUser(config.host.user);
+  return config;
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function phaseName(name: string): string {
+  if (name === SUPERVISOR || PHASES.some((phase) => phase.name === name)) return name;
+  throw new UsageError(`phase "${name}" is unknown; phases are ${PHASES.map((phase) => phase.name).join(', ')}`);
+}
+
+function waitSeconds(value: string): number {
+  const seconds = Number(value);
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= LONGEST_WAIT_SECONDS) return seconds;
+  throw new UsageError(`--wait "${value}" is no number of seconds from 0 to ${LONGEST_WAIT_SECONDS}`);
+}
+
+function program(): Command {
+  const ibex = new Command('ibex').description('Moves a live PostgreSQL database into Aurora or RDS, phase by phase.');
+  ibex
+    .exitOverride()
+    .showHelpAfterError(false)
+    .configureOutput({ writeErr: () => undefined });
+  for (const phase of PHASES) {
+    ibex
+      .command(phase.name)
+      .description(`run ${phase.name} here, to its end`)
+      .action(async () => {
+        say(`${phase.name}: ${await runPhase(settings(), phase)}`);
+      });
+  }
+  ibex
+    .command(SUPERVISOR)
+    .description('keep the sync alive until killed')
+    .action(() => supervise(settings()));
+  ibex
+    .command('report')
+    .description('print the evidence as JSON')
+    .action(async () => {
+      say(JSON.stringify(await report(settings()), null, 2));
+    });
+  ibex
+    .command('status')
+    .description('print each job and its progress as JSON')
+    .action(() => say(JSON.stringify(status(settings()))));
+  ibex.addCommand(jobCommand());
+  return ibex;
+}
+
+function status(config: AgentConfig): unknown {
+  const jobs = new Jobs(config);
+  return [...PHASES.map((phase) => phase.name), SUPERVISOR].flatMap((phase) => {
+    const record = jobs.read(phase);
+    const progress = readProgress(config.host.stateDirectory, phase);
+    return record ? [{ ...record, running: jobs.isRunning(phase), progress }] : [];
+  });
+}
+
+function jobCommand(): Command {
+  const job = new Command('job').description('run a phase detached, as the runbooks do').exitOverride();
+  const wait = ['--wait <seconds>', 'longest wait for the job to end', '0'] as const;
+  job
+    .command('start <phase>')
+    .option(...wait)
+    .action(async (phase: string) => {
+      say(await new Jobs(settings()).start(phaseName(phase)));
+    });
+  job
+    .command('status <phase>')
+    .option(...wait)
+    .action(async (phase: string, options: { wait: string }) => {
+      say(await new Jobs(settings()).wait(phaseName(phase), waitSeconds(options.wait)));
+    });
+  job
+    .command('result <phase>')
+    .option(...wait)
+    .action((phase: string) => {
+      const line = new Jobs(settings()).line(phaseName(phase));
+      say(line);
+      if (!line.startsWith('succeeded')) process.exitCode = 1;
+    });
+  return job;
+}
+
+async function main(): Promise<void> {
+  try {
+    await program().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return;
+      process.stderr.write(`ibex: ${oneLine(error).replace(/^error: /, '')}; "ibex --help" lists the commands\n`);
+      process.exitCode = 2;
+      return;
+    }
+    process.stderr.write(`ibex: ${oneLine(error)}\n`);
+    process.exitCode = (error as { exitStatus?: number }).exitStatus ?? 1;
+  }
+}
+
+void main();

@@ -1,0 +1,13 @@
+import { assess } from './assess';
+import { capture } from './capture';
+import { cleanup } from './cleanup';
+import { cutover } from './cutover';
+import { dump } from './dump';
+import type { Phase } from './phase';
+import { restore } from './restore';
+import { schema } from './schema';
+import { sync } from './sync';
+import { verify } from './verify';
+
+/** The phases of a migration, in their order. */
+export const PHASES: readonly Phase[] = [assess, schema, capture, dump, restore, sync, verify, cutover, cleanup];

@@ -1,0 +1,51 @@
+import { appliedByBucardo, BUCARDO_ROWS_FACT } from './bucardo/runs';
+import type { AgentConfig } from './config';
+import { connectTo } from './connect';
+import { endpointOf, type End } from './endpoints';
+import { State } from './state';
+
+/** Everything that the migration has proven so far, as one JSON object. */
+export async function report(config: AgentConfig): Promise<Record<string, unknown>> {
+  const state = await State.open(config.host);
+  try {
+    const phases = await state.phases();
+    const counters = await state.counters();
+    const bucardo = await appliedByBucardo(config.host);
+    const rememberedByBucardo = (await state.fact<number>(BUCARDO_ROWS_FACT)) ?? 0;
+    return {
+      migration: config.migration,
+      at: new Date().toISOString(),
+      versions: { source: await version(config, 'source'), target: await version(config, 'target') },
+      phases: phases.map(({ name, status, seconds, message, startedAt }) => ({
+        name,
+        status,
+        seconds,
+        message,
+        startedAt,
+      })),
+      results: Object.fromEntries(phases.map(({ name, result }) => [name, result])),
+      rows: {
+        copy: counters['rows.copy'] ?? 0,
+        catchUp: counters['rows.catch-up'] ?? 0,
+        bucardo: Math.max(bucardo.rows, rememberedByBucardo),
+      },
+      bucardoRestarts: counters['bucardo.restarts'] ?? 0,
+      cutover: await state.fact('cutover.result'),
+      timeline: await state.fact('cutover.timeline'),
+      evidence: await state.allEvidence(),
+    };
+  } finally {
+    await state.close();
+  }
+}
+
+async function version(config: AgentConfig, end: End): Promise<string | null> {
+  try {
+    const client = await connectTo(await endpointOf(config, end), 'report');
+    const { rows } = await client.query(`SELECT current_setting('server_version') AS version`);
+    await client.end();
+    return (rows[0] as { version: string }).version;
+  } catch {
+    return null;
+  }
+}
