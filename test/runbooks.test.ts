@@ -1,10 +1,10 @@
 import { documentProblems } from '../lib/rehearsal/automation/check-document';
 import type { AutomationDocument, Step } from '../lib/rehearsal/automation/document';
+import { PHASES } from '../lib/phases';
 import { LIMITS } from '../lib/rehearsal/automation/limits';
 import { stepsOfLoop } from '../lib/rehearsal/automation/actions/loop';
 import { parsed, RUNBOOKS } from './runbooks/stub-host';
 
-const PHASES = ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify', 'cutover', 'cleanup'];
 const SECRET = /pass(word|phrase)|secret(?!s of)|token|credential|api.?key/i;
 
 const stepsOf = (document: AutomationDocument): readonly Step[] =>
