@@ -91,13 +91,8 @@ class Comparison {
     for (;;) {
       const where = steps.condition({ ...(after && { after }), ...(upTo && { upTo }) });
       const query = { text: this.statements.sums(where), values: [...where.values] };
-      // The source looks for the next chunk's end while the target is still at this one.
-      const [left, right, next] = await Promise.all([
-        source.query<Sums>(query),
-        target.query<Sums>(query),
-        upTo === undefined ? undefined : steps.next(source, upTo),
-      ]);
-      const [here, there] = [left.rows[0] as Sums, right.rows[0] as Sums];
+      // The source looks for the next chunk's end while the target may still be at this one.
+      const [{ here, next }, there] = await Promise.all([sumsAndStep(source, query, steps, upTo), sums(target, query)]);
       this.count(here, there);
       const rows = Number(here.rows);
       if (!same(here, there)) await this.refine(where, Math.max(rows, Number(there.rows)));
@@ -142,6 +137,21 @@ class Comparison {
       await (this.options.onDifferences ?? ((differences) => this.tally.add(differences)))(batch);
     }
   }
+}
+
+async function sums(client: Client, query: { text: string; values: string[] }): Promise<Sums> {
+  const { rows } = await client.query<Sums>(query);
+  return rows[0] as Sums;
+}
+
+async function sumsAndStep(
+  source: Client,
+  query: { text: string; values: string[] },
+  steps: KeySteps,
+  upTo: readonly string[] | undefined,
+): Promise<{ here: Sums; next: readonly string[] | undefined }> {
+  const here = await sums(source, query);
+  return { here, next: upTo === undefined ? undefined : await steps.next(source, upTo) };
 }
 
 const EMPTY: Sums = { rows: 0, sum: '0' };

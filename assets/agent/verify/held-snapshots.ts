@@ -78,8 +78,13 @@ class Held implements HeldSnapshots {
 
   private async enter(end: End): Promise<Client> {
     const client = await this.context.connect(end, 'compare at freeze');
-    await client.query(`${BEGIN}; SET TRANSACTION SNAPSHOT ${literal(this.snapshots[end])}`);
-    return client;
+    try {
+      await client.query(`${BEGIN}; SET TRANSACTION SNAPSHOT ${literal(this.snapshots[end])}`);
+      return client;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
   }
 }
 

@@ -20,8 +20,8 @@ afterAll(async () => {
 });
 
 describe.each([
-  ['a key of one column', 'id int PRIMARY KEY', 'g', '(id)'],
-  ['a composite key with text', 'a text, id int, PRIMARY KEY (a, id)', `'a' || g % 5, g`, '(a, id)'],
+  ['a key of one column', 'id int PRIMARY KEY', 'g'],
+  ['a composite key with text', 'a text, id int, PRIMARY KEY (a, id)', `'a' || g % 5, g`],
 ])('a live comparison of a relation with %s', (_, columns, values) => {
   beforeEach(async () => {
     await ends.run('both', `DROP TABLE IF EXISTS public.live; CREATE TABLE public.live (${columns}, v text)`);
@@ -117,10 +117,10 @@ describe.each([
   });
 
   it('never calls a row different that is written and applied all the time', async () => {
-    let going = true;
+    const stop = new AbortController();
     const writing = (async () => {
       const target = await ends.open('target');
-      for (let i = 0; going; i++) {
+      for (let i = 0; !stop.signal.aborted; i++) {
         const change = `UPDATE public.live SET v = 'hot ${i}' WHERE id BETWEEN 100 AND 140`;
         await writer.query(change);
         await target.query(change);
@@ -132,7 +132,7 @@ describe.each([
       await target.end();
     })();
     const results = [await compare(), await compare(), await compare()];
-    going = false;
+    stop.abort();
     await writing;
     expect(results.map(({ keys }) => keys)).toEqual([[], [], []]);
   });

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { AgentConfig } from '../../../assets/agent/config';
 import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
@@ -15,7 +17,9 @@ export interface Ends {
   open(end: End): Promise<Client>;
   /** Runs SQL on the source, on the target, or on both. */
   run(where: End | 'both', sql: string): Promise<void>;
+  /** The source's relation of that quoted name. */
   relation(name: string): Promise<Relation>;
+  relations(...names: string[]): Promise<Relation[]>;
   compare(name: string, options?: Partial<CompareOptions>): Promise<RelationComparison>;
   stop(): Promise<void>;
 }
@@ -30,11 +34,15 @@ export async function startEnds(): Promise<Ends> {
     return connectTo({ end, host, port, user, database: 'postgres', password: '', sslmode: 'disable' }, 'test');
   };
   const sessions = { source: await open('source'), target: await open('target') };
-  const relation = async (name: string): Promise<Relation> => {
-    const found = (await readRelations(sessions.source, config())).find((relation) => relation.sql === name);
-    if (!found) throw new Error(`the source has no ${name}`);
-    return found;
+  const relations = async (...names: string[]): Promise<Relation[]> => {
+    const all = await readRelations(sessions.source, config());
+    return names.map((name) => {
+      const found = all.find((relation) => relation.sql === name);
+      if (!found) throw new Error(`the source has no ${name}`);
+      return found;
+    });
   };
+  const relation = async (name: string): Promise<Relation> => (await relations(name))[0] as Relation;
   return {
     servers,
     ...sessions,
@@ -44,6 +52,7 @@ export async function startEnds(): Promise<Ends> {
       if (where !== 'source') await sessions.target.query(sql);
     },
     relation,
+    relations,
     compare: async (name, options) =>
       compareRelation({ ...sessions, relation: await relation(name), chunkRows: 1000, ...options }),
     stop: async () => {
@@ -51,4 +60,32 @@ export async function startEnds(): Promise<Ends> {
       await Promise.all([source.stop(), target.stop()]);
     },
   };
+}
+
+/**
+ * Settings of a host program that moves one end to the other; its files lie in the directory, and the target's server
+ * stands in for the host's own.
+ */
+export function agentConfig({ servers }: Ends, directory: string): AgentConfig {
+  const login = JSON.stringify({ username: 'postgres', password: 'unused' });
+  writeFileSync(join(directory, 'login.json'), login, { mode: 0o600 });
+  const end = ({ host, port }: TestPostgres): AgentConfig['source'] => ({
+    secret: 'login',
+    host,
+    port,
+    database: 'postgres',
+    sslmode: 'disable',
+  });
+  return {
+    migration: 'test',
+    secrets: { kind: 'directory', path: directory },
+    source: end(servers.source),
+    target: end(servers.target),
+    host: {
+      stateDirectory: join(directory, 'state'),
+      runDirectory: join(directory, 'run'),
+      postgres: { host: servers.target.host, port: servers.target.port, user: 'postgres' },
+    },
+    verify: { chunkRows: 500, jobs: 2, settleSeconds: 0.3 },
+  } as AgentConfig;
 }

@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from 'pg';
+import type { AgentConfig } from '../../../assets/agent/config';
+import { installShared, queueStatements, triggerStatements } from '../../../assets/agent/capture/objects';
+import { runPhase } from '../../../assets/agent/phase';
+import { readProgress } from '../../../assets/agent/progress';
+import { State } from '../../../assets/agent/state';
+import { verify } from '../../../assets/agent/verify';
+import { agentConfig, startEnds, type Ends } from './ends';
+
+let ends: Ends;
+let directory: string;
+let config: AgentConfig;
+let state: State;
+let writer: Client;
+beforeAll(async () => {
+  ends = await startEnds();
+  directory = mkdtempSync(join(tmpdir(), 'ibex-verify-'));
+  config = agentConfig(ends, directory);
+  state = await State.open(config.host);
+  await state.phaseStarted('sync');
+  await state.phaseEnded('sync', 'succeeded', '');
+  await ends.run(
+    'both',
+    'CREATE TABLE public.t (id int PRIMARY KEY, v text); CREATE TABLE public.u (id text PRIMARY KEY)',
+  );
+  await ends.run('both', `INSERT INTO public.t SELECT g, 'v' FROM generate_series(1, 2000) g`);
+  await ends.run('both', `INSERT INTO public.u SELECT 'u' || g FROM generate_series(1, 100) g`);
+  await installShared(ends.source);
+  for (const relation of await ends.relations('"public"."t"', '"public"."u"')) {
+    for (const statement of [...queueStatements(relation), ...triggerStatements(relation)]) {
+      await ends.run('source', statement);
+    }
+  }
+  writer = await ends.open('source');
+});
+afterAll(async () => {
+  await state.close();
+  await writer.end();
+  rmSync(directory, { recursive: true });
+  await ends.stop();
+});
+
+const run = (): Promise<string> => runPhase(config, verify);
+
+it('tells what was compared, and leaves figures, evidence and progress', async () => {
+  await writer.query(`UPDATE public.t SET v = 'new' WHERE id <= 2`);
+  expect(await run()).toMatch(
+    /^2,100 rows of 2 relations are equal on both ends, 2 in flight, [\d.]+ s; catalogs agree/,
+  );
+  expect((await state.phase('verify'))?.result).toMatchObject({
+    rowsCompared: 2100,
+    rowsDifferent: 0,
+    inFlight: 2,
+    inFlightByRelation: { '"public"."t"': 2 },
+    relations: 2,
+    catalog: { objects: { table: 2, index: 2, constraint: 2 }, failures: [] },
+  });
+  const gates = (await state.allEvidence()).map(({ gate, passed }) => [gate, passed]);
+  expect(gates).toEqual([
+    ['catalogs agree', true],
+    ['every relation could be compared', true],
+    ['every row is equal or in flight', true],
+  ]);
+  expect(readProgress(config.host.stateDirectory, 'verify')).toMatchObject({ unit: 'rows' });
+  await ends.run('target', `UPDATE public.t SET v = 'new' WHERE id <= 2`);
+});
+
+it('fails when rows differ, naming relation, kinds, keys and the way on', async () => {
+  await ends.run('target', `UPDATE public.t SET v = 'wrong' WHERE id = 10; DELETE FROM public.t WHERE id = 11`);
+  const failure = await run().catch((error: Error) => error.message);
+  await ends.run('target', `UPDATE public.t SET v = 'v' WHERE id = 10; INSERT INTO public.t VALUES (11, 'v')`);
+  expect(failure).toContain('"public"."t": 1 missing on target, 1 different, keys (');
+  expect(failure).toContain('(10)');
+  expect(failure).toContain('(11)');
+  expect(failure).toContain(
+    'insert these keys into "bucardo"."delta_public_t" on the source, so that they are applied anew, and start verify again',
+  );
+});
+
+it('fails when a relation cannot be compared, even if all others are equal', async () => {
+  await ends.run('both', 'CREATE TABLE public.later (id int PRIMARY KEY)');
+  await expect(run()).rejects.toThrow('"public"."later" could not be compared: "public"."later" is not captured');
+  await ends.run('both', 'DROP TABLE public.later');
+});
+
+it('fails when the target lacks an index', async () => {
+  await ends.run('source', 'CREATE INDEX t_v ON public.t (v)');
+  await expect(run()).rejects.toThrow(
+    'index public.t_v is missing on the target; make them on the target as on the source and start verify again',
+  );
+  await ends.run('source', 'DROP INDEX public.t_v');
+});
+
+it('succeeds again once the causes are gone', async () => {
+  expect(await run()).toContain('2,100 rows of 2 relations are equal');
+});
