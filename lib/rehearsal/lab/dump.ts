@@ -9,7 +9,7 @@ import { detectDump, type DumpFormat } from './dump-format';
 import { type DumpNeeds, scanDump, withoutNewSettings } from './dump-scan';
 import { ProgramFailure, run } from './run';
 import type { Server } from './server';
-import { DATABASE, type Login } from './source';
+import { DATABASE } from './source';
 
 /** What the loading of a dump needs of the lab. */
 export interface DumpOptions {
@@ -17,9 +17,9 @@ export interface DumpOptions {
   readonly path: string;
   readonly source: Server;
   /** Whose everything is afterwards. */
-  readonly owner: Login;
+  readonly owner: string;
   /** Who may read and write everything afterwards. */
-  readonly application: Login;
+  readonly application: string;
   /** The source's superuser. */
   readonly superuser: string;
   /** libpq password file that has the superuser. */
@@ -107,7 +107,7 @@ async function loadPlain(tools: string, options: DumpOptions): Promise<void> {
     const said = stderrOf(error);
     const place = /^psql:<stdin>:(\d+): (.*)$/m.exec(said);
     throw new Failure(
-      `dump ${path}${place ? `, line ${place[1]}` : ''}: ${place?.[2] ?? oneLine(error)}${statement(/^STATEMENT: +([^]*)/m.exec(said)?.[1])}`,
+      `dump ${path}${place ? `, line ${place[1]}` : ''}: ${place?.[2] ?? oneLine(error)}${statement(/STATEMENT: +([^]*)/.exec(said)?.[1])}`,
     );
   }
 }
@@ -128,10 +128,9 @@ async function loadArchive(format: DumpFormat, tools: string, options: DumpOptio
     });
   } catch (error) {
     const said = stderrOf(error);
-    const entry = /from TOC entry [\d; ]*(.*)$/m.exec(said)?.[1];
     const cause = /(ERROR: .*)$/m.exec(said)?.[1];
     throw new Failure(
-      `dump ${path}${entry ? `, ${entry.trim()}` : ''}: ${cause ?? oneLine(error)}${statement(/^Command was: ([^]*?)(?:\npg_restore:|$)/m.exec(said)?.[1])}`,
+      `dump ${path}: ${cause ?? oneLine(error)}${statement(/^Command was: ([^]*?)(?:\npg_restore:|$)/m.exec(said)?.[1])}`,
     );
   }
 }
@@ -156,21 +155,21 @@ async function handOver(admin: Client, { path, owner, application }: DumpOptions
   }
   // Roles that no superuser made before the dump was loaded: oid 16384 is the first that a server gives away.
   const owners = await names(`SELECT rolname AS name FROM pg_roles WHERE oid >= 16384`);
-  const others = owners.filter((name) => name !== owner.user);
-  await admin.query(`REASSIGN OWNED BY ${identList(others)} TO ${ident(owner.user)}`);
+  const others = owners.filter((name) => name !== owner);
+  await admin.query(`REASSIGN OWNED BY ${identList(others)} TO ${ident(owner)}`);
   await admin.query(`DROP OWNED BY ${LOADER}`);
   await admin.query(`DROP ROLE ${LOADER}`);
   const schemas = await names(
     `SELECT nspname AS name FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' ORDER BY 1`,
   );
   for (const schema of schemas.map(ident)) {
-    await admin.query(`ALTER SCHEMA ${schema} OWNER TO ${ident(owner.user)}`);
-    await admin.query(`GRANT USAGE ON SCHEMA ${schema} TO ${ident(application.user)}`);
+    await admin.query(`ALTER SCHEMA ${schema} OWNER TO ${ident(owner)}`);
+    await admin.query(`GRANT USAGE ON SCHEMA ${schema} TO ${ident(application)}`);
     await admin.query(
-      `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${ident(application.user)}`,
+      `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${ident(application)}`,
     );
-    await admin.query(`GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA ${schema} TO ${ident(application.user)}`);
-    await admin.query(`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${ident(application.user)}`);
+    await admin.query(`GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA ${schema} TO ${ident(application)}`);
+    await admin.query(`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${ident(application)}`);
   }
   const tables = await names(
     `SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -17,7 +17,15 @@ import { awkwardPassword, passwordLine } from './passwords';
 import { freePorts } from './ports';
 import { postgresPrograms } from './postgres-programs';
 import { PostgresServer, type Server } from './server';
-import { APPLICATION_LOGIN, DATABASE, type Login, prepareSource, SOURCE_OWNER, SOURCE_SETTINGS } from './source';
+import {
+  APPLICATION_LOGIN,
+  DATABASE,
+  type Login,
+  prepareSource,
+  SOURCE_OWNER,
+  SOURCE_SETTINGS,
+  SOURCE_SUPERUSER,
+} from './source';
 import { prepareTarget, TARGET_MASTER, TARGET_SETTINGS, TARGET_SUPERUSER } from './target';
 
 export { ensurePackages } from './packages';
@@ -75,9 +83,6 @@ export interface Lab {
   /** Ends every process of the lab and removes its directory; may be called again. */
   close(): Promise<void>;
 }
-
-/** Not `postgres`: dumps name that one as an owner, and what the first superuser owns cannot be given to anybody else. */
-const SOURCE_SUPERUSER = 'rehearsal_admin';
 
 /** Small: it holds the state of one migration. */
 const HOST_SETTINGS = { shared_buffers: '64MB', max_connections: 100 };
@@ -245,8 +250,8 @@ async function build(options: LabOptions, ground: Ground): Promise<Lab> {
     await loadDump({
       path: options.dump,
       source,
-      owner: logins.owner,
-      application: logins.application,
+      owner: SOURCE_OWNER,
+      application: APPLICATION_LOGIN,
       superuser: SOURCE_SUPERUSER,
       passwordFile,
       log: options.log,

@@ -3,6 +3,11 @@ import type { Server } from './server';
 
 /** The migrated database, of the same name on both ends. */
 export const DATABASE = 'shop';
+/**
+ * The source's first superuser. Not `postgres`: dumps name that one as an owner, and what the first superuser owns cannot
+ * be given to anybody else.
+ */
+export const SOURCE_SUPERUSER = 'rehearsal_admin';
 /** Login that owns the source's database and everything in it: the one that a Heroku-like service hands out. */
 export const SOURCE_OWNER = 'shop_owner';
 /** Login of the applications; it has grants, and owns nothing. */
@@ -39,15 +44,25 @@ export async function prepareSource(source: Server, owner: Login, application: L
         `CREATE ROLE ${ident(user)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD ${literal(password)}`,
       );
     }
-    await admin.query(`CREATE DATABASE ${ident(DATABASE)} OWNER ${ident(owner.user)}`);
+  } finally {
+    await admin.end();
+  }
+  await makeSourceDatabase(source);
+}
+
+/** Makes the source's database, empty, for logins that are there. */
+export async function makeSourceDatabase(source: Server): Promise<void> {
+  const admin = await source.admin();
+  try {
+    await admin.query(`CREATE DATABASE ${ident(DATABASE)} OWNER ${ident(SOURCE_OWNER)}`);
     await admin.query(`REVOKE CONNECT ON DATABASE ${ident(DATABASE)} FROM PUBLIC`);
-    await admin.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${ident(DATABASE)} TO ${ident(application.user)}`);
+    await admin.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${ident(DATABASE)} TO ${ident(APPLICATION_LOGIN)}`);
   } finally {
     await admin.end();
   }
   const inside = await source.admin(DATABASE);
   try {
-    await inside.query(`GRANT ALL ON SCHEMA public TO ${ident(owner.user)}`);
+    await inside.query(`GRANT ALL ON SCHEMA public TO ${ident(SOURCE_OWNER)}`);
   } finally {
     await inside.end();
   }
