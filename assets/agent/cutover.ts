@@ -8,7 +8,7 @@ import { forwardSequences } from './cutover/sequences';
 import { switchClients } from './cutover/switch';
 import { Timeline } from './cutover/timeline';
 import { Failure, oneLine } from './errors';
-import { openSource } from './fence';
+import { isPastNoReturn, openSource } from './fence';
 import { readFenceState } from './fence/objects';
 import type { Phase, PhaseOutcome } from './phase';
 import { handOver, takeOver, type Ends } from './sync/applier';
@@ -22,8 +22,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const source = await context.connect('source');
   const target = await context.connect('target');
   // A fence without a deadline is one that passed the point of no return; an earlier run ended after it.
-  const final = (await readFenceState(source))?.kind === 'closed';
-  return final ? goForward(context, { source, target }) : cutOver(context, { source, target });
+  return (await isPastNoReturn(source)) ? goForward(context, { source, target }) : cutOver(context, { source, target });
 }
 
 async function cutOver(context: Context, ends: Ends): Promise<PhaseOutcome> {
@@ -41,7 +40,8 @@ async function cutOver(context: Context, ends: Ends): Promise<PhaseOutcome> {
     const outcome = await attempt(input);
     return await afterOpen(input, outcome);
   } catch (error) {
-    if ((await readFenceState(ends.source).catch(() => undefined))?.kind !== 'closed') {
+    const final = await isPastNoReturn(ends.source).catch(() => true);
+    if (!final) {
       await resumeSync(context, ends, relations);
     }
     throw error;

@@ -120,6 +120,14 @@ export async function makeFenceFinal(source: Client, deadline: string): Promise<
 }
 
 /**
+ * Whether the point of no return is behind us: then there is nothing to replicate or to compare any more, and the
+ * target may have writes of its own.
+ */
+export async function isPastNoReturn(source: Client): Promise<boolean> {
+  return (await readFenceState(source))?.kind === 'closed';
+}
+
+/**
  * Lets writes through at the source again, at once, unless its fence is final: then nothing is changed and `final` is
  * returned, since the target may take writes already. Two sessions that replace the function cannot both succeed.
  */

@@ -8,6 +8,7 @@ import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
 import type { Context } from './context';
 import { Failure } from './errors';
+import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
 import { handOver, takeOver, type Ends } from './sync/applier';
 import { PROBLEM_FACT } from './sync/supervise';
@@ -24,6 +25,9 @@ const SETTLED_SECONDS = 10;
 
 async function run(context: Context): Promise<PhaseOutcome> {
   const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
+  if (await isPastNoReturn(ends.source)) {
+    return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
+  }
   const problems = await checkCapture(context, ends.source);
   if (problems.length > 0) {
     throw new Failure(`changes may have been missed: ${problems.join('; ')}; run cleanup and migrate again`);

@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { synthesize } from '../app';
+import { Automation, type AutomationOptions } from './automation/automation';
+import { LocalCommandHost } from './automation/command-host';
+import { isAutomation, type SsmDocument } from './automation/document';
+import type { ExecutionResult } from './automation/result';
+import { Template, type TemplateJson } from './template';
+
+/** The runbooks of one migration, as they would be in the account, with this machine in the place of the host. */
+export class Runbooks {
+  private constructor(
+    private readonly stackName: string,
+    private readonly documents: ReadonlyMap<string, SsmDocument>,
+  ) {}
+
+  /** Synthesizes the migration and takes its documents out of the template. @param outdir gets the cloud assembly */
+  static synthesize(migration: string, outdir: string): Runbooks {
+    const stack = synthesize(migration, outdir).getStackByName(`${migration}-migration`);
+    const json = JSON.parse(readFileSync(join(outdir, stack.templateFile), 'utf8')) as TemplateJson;
+    const template = new Template(json, { stackName: stack.stackName });
+    return new Runbooks(stack.stackName, template.documents());
+  }
+
+  /**
+   * Starts a runbook and waits for its end.
+   *
+   * @param phase its short name, `migrate` or a phase
+   * @param environment what commands on the host are given
+   * @param directory where they run
+   */
+  run(
+    phase: string,
+    environment: Readonly<Record<string, string>>,
+    directory: string,
+    options: Pick<AutomationOptions, 'approve' | 'onEvent'>,
+  ): { readonly done: Promise<ExecutionResult>; cancel(): void } {
+    const name = `${this.stackName}-${phase}`;
+    const host = new LocalCommandHost({ instanceId: this.instanceId(name), environment, directory });
+    const execution = new Automation({ documents: this.documents, host, ...options }).start(name);
+    return { done: execution.done, cancel: () => execution.cancel() };
+  }
+
+  /** The host that the documents name by default, since that is the only one in the stack. */
+  private instanceId(name: string): string {
+    const document = this.documents.get(name);
+    return document && isAutomation(document) ? String(document.parameters?.['InstanceId']?.default ?? '') : '';
+  }
+}
