@@ -37,7 +37,7 @@ const cases: [type: string, value: string][] = [
   ['point', 'point(0.1, 0.7)'],
   ['box[]', `ARRAY[box '(0.1,0.2),(0.3,0.4)']`],
   ['money', '12.34::money'],
-  ['"char"', '-61'], // \303 in Latin-1, which 16 and later escape,
+  ['"char"', '-61'], // \303 in Latin-1, which 16 and later escape
   ['numeric(20,4)', '12345678901234.5'],
   ['character(5)', `'ab'`],
   ['inet', `'10.0.0.1/8'`],

@@ -7,8 +7,8 @@ import type { ValueType } from './values';
 /** A column as the writers see it. */
 export interface Column extends HashColumn, ValueType {
   notNull: boolean;
-  /** The default's SQL text, if there is one. */
-  default?: string | undefined;
+  /** The default's SQL text, or null. */
+  default: string | null;
   /** `a` for GENERATED ALWAYS AS IDENTITY, `d` for BY DEFAULT. */
   identity: '' | 'a' | 'd';
   /** Computed by the server, hence never written. */

@@ -72,11 +72,12 @@ export class Choice {
   reports(): TableReport[] {
     return this.#tables.map(({ table, candidates, judged }) => {
       const last = candidates.find(({ report }) => report.lastRefusal)?.report.lastRefusal;
-      const allDropped = candidates.every(({ report }) => report.dropped);
+      const silent = candidates.every(({ report }) => report.done === 0);
+      const why = last ? `the last refusal: ${last}` : 'no operation found a row to work on';
       return {
         table: `${table.schema}.${table.name}`,
         operations: Object.fromEntries(candidates.map(({ operation, report }) => [operation.name, { ...report }])),
-        ...(allDropped ? { unwritable: `the database refuses every operation tried; the last time: ${last}` } : {}),
+        ...(silent ? { unwritable: `nothing was written here so far; ${why}` } : {}),
         judged,
       };
     });

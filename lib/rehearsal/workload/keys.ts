@@ -5,6 +5,7 @@ export class OwnedKeys {
   readonly #keys: Key[] = [];
   readonly #position = new Map<string, number>();
   readonly #born = new Set<string>();
+  readonly #deleted: Key[] = [];
 
   /** Above this many, deletes are preferred to inserts. */
   static readonly full = 1_000;
@@ -32,6 +33,22 @@ export class OwnedKeys {
     if (position === this.#keys.length) return;
     this.#keys[position] = last;
     this.#position.set(JSON.stringify(last), position);
+  }
+
+  /** Remembers a deleted row's key, to be used again; the oldest is forgotten after a hundred. */
+  deleted(key: Key): void {
+    this.#deleted.push(key);
+    if (this.#deleted.length > 100) this.#deleted.shift();
+  }
+
+  /** A key whose row this writer deleted, if there is one; it is handed out once. */
+  takeDeleted(): Key | undefined {
+    return this.#deleted.shift();
+  }
+
+  /** How many deleted keys wait to be used again. */
+  get deletedCount(): number {
+    return this.#deleted.length;
   }
 
   isBorn(key: Key): boolean {

@@ -30,6 +30,7 @@ export function operationsOf(table: Table): Operation[] {
   const updates = updatable.filter((column) => changed(column, 1) !== undefined);
   return [
     ...(canInsert(table) ? [insertion] : []),
+    ...(table.key.some((column) => column.identity === 'a' || column.generated) ? [] : [reinsertion]),
     ...updates.map((column) => update(column, updates.length)),
     ...(rekeyable.length > 0 ? [keyChange(rekeyable)] : []),
     ...uniqueSets(table, rekeyable).map(swap),
@@ -56,26 +57,45 @@ const returning = (table: Table): string => `RETURNING ${keyTexts(table, 't')}`;
 const insertion: Operation = {
   name: 'insert',
   weight: (keys) => (keys.size < OwnedKeys.full ? 20 : 4),
-  run: async (tx, { table, keys, unique }) => {
-    const template = keys.pick();
-    const values = table.columns.flatMap((column): [string, string][] => {
-      const value = insertedValue(table, column, unique(), template !== undefined);
-      return value === undefined ? [] : [[column.name, value]];
-    });
-    const list = values.map(([, value]) => value).join(', ');
-    const source = template ? `SELECT ${list} FROM ${from(table)} s WHERE ${keyEquals(table, 's')}` : `SELECT ${list}`;
-    const { rows } = await tx.session.query<Record<string, string>>(
-      `INSERT INTO ${qualified(table.schema, table.name)} AS t (${identList(values.map(([name]) => name))})
-        ${source} ${returning(table)}`,
-      template ? [...template] : [],
-    );
-    if (!rows[0]) return false;
-    const key = keyOf(table, rows[0]);
-    tx.wrote(table, key, 'insert', null);
-    tx.onCommit(() => keys.add(key, true));
-    return true;
+  run: (tx, place) => insert(tx, place, undefined),
+};
+
+/** Inserts a row under a key that this writer deleted before. */
+const reinsertion: Operation = {
+  name: 'insert again',
+  weight: (keys) => (keys.deletedCount > 0 ? 6 : 0),
+  run: async (tx, place) => {
+    const key = place.keys.takeDeleted();
+    return key !== undefined && !tx.has(place.table, key) && insert(tx, place, key);
   },
 };
+
+/** @param again the key to use; undefined for a new one. */
+async function insert(tx: Transaction, { table, keys, unique }: Place, again: Key | undefined): Promise<boolean> {
+  const template = keys.pick();
+  const width = template ? table.key.length : 0;
+  const values = table.columns.flatMap((column): [string, string][] => {
+    const part = table.key.indexOf(column);
+    const value =
+      again && part >= 0
+        ? `$${width + part + 1}::text::${column.type}`
+        : insertedValue(table, column, unique(), template !== undefined);
+    return value === undefined ? [] : [[column.name, value]];
+  });
+  const list = values.map(([, value]) => value).join(', ');
+  const rows = template ? `SELECT ${list} FROM ${from(table)} s WHERE ${keyEquals(table, 's')}` : `VALUES (${list})`;
+  const result = await tx.session.query<Record<string, string>>(
+    `INSERT INTO ${qualified(table.schema, table.name)} AS t
+      ${values.length === 0 ? 'DEFAULT VALUES' : `(${identList(values.map(([name]) => name))}) ${rows}`}
+      ${returning(table)}`,
+    [...(template ?? []), ...(again ?? [])],
+  );
+  if (!result.rows[0]) return false;
+  const key = keyOf(table, result.rows[0]);
+  tx.wrote(table, key, 'insert', null);
+  tx.onCommit(() => keys.add(key, true));
+  return true;
+}
 
 /** Undefined leaves the column to its default. */
 function insertedValue(table: Table, column: Column, unique: number, copy: boolean): string | undefined {
@@ -86,7 +106,7 @@ function insertedValue(table: Table, column: Column, unique: number, copy: boole
   const fresh = needsNew || !copy ? freshValue(column, unique) : undefined;
   if (needsNew && fresh) return fresh;
   if (copy) return `s.${ident(column.name)}`;
-  if (column.default !== undefined || (column.tied && !column.notNull)) return undefined;
+  if (column.default !== null || (column.tied && !column.notNull)) return undefined;
   return fresh ?? alteredValue(column, `NULL::${column.type}`, unique);
 }
 
@@ -189,7 +209,7 @@ const swap = (columns: Column[]): Operation => ({
 /** Deletes a row; where foreign keys point to the table, only one that this writer inserted. */
 const deletion: Operation = {
   name: 'delete',
-  weight: (keys) => (keys.size < 10 ? 0 : keys.size < OwnedKeys.full ? 12 : 30),
+  weight: (keys) => (keys.size < 4 ? 0 : keys.size < OwnedKeys.full ? 12 : 30),
   run: async (tx, { table, keys }) => {
     const key = keys.pick((each) => !tx.has(table, each) && (!table.referenced || keys.isBorn(each)));
     if (!key) return false;
@@ -197,7 +217,10 @@ const deletion: Operation = {
     if (before === null) return forget(tx, { table, keys }, key);
     await remove(tx, table, key);
     tx.wrote(table, key, 'delete', before);
-    tx.onCommit(() => keys.remove(key));
+    tx.onCommit(() => {
+      keys.remove(key);
+      keys.deleted(key);
+    });
     return true;
   },
 };

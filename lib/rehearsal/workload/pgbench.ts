@@ -2,14 +2,19 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../../assets/agent/sql';
 import type { Catalog, Table } from './catalog';
 import type { LedgerCounter } from './ledger';
+import type { TableReport } from './statistics';
 import { keyOf, keyTexts, type Transaction } from './transaction';
 
 const schema = 'public';
 /** Few enough to stay hot, and to be read at the start in no time. */
 const countersAtMost = 50;
+const tellersName = 'pgbench_tellers';
+const branchesName = 'pgbench_branches';
 
 /** The tables of pgbench, which all writers share: accounts by owner, tellers and branches as counters. */
 export class Pgbench {
+  #done = 0;
+
   private constructor(
     readonly accounts: Table,
     /** Undefined if it has no key, as pgbench itself makes it; then nothing is written there. */
@@ -25,7 +30,7 @@ export class Pgbench {
       const index = catalog.tables.findIndex((table) => table.schema === schema && table.name === name);
       return index < 0 ? undefined : catalog.tables.splice(index, 1)[0];
     };
-    const [accounts, tellers, branches] = ['pgbench_accounts', 'pgbench_tellers', 'pgbench_branches'].map(take);
+    const [accounts, tellers, branches] = ['pgbench_accounts', tellersName, branchesName].map(take);
     const history = take('pgbench_history');
     if (!accounts || !tellers || !branches) return undefined;
     const { rows } = await client.query<{ count: number }>(
@@ -47,6 +52,7 @@ export class Pgbench {
     tx.wrote(this.accounts, [String(aid)], 'update', before);
     const teller = anyOf(this.tellers);
     const branch = anyOf(this.branches);
+    this.#done += 1;
     if (!teller || !branch) return true;
     await tx.session.query('UPDATE public.pgbench_tellers SET tbalance = tbalance + $2 WHERE tid = $1', [
       teller.key.value,
@@ -67,6 +73,21 @@ export class Pgbench {
       if (rows[0]) tx.wrote(this.history, keyOf(this.history, rows[0]), 'insert', null);
     }
     return true;
+  }
+
+  /** What was written where, for the workload's report. */
+  reports(): TableReport[] {
+    const report = (name: string, operation: string): TableReport => ({
+      table: `${schema}.${name}`,
+      operations: { [operation]: { done: this.#done, refused: 0, dropped: false } },
+      judged: 'version',
+    });
+    return [
+      report(this.accounts.name, 'update abalance'),
+      report(tellersName, 'increment tbalance'),
+      report(branchesName, 'increment bbalance'),
+      ...(this.history ? [report(this.history.name, 'insert')] : []),
+    ];
   }
 }
 

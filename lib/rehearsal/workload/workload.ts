@@ -92,7 +92,7 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
   let stopped: Promise<WorkloadStatistics> | undefined;
   return {
     statistics: () => shared.statistics.snapshot(),
-    tables: () => [...shared.choice.reports(), ...unwritable(catalog)],
+    tables: () => [...(pgbench?.reports() ?? []), ...shared.choice.reports(), ...unwritable(catalog)],
     pauses: (since) => shared.pauses.longest(since),
     pauseAround: (instant) => shared.pauses.around(instant),
     stop: () =>

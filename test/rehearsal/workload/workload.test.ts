@@ -66,7 +66,7 @@ describe('an undisturbed workload', () => {
   it.each(['example', 'generic'] as const)('loses nothing and names what it writes (%s)', async (tables) => {
     const database = await newDatabase();
     const [workload, ledger] = await start(database, { tables, rate: 1_000 });
-    await until(() => acknowledged(workload) >= 1_500);
+    await until(() => acknowledged(workload) >= 900);
     const statistics = await workload.stop();
     const verdict = await verdictOf(database, ledger);
     expect(verdict.examples).toEqual([]);
@@ -80,8 +80,9 @@ describe('an undisturbed workload', () => {
     expect(reports.get('Shop.closed')?.unwritable).toContain('closed for ever');
     expect(reports.get('Shop.total')?.judged).toBe('presence');
     expect(reports.get('Shop.Customer')?.judged).toBe('version');
+    expect(reports.get('public.pgbench_history')?.operations.insert?.done).toBeGreaterThan(0);
     const operations = reports.get('Shop.label')!.operations;
-    for (const name of ['insert', 'update text', 'change key', 'swap weight', 'swap name', 'delete']) {
+    for (const name of ['insert', 'insert again', 'update text', 'change key', 'swap weight', 'swap name', 'delete']) {
       expect([name, operations[name]?.done]).not.toEqual([name, 0]);
       expect(operations[name]?.dropped).toBe(false);
     }
@@ -106,12 +107,12 @@ describe('a disturbed workload', () => {
     const [workload, ledger] = await start(database, { rate: 1_000 });
     for (let crash = 0; crash < 2; crash++) {
       const before = acknowledged(workload);
-      await until(() => acknowledged(workload) >= before + 300);
+      await until(() => acknowledged(workload) >= before + 200);
       await server.kill();
       await server.start();
     }
     const before = acknowledged(workload);
-    await until(() => acknowledged(workload) >= before + 300);
+    await until(() => acknowledged(workload) >= before + 200);
     const statistics = await workload.stop();
     const verdict = await verdictOf(database, ledger);
     expect(verdict.examples).toEqual([]);
@@ -226,9 +227,10 @@ describe('a database that broke its promises', () => {
 
   it('is found out when a row is there whose insert was rolled back', async () => {
     const id = tableId('label');
-    const key = lines
-      .flatMap((line) => ('w' in line ? line.w : []))
-      .find(([table, , kind, before]) => table === id && kind === 'observed' && before === null)?.[1][0];
+    const writes = lines.flatMap((line) => ('w' in line ? line.w.filter(([table]) => table === id) : []));
+    const real = new Set(writes.flatMap(([, key, kind]) => (kind === 'observed' ? [] : [key[0]])));
+    const ghost = writes.find(([, key, , before]) => before === null && !real.has(key[0]));
+    const key = ghost?.[1][0];
     const verdict = await tamper('INSERT INTO "Shop".label (name) VALUES ($1)', [key]);
     expect(verdict).toMatchObject({ lostWrites: 1, ghostRows: 1 });
   });
