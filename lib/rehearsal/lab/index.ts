@@ -3,6 +3,7 @@ import { serverAccount } from './account';
 import { buildLab } from './build';
 import { reachableNode } from './cache';
 import { clientTools } from './client-tools';
+import { detectDump } from './dump-format';
 import { createLabDirectory, removeLabDirectory, sweepStale } from './lab-directory';
 import { ensurePackages } from './packages';
 import { freePorts } from './ports';
@@ -22,6 +23,7 @@ export type { ApplicationAddress, Lab, LabOptions } from './types';
  */
 export async function openLab(options: LabOptions): Promise<Lab> {
   checkVersions(options);
+  if (options.dump !== undefined) detectDump(options.dump);
   const { log } = options;
   await sweepStale(log);
   ensurePackages(log);
@@ -43,17 +45,20 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   }
 }
 
-/** Labs that this process has open or is opening. */
+/** Labs that this process has open or is opening, and those that it is removing. */
 const open = new Set<string>();
+const closing = new Map<string, Promise<void>>();
 
 /** Removes every lab of this process, also one that is still being opened: what Ctrl-C calls. */
 export async function closeAllLabs(): Promise<void> {
-  for (const directory of open) await remove(directory);
+  await Promise.all([...open].map(remove));
 }
 
-async function remove(directory: string): Promise<void> {
-  if (!open.delete(directory)) return;
-  await removeLabDirectory(directory);
+/** Whoever asks again waits for the same end. */
+function remove(directory: string): Promise<void> {
+  const end = closing.get(directory) ?? removeLabDirectory(directory).finally(() => open.delete(directory));
+  closing.set(directory, end);
+  return end;
 }
 
 function checkVersions({ sourceVersion, targetVersion, scale }: LabOptions): void {

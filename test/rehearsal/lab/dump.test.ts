@@ -133,6 +133,10 @@ GRANT SELECT ON TABLE public.t TO reader;
     }
   });
 
+  it('is looked at before anything is started', async () => {
+    await expect(open(join(directory, 'absent'))).rejects.toThrow(/absent does not exist/);
+  });
+
   it.each([
     [
       'a statement that fails',
