@@ -18,7 +18,7 @@ type Fetch = (id: string) => Promise<string>;
 async function fetcher(config: AgentConfig['secrets']): Promise<Fetch> {
   if (config.kind === 'directory') {
     return async (id) => {
-      const file = join(config.path, `${id}.json`);
+      const file = join(config.path, id);
       const { mode } = await stat(file);
       if ((mode & 0o077) !== 0) {
         throw new Error(`file mode is ${(mode & 0o777).toString(8)}, others may read it; make it 600`);

@@ -7,6 +7,9 @@ import { isAutomation, type SsmDocument } from './automation/document';
 import type { ExecutionResult } from './automation/result';
 import { Template, type TemplateJson } from './template';
 
+/** Who approves in a rehearsal; in an account it is a user or role of IAM. */
+const APPROVER = 'rehearsal';
+
 /** The runbooks of one migration, as they would be in the account, with this machine in the place of the host. */
 export class Runbooks {
   private constructor(
@@ -37,7 +40,10 @@ export class Runbooks {
   ): { readonly done: Promise<ExecutionResult>; cancel(): void } {
     const name = `${this.stackName}-${phase}`;
     const host = new LocalCommandHost({ instanceId: this.instanceId(name), environment, directory });
-    const execution = new Automation({ documents: this.documents, host, ...options }).start(name);
+    const execution = new Automation({ documents: this.documents, host, ...options }).start(
+      name,
+      phase === 'migrate' ? { Approvers: [APPROVER] } : {},
+    );
     return { done: execution.done, cancel: () => execution.cancel() };
   }
 
