@@ -3,7 +3,7 @@ import { makeEntries } from './archive/make-entries';
 import { applicationEntries, classify, type PostDataEntry } from './archive/post-data';
 import { markRestored, prepareRestored, restoredEntries, unrestored } from './archive/restored';
 import { schemaArchive } from './archive/schema-dump';
-import { readToc, type TocEntry } from './archive/toc';
+import { readToc } from './archive/toc';
 import { readRelations } from './catalog/relations';
 import { hiddenSchemas, isApplicationSchema } from './catalog/schemas';
 import type { Context } from './context';
@@ -43,11 +43,15 @@ export async function buildConstraints(context: Context, target: Client): Promis
   }
 }
 
-/** Entries of the archive that are not on the target yet, in its order; the cutover must find none. */
-export async function missingEntries(context: Context, target: Client): Promise<TocEntry[]> {
+/** How many objects of the archive are not on the target yet; the cutover must find none. */
+export async function missingConstraints(context: Context, target: Client): Promise<number> {
   const archive = schemaArchive(context.config.host.stateDirectory);
   const entries = await readToc(context.config, archive, 'post-data');
-  return context.with('source', async (source) => unrestored(target, await applicationEntries(source, entries)));
+  const missing = await context.with('source', async (source) =>
+    unrestored(target, await applicationEntries(source, entries)),
+  );
+  context.log.info({ missing: missing.map((entry) => entry.text) }, 'objects not yet on the target');
+  return missing.length;
 }
 
 const MATERIALIZED_VIEWS = sql`

@@ -1,0 +1,162 @@
+import { readLogin } from '../secrets';
+import { inTransaction } from '../schema/tried';
+import { sql } from '../sql';
+import { askFor, refusal, warning, type Check, type Finding } from './check';
+import type { Client } from 'pg';
+import { oneLine } from '../errors';
+
+/** What capture, dump, fence and sync need on each table; LOCK TABLE asks for a right to change rows. */
+const TABLE_RIGHTS = (version: number): string => sql`
+  SELECT format('%I.%I', n.nspname, c.relname) AS name, current_user AS login,
+    concat_ws(', ',
+      CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'USAGE on its schema' END,
+      CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END,
+      CASE WHEN NOT has_table_privilege(c.oid, 'TRIGGER') THEN 'TRIGGER' END,
+      CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE${version >= 170000 ? ', MAINTAIN' : ''}')
+        THEN 'UPDATE, DELETE or TRUNCATE (to lock it)' END) AS missing
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+    AND n.nspname <> 'information_schema' AND n.nspname <> ALL ($1::text[])
+    AND NOT EXISTS (SELECT FROM pg_depend d
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  ORDER BY 1`;
+
+const tableRights = askFor<{ name: string; login: string; missing: string }>(
+  'rights on tables',
+  'source',
+  ({ sourceVersion }) => TABLE_RIGHTS(sourceVersion),
+  (row) =>
+    row.missing === ''
+      ? undefined
+      : refusal(`source login "${row.login}" lacks ${row.missing} on ${row.name}; grant it`),
+);
+
+/** CASE, because the planner may ask has_sequence_privilege of a table otherwise, which is an error. */
+const SEQUENCE_RIGHTS = sql`
+  SELECT format('%I.%I', n.nspname, c.relname) AS name, current_user AS login
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> ALL ($1::text[])
+    AND CASE c.relkind WHEN 'S' THEN NOT has_sequence_privilege(c.oid, 'SELECT') ELSE false END ORDER BY 1`;
+
+const sequenceRights = askFor<{ name: string; login: string }>(
+  'rights on sequences',
+  'source',
+  SEQUENCE_RIGHTS,
+  (row) => refusal(`source login "${row.login}" lacks SELECT on sequence ${row.name}; grant it`),
+);
+
+const DATABASE_RIGHTS = sql`
+  SELECT current_user AS login, current_database() AS database,
+    has_database_privilege(current_database(), 'CREATE') AS "create",
+    (SELECT count(*) = 2 AND bool_and(has_schema_privilege(oid, 'CREATE')) FROM pg_namespace
+      WHERE nspname IN ('bucardo', 'ibex')) AS prepared`;
+
+const databaseRights = askFor<{ login: string; database: string; create: boolean; prepared: boolean }>(
+  'rights on the source database',
+  'source',
+  DATABASE_RIGHTS,
+  ({ login, database, create, prepared }) =>
+    create || prepared
+      ? undefined
+      : refusal(
+          `source login "${login}" may not create schemas in ${database}; GRANT CREATE ON DATABASE, or make schemas bucardo and ibex that it owns`,
+        ),
+);
+
+/** Bucardo retries a failed connection whose message names bucardo as postgres, and makes itself a superuser there. */
+const loginName = askFor<{ login: string }>('name of the login', 'source', 'SELECT current_user AS login', (row) =>
+  row.login === 'bucardo'
+    ? refusal('source login is called bucardo, which misleads Bucardo; use another name')
+    : undefined,
+);
+
+const REPLICA = `SET LOCAL session_replication_role = 'replica'`;
+
+const refusedReplica = (client: Client): Promise<string | undefined> =>
+  inTransaction(client, async () => {
+    await client.query(REPLICA);
+    return undefined;
+  }).catch(oneLine);
+
+/** The target's appliers must run in replica role; the source only for the way back. */
+const replicaRole: Check = {
+  gate: 'replica role',
+  run: async ({ source, target }) => {
+    const [onSource, onTarget] = [await refusedReplica(source), await refusedReplica(target)];
+    const findings: Finding[] = [];
+    if (onTarget !== undefined) {
+      findings.push(
+        refusal(
+          `target login may not set session_replication_role (${onTarget}); make it a member of rds_superuser, or GRANT SET ON PARAMETER session_replication_role`,
+        ),
+      );
+    }
+    if (onSource !== undefined) {
+      findings.push(
+        warning(
+          `source login may not set session_replication_role (${onSource}): there is no way back after the cutover`,
+        ),
+      );
+    }
+    return { query: REPLICA, result: { source: onSource ?? 'allowed', target: onTarget ?? 'allowed' }, findings };
+  },
+};
+
+/** Row security hides rows from a login that neither owns the table nor bypasses it. */
+const ROW_SECURITY = sql`
+  SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relforcerowsecurity AS forced
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles me
+  WHERE me.rolname = current_user AND NOT me.rolsuper AND NOT me.rolbypassrls AND c.relrowsecurity
+    AND n.nspname !~ '^pg_' AND n.nspname <> ALL ($1::text[])
+    AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')) ORDER BY 1`;
+
+const rowSecurity = askFor<{ name: string }>('row security', 'source', ROW_SECURITY, (row) =>
+  refusal(`row security of ${row.name} hides rows from the source login; give it BYPASSRLS`),
+);
+
+/** On the target our login is a member of every owner, which is enough unless row security is forced on owners too. */
+const FORCED = sql`
+  SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relrowsecurity AND c.relforcerowsecurity AND n.nspname !~ '^pg_' AND n.nspname <> ALL ($1::text[]) ORDER BY 1`;
+const BYPASSES = 'SELECT rolsuper OR rolbypassrls AS bypasses FROM pg_roles WHERE rolname = current_user';
+
+const forcedRowSecurity: Check = {
+  gate: 'forced row security',
+  run: async (ends) => {
+    const [login] = (await ends.target.query(BYPASSES)).rows as [{ bypasses: boolean }];
+    if (login.bypasses) return { query: BYPASSES, result: login, findings: [] };
+    return askFor<{ name: string }>('', 'source', FORCED, (row) =>
+      refusal(
+        `row security of ${row.name} is forced on its owner, so that the target login could not write it; give that BYPASSRLS`,
+      ),
+    ).run(ends);
+  },
+};
+
+const LOGINS = 'SELECT rolname AS name FROM pg_roles WHERE rolcanlogin';
+
+const applicationLogins: Check = {
+  gate: 'application logins',
+  run: async ({ context, source }) => {
+    const logins = Object.entries(context.config.applicationLogins ?? {});
+    const known = new Set(((await source.query(LOGINS)).rows as { name: string }[]).map((row) => row.name));
+    const findings: Finding[] = [];
+    for (const [name, secret] of logins) {
+      if (!known.has(name))
+        findings.push(refusal(`applicationLogins names "${name}", which is no login of the source; correct it`));
+      await readLogin(context.config.secrets, secret).catch((error) => findings.push(refusal(oneLine(error))));
+    }
+    return { query: LOGINS, result: { logins: logins.map(([name]) => name) }, findings };
+  },
+};
+
+export const loginChecks: readonly Check[] = [
+  loginName,
+  tableRights,
+  sequenceRights,
+  databaseRights,
+  replicaRole,
+  rowSecurity,
+  forcedRowSecurity,
+  applicationLogins,
+];

@@ -1,0 +1,122 @@
+import { deltaName } from '../capture/names';
+import type { Relation } from '../catalog/relations';
+import { sql } from '../sql';
+import { askFor, lookAt, refusal, warning, type Check, type Finding } from './check';
+
+const EXCLUDE = 'or name its schema in excludeSchemas';
+
+const keyFinding = (relation: Relation): Finding | undefined => {
+  if (relation.key === undefined) {
+    return refusal(
+      `table ${relation.sql} has no primary key and no unique index that could serve; ALTER TABLE ${relation.sql} ADD PRIMARY KEY (…), ${EXCLUDE}`,
+    );
+  }
+  if (relation.key.unusable === undefined) return undefined;
+  return refusal(
+    `table ${relation.sql} has no usable key: ${relation.key.unusable}; or ALTER TABLE ${relation.sql} ADD PRIMARY KEY (…), ${EXCLUDE}`,
+  );
+};
+
+const keys = lookAt('keys', 'the primary key or unique index of each table', ({ relations }) =>
+  relations.flatMap((relation) => keyFinding(relation) ?? []),
+);
+
+/** Columns that a queue of changed keys has of its own. */
+const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
+
+const quoted = (name: string): boolean => name.includes('"');
+
+const names = lookAt('names', 'names of tables and columns', ({ relations }) =>
+  relations.flatMap((relation) => [
+    ...(quoted(relation.schema) || quoted(relation.name)
+      ? [refusal(`table ${relation.sql} has a double quote in its name, which Bucardo cannot handle; rename it`)]
+      : []),
+    ...relation.columns
+      .filter((column) => quoted(column.name))
+      .map((column) =>
+        refusal(
+          `column '${column.name}' of ${relation.sql} has a double quote in its name, which Bucardo cannot handle; rename it`,
+        ),
+      ),
+    ...(relation.key?.columns ?? [])
+      .filter((column) => QUEUE_COLUMNS.includes(column.name))
+      .map((column) =>
+        refusal(`key column "${column.name}" of ${relation.sql} has a name that capture needs; rename it`),
+      ),
+  ]),
+);
+
+/** Two tables whose changed keys would go to one table make each other's INSERTs fail. */
+const collisions = lookAt('names under Bucardo', 'deltaName of each table', ({ relations }) => {
+  const taken = new Map<string, Relation>();
+  return relations.flatMap((relation) => {
+    const name = deltaName(relation.schema, relation.name);
+    const other = taken.get(name);
+    taken.set(name, relation);
+    return other === undefined
+      ? []
+      : [refusal(`tables ${other.sql} and ${relation.sql} would both be captured as bucardo.${name}; rename one`)];
+  });
+});
+
+const inheritance = lookAt('inheritance', 'pg_inherits', ({ relations }) =>
+  relations
+    .filter((relation) => relation.inherits)
+    .map((relation) =>
+      refusal(
+        `table ${relation.sql} takes part in inheritance without partitioning; make it a partitioned or a plain table`,
+      ),
+    ),
+);
+
+const unlogged = lookAt('unlogged tables', 'pg_class.relpersistence', ({ relations }) =>
+  relations
+    .filter((relation) => relation.unlogged)
+    .map((relation) =>
+      warning(`table ${relation.sql} is unlogged: a crash of the source empties it, which nobody captures`),
+    ),
+);
+
+const OTHERS = (version: number): string => sql`
+  SELECT c.relkind AS kind, format('%I.%I', n.nspname, c.relname) AS name,
+    ${version < 120000 ? 'c.relhasoids' : 'false'} AS oids
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE (c.relkind = 'f' OR (c.relkind = 'r' AND ${version < 120000 ? 'c.relhasoids' : 'false'}))
+    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspname <> ALL ($1::text[]) ORDER BY 2`;
+
+const foreignTables = askFor<{ kind: string; name: string; oids: boolean }>(
+  'foreign tables and oids',
+  'source',
+  ({ sourceVersion }) => OTHERS(sourceVersion),
+  ({ kind, name }) =>
+    kind === 'f'
+      ? refusal(`foreign table ${name} cannot be migrated; drop it ${EXCLUDE}`)
+      : warning(`table ${name} is WITH OIDS, which the target does not know: its oid column is not migrated`),
+);
+
+const PUBLIC_LARGE_OBJECTS = 'SELECT count(*)::int AS count FROM pg_largeobject_metadata';
+
+const largeObjects = askFor<{ count: number }>('large objects', 'source', PUBLIC_LARGE_OBJECTS, ({ count }) =>
+  count === 0
+    ? undefined
+    : refusal(
+        `source holds ${count} large objects, whose changes no trigger sees; move them to bytea columns and lo_unlink them`,
+      ),
+);
+
+const LABELS = 'SELECT count(*)::int AS count FROM pg_seclabel';
+
+const securityLabels = askFor<{ count: number }>('security labels', 'source', LABELS, ({ count }) =>
+  count === 0 ? undefined : warning(`${count} security labels are not migrated`),
+);
+
+export const tableChecks: readonly Check[] = [
+  keys,
+  names,
+  collisions,
+  inheritance,
+  unlogged,
+  foreignTables,
+  largeObjects,
+  securityLabels,
+];

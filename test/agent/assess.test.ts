@@ -1,0 +1,247 @@
+import type { Client } from 'pg';
+import { refusalLine, takeAssessment, type Assessment } from '../../assets/agent/assess';
+import type { AgentConfig } from '../../assets/agent/config';
+import { writeFileSync } from 'node:fs';
+import { PASSWORD, startMigration, type TestMigration } from '../helpers/migration';
+
+let migration: TestMigration;
+let source: Client;
+let target: Client;
+beforeAll(async () => {
+  migration = await startMigration();
+  source = await migration.admin('source');
+  target = await migration.admin('target');
+});
+afterAll(() => migration.stop());
+
+const take = async (overrides: Partial<AgentConfig> = {}): Promise<Assessment> => {
+  const context = await migration.context('assess', overrides);
+  try {
+    return await takeAssessment(context);
+  } finally {
+    await context.close();
+  }
+};
+
+it('finds nothing in the way of an ordinary table, and counts it', async () => {
+  await source.query('CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain SELECT generate_series(1, 50)');
+  const found = await take();
+  await source.query('DROP TABLE plain');
+  expect(found.refusals).toEqual([]);
+  expect(found).toMatchObject({ tables: 1, sourceVersion: 110022 });
+  expect(found.bytes).toBeGreaterThan(0);
+});
+
+describe.each<[string, string, string, string | RegExp]>([
+  [
+    'a table without a key',
+    'CREATE TABLE "No Key" (a int)',
+    'DROP TABLE "No Key"',
+    'ALTER TABLE "public"."No Key" ADD PRIMARY KEY',
+  ],
+  ['a key that may be NULL', 'CREATE TABLE nul (a int UNIQUE)', 'DROP TABLE nul', /"public"."nul".*may be NULL/],
+  [
+    'inheritance',
+    'CREATE TABLE up (id int PRIMARY KEY); CREATE TABLE down (PRIMARY KEY (id)) INHERITS (up)',
+    'DROP TABLE down, up',
+    /"public"."(up|down)" takes part in inheritance/,
+  ],
+  [
+    'a foreign table',
+    'CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw; CREATE FOREIGN TABLE far_away (a int) SERVER far',
+    'DROP EXTENSION postgres_fdw CASCADE',
+    'foreign table public.far_away',
+  ],
+  ['large objects', 'SELECT lo_create(4711)', 'SELECT lo_unlink(4711)', 'source holds 1 large objects'],
+  [
+    'tables that Bucardo would call the same',
+    'CREATE SCHEMA app; CREATE SCHEMA app_foo; CREATE TABLE app.foo_bar (id int PRIMARY KEY); CREATE TABLE app_foo.bar (id int PRIMARY KEY)',
+    'DROP SCHEMA app, app_foo CASCADE',
+    /would both be captured as bucardo.delta_app_foo_bar/,
+  ],
+  [
+    'a double quote in a name',
+    'CREATE TABLE "a""b" (id int PRIMARY KEY)',
+    'DROP TABLE "a""b"',
+    /has a double quote in its name/,
+  ],
+  [
+    'a key column that capture needs',
+    'CREATE TABLE stamp (txntime timestamptz PRIMARY KEY)',
+    'DROP TABLE stamp',
+    /key column "txntime"/,
+  ],
+  [
+    "somebody else's schema bucardo",
+    'CREATE SCHEMA bucardo',
+    'DROP SCHEMA bucardo',
+    'schema "bucardo" is on the source already',
+  ],
+  [
+    'a publication of everything',
+    'CREATE PUBLICATION everything FOR ALL TABLES',
+    'DROP PUBLICATION everything',
+    'publication "everything" is FOR ALL TABLES',
+  ],
+  [
+    'a subscription',
+    `CREATE SUBSCRIPTION feed CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+    'DROP SUBSCRIPTION feed',
+    'subscription "feed"',
+  ],
+  [
+    'a trigger that fires for replicas',
+    `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER tt BEFORE INSERT ON t FOR EACH ROW EXECUTE PROCEDURE tf(); ALTER TABLE t ENABLE ALWAYS TRIGGER tt`,
+    'DROP TABLE t; DROP FUNCTION tf',
+    'trigger "tt" of public.t is ENABLE ALWAYS',
+  ],
+  [
+    'a role that writes as a replica',
+    'CREATE ROLE sneaky; ALTER ROLE sneaky SET session_replication_role = replica',
+    'DROP ROLE sneaky',
+    'sneaky has session_replication_role=replica',
+  ],
+  [
+    'a type that is gone',
+    'CREATE TABLE old (id int PRIMARY KEY, at abstime)',
+    'DROP TABLE old',
+    'column public.old.at has type abstime',
+  ],
+  [
+    "a superuser's object",
+    `CREATE FUNCTION sine(float8) RETURNS float8 LANGUAGE internal AS 'dsin'`,
+    'DROP FUNCTION sine',
+    'function in language internal',
+  ],
+  [
+    'row security forced on owners',
+    'CREATE TABLE secret (id int PRIMARY KEY); ALTER TABLE secret ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY',
+    'DROP TABLE secret',
+    'row security of public.secret is forced',
+  ],
+])('a source with %s', (_what, make, drop, refusal) => {
+  it('is refused by name', async () => {
+    await source.query(make);
+    try {
+      const { refusals } = await take();
+      const expected = expect.stringMatching(typeof refusal === 'string' ? escape(refusal) : refusal);
+      expect(refusals.length).toBeGreaterThan(0);
+      expect(refusals).toEqual(refusals.map(() => expected));
+    } finally {
+      for (const statement of drop.split(';')) await source.query(statement);
+    }
+  });
+});
+
+describe.each<[string, string, string, string]>([
+  [
+    'an unlogged table',
+    'CREATE UNLOGGED TABLE u (id int PRIMARY KEY)',
+    'DROP TABLE u',
+    'table "public"."u" is unlogged',
+  ],
+  ['a publication', 'CREATE PUBLICATION partly', 'DROP PUBLICATION partly', 'publication "partly" is not migrated'],
+  [
+    'an event trigger',
+    `CREATE FUNCTION ef() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER et ON ddl_command_end EXECUTE PROCEDURE ef()`,
+    'DROP EVENT TRIGGER et; DROP FUNCTION ef',
+    'event trigger "et"',
+  ],
+  [
+    'a prepared transaction',
+    `BEGIN; CREATE TABLE half (id int PRIMARY KEY); PREPARE TRANSACTION 'half'`,
+    `ROLLBACK PREPARED 'half'`,
+    'prepared transaction "half"',
+  ],
+])('a source with %s', (_what, make, drop, warning) => {
+  it('is warned of, not refused', async () => {
+    await source.query(make);
+    try {
+      const found = await take();
+      expect(found.refusals).toEqual([]);
+      expect(found.warnings).toContainEqual(expect.stringContaining(warning));
+    } finally {
+      for (const statement of drop.split(';')) await source.query(statement);
+    }
+  });
+});
+
+it('refuses a source login without rights, table by table', async () => {
+  await source.query(
+    `CREATE TABLE closed (id int PRIMARY KEY); CREATE ROLE poor LOGIN; GRANT SELECT ON closed TO poor`,
+  );
+  await source.query(`ALTER ROLE poor PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
+  const secret = JSON.stringify({ username: 'poor', password: PASSWORD });
+  writeFileSync(`${migration.secrets}/poor`, secret, { mode: 0o600 });
+  try {
+    const { refusals, warnings } = await take({ source: { ...migration.config.source, secret: 'poor' } });
+    expect(refusals).toEqual([
+      expect.stringContaining('lacks TRIGGER, UPDATE, DELETE or TRUNCATE (to lock it) on public.closed'),
+      expect.stringContaining('may not create schemas'),
+    ]);
+    expect(warnings).toContainEqual(expect.stringContaining('there is no way back after the cutover'));
+  } finally {
+    await source.query('DROP TABLE closed; DROP ROLE poor');
+  }
+});
+
+it('refuses a target that holds something, and one whose login may not act as a replica', async () => {
+  await target.query('CREATE TABLE remains (a int); REVOKE rds_superuser FROM master');
+  try {
+    const { refusals } = await take();
+    expect(refusals).toEqual([
+      expect.stringContaining('target login may not set session_replication_role'),
+      expect.stringContaining('target is not empty: table public.remains'),
+    ]);
+  } finally {
+    await target.query('DROP TABLE remains; GRANT rds_superuser TO master');
+  }
+});
+
+it('refuses an application login that the source does not have, and one whose secret cannot be read', async () => {
+  const { refusals } = await take({ applicationLogins: { stranger: 'login', postgres: 'nowhere' } });
+  expect(refusals).toEqual([
+    expect.stringContaining('"stranger", which is no login of the source'),
+    expect.stringContaining('secret nowhere cannot be read'),
+  ]);
+});
+
+it('refuses programs that are missing', async () => {
+  const host = { ...migration.config.host, clientTools: '/nowhere', bucardo: '/nowhere/bucardo' };
+  const { refusals } = await take({ host });
+  expect(refusals).toEqual([
+    expect.stringContaining('/nowhere/pg_dump is not there'),
+    expect.stringContaining('/nowhere/pg_restore is not there'),
+    expect.stringContaining('Bucardo cannot be run as /nowhere/bucardo'),
+  ]);
+});
+
+it('names both ends when neither can be reached', async () => {
+  const nobody = { host: '127.0.0.1', port: 1 };
+  const { source: from, target: to } = migration.config;
+  await expect(take({ source: { ...from, ...nobody }, target: { ...to, ...nobody } })).rejects.toThrow(
+    /cannot connect to source 127.0.0.1:1.*; cannot connect to target 127.0.0.1:1/,
+  );
+});
+
+it('leaves evidence of every question, and the source as it was', async () => {
+  const before = await source.query('SELECT count(*) FROM pg_class');
+  await take();
+  const context = await migration.context('assess');
+  const gates = (await context.state.allEvidence()).map((row) => row['gate']);
+  expect(gates).toEqual(
+    expect.arrayContaining(['versions', 'keys', 'replica role', 'target is empty', 'subscriptions']),
+  );
+  expect((await source.query('SELECT count(*) FROM pg_class')).rows).toEqual(before.rows);
+});
+
+it('keeps its failure within one line that Systems Manager shows whole', () => {
+  const line = refusalLine(
+    Array.from({ length: 400 }, (_, i) => `table "t${i}" has no primary key`),
+    'see the file',
+  );
+  expect(line.length).toBeLessThan(2500);
+  expect(line).toMatch(/^400 refusals: \(1\) table "t0".*; and \d+ more \(see the file\)$/);
+});
+
+const escape = (text: string): RegExp => new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));

@@ -1,0 +1,114 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync, chmodSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from 'pg';
+import type { AgentConfig } from '../../assets/agent/config';
+import { Context } from '../../assets/agent/context';
+import { startPostgres, type TestPostgres } from './postgres';
+
+/** Passwords that break whoever quotes by hand. */
+export const PASSWORD = `it's "a" @:/=%# \\ $1`;
+
+/** A source of PostgreSQL 11, an RDS-like target of 17 and a host of 15, with the host program's settings for them. */
+export interface TestMigration {
+  readonly source: TestPostgres;
+  readonly target: TestPostgres;
+  readonly config: AgentConfig;
+  /** Directory of the secrets `source`, `target` and `login`. */
+  readonly secrets: string;
+  /** Superusers' sessions in a database. */
+  admin(end: 'source' | 'target', database?: string): Promise<Client>;
+  /** Makes an empty pair of databases; further contexts are for it. The old pair stays. */
+  fresh(): Promise<void>;
+  /** A context as a phase has it; closed by `stop` at the latest. */
+  context(phase: string, overrides?: Partial<AgentConfig>): Promise<Context>;
+  stop(): Promise<void>;
+}
+
+/** Starts the three servers. The target's login is no superuser, as on RDS; the source's owns what it migrates. */
+export async function startMigration(): Promise<TestMigration> {
+  const [source, target, host] = await Promise.all([
+    startPostgres({ version: 11, password: PASSWORD, settings: { max_prepared_transactions: '5' } }),
+    startPostgres({ version: 17, password: PASSWORD }),
+    startPostgres({ version: 15 }),
+  ]);
+  const root = mkdtempSync(join(tmpdir(), 'ibex-migration-'));
+  const contexts: Context[] = [];
+  let number = 0;
+  let config = {} as AgentConfig;
+  const setUp = await target.connect();
+  await setUp.query(`CREATE ROLE rds_superuser NOLOGIN`);
+  await setUp.query('GRANT SET ON PARAMETER session_replication_role TO rds_superuser');
+  await setUp.query(`CREATE ROLE master LOGIN CREATEROLE CREATEDB PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
+  await setUp.query('GRANT rds_superuser TO master WITH ADMIN OPTION');
+  await setUp.end();
+
+  const fresh = async (): Promise<void> => {
+    number += 1;
+    const database = `app${number}`;
+    for (const [server, owner] of [
+      [source, 'postgres'],
+      [target, 'master'],
+    ] as const) {
+      const client = await server.connect();
+      await client.query(`CREATE DATABASE ${database} OWNER ${owner}`);
+      await client.end();
+    }
+    const directory = join(root, database);
+    mkdirSync(join(directory, 'secrets'), { recursive: true });
+    const secret = (name: string, username: string): void => {
+      const file = join(directory, 'secrets', name);
+      writeFileSync(file, JSON.stringify({ username, password: PASSWORD }), { mode: 0o600 });
+      chmodSync(file, 0o600);
+    };
+    secret('source', 'postgres');
+    secret('target', 'master');
+    secret('login', 'application');
+    config = {
+      migration: 'test',
+      secrets: { kind: 'directory', path: join(directory, 'secrets') },
+      source: { secret: 'source', host: source.host, port: source.port, database, sslmode: 'disable' },
+      target: { secret: 'target', host: target.host, port: target.port, database, sslmode: 'disable' },
+      host: {
+        stateDirectory: join(directory, 'state'),
+        runDirectory: join(directory, 'run'),
+        postgres: { host: host.host, port: host.port, user: host.user },
+        clientTools: '/usr/bin',
+        bucardo: '/usr/bin/bucardo',
+      },
+      capture: { lockTimeoutMs: 500, attempts: 3 },
+      dump: { jobs: 2, compression: 1 },
+      restore: { jobs: 2 },
+      sync: { checkSeconds: 1, handoverKeys: 100 },
+      verify: { chunkRows: 1000, jobs: 2, settleSeconds: 1 },
+      cutover: { budgetSeconds: 30, sequenceMargin: 100, compareAtFreeze: true, switch: { kind: 'manual' } },
+    };
+    const state = await host.connect();
+    await state.query('DROP DATABASE IF EXISTS ibex WITH (FORCE)');
+    await state.end();
+  };
+  await fresh();
+
+  return {
+    source,
+    target,
+    get config() {
+      return config;
+    },
+    admin: (end, database = config[end].database) => (end === 'source' ? source : target).connect(database),
+    get secrets() {
+      return config.secrets.kind === 'directory' ? config.secrets.path : '';
+    },
+    fresh,
+    context: async (phase, overrides = {}) => {
+      const context = await Context.create({ ...config, ...overrides }, phase);
+      contexts.push(context);
+      return context;
+    },
+    stop: async () => {
+      await Promise.all(contexts.map((context) => context.close()));
+      await Promise.all([source.stop(), target.stop(), host.stop()]);
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
