@@ -28,14 +28,18 @@ export class Choice {
     }));
   }
 
-  /** A random table, and one of its operations by weight; undefined if everything was dropped. */
+  /** A random table, and one of its operations by weight; undefined if there is nothing to do. */
   pick(keysOf: (table: Table) => OwnedKeys): Candidate | undefined {
-    const open = this.#tables.filter(({ candidates }) => candidates.some(({ report }) => !report.dropped));
-    const chosen = open[Math.floor(Math.random() * open.length)];
-    if (!chosen) return undefined;
-    const weighted = chosen.candidates
-      .filter(({ report }) => !report.dropped)
-      .map((candidate) => ({ candidate, weight: candidate.operation.weight(keysOf(chosen.table)) }));
+    const open = this.#tables.flatMap(({ table, candidates }) => {
+      const keys = keysOf(table);
+      const weighted = candidates
+        .filter(({ report }) => !report.dropped)
+        .map((candidate) => ({ candidate, weight: candidate.operation.weight(keys) }))
+        .filter(({ weight }) => weight > 0);
+      return weighted.length > 0 ? [weighted] : [];
+    });
+    const weighted = open[Math.floor(Math.random() * open.length)];
+    if (!weighted) return undefined;
     let at = Math.random() * weighted.reduce((sum, { weight }) => sum + weight, 0);
     return (weighted.find(({ weight }) => (at -= weight) < 0) ?? weighted[0])?.candidate;
   }

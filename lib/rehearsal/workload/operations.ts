@@ -209,7 +209,7 @@ const swap = (columns: Column[]): Operation => ({
 /** Deletes a row; where foreign keys point to the table, only one that this writer inserted. */
 const deletion: Operation = {
   name: 'delete',
-  weight: (keys) => (keys.size < 4 ? 0 : keys.size < OwnedKeys.full ? 12 : 30),
+  weight: (keys) => (keys.size < 2 ? 0 : keys.size < OwnedKeys.full ? 12 : 30),
   run: async (tx, { table, keys }) => {
     const key = keys.pick((each) => !tx.has(table, each) && (!table.referenced || keys.isBorn(each)));
     if (!key) return false;

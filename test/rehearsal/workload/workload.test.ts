@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkLedger } from '../../../lib/rehearsal/workload/check-ledger';
 import type { LedgerLine } from '../../../lib/rehearsal/workload/ledger';
 import { clock } from '../../../lib/rehearsal/workload/pauses';
+import type { TableReport } from '../../../lib/rehearsal/workload/statistics';
 import { startWorkload, type Workload, type WorkloadOptions } from '../../../lib/rehearsal/workload/workload';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
 import { applicationSchema } from './application';
@@ -66,7 +67,10 @@ describe('an undisturbed workload', () => {
   it.each(['example', 'generic'] as const)('loses nothing and names what it writes (%s)', async (tables) => {
     const database = await newDatabase();
     const [workload, ledger] = await start(database, { tables, rate: 1_000 });
-    await until(() => acknowledged(workload) >= 900);
+    const report = (table: string): TableReport => workload.tables().find((each) => each.table === table)!;
+    const names = ['insert', 'insert again', 'update text', 'change key', 'swap weight', 'swap name', 'delete'];
+    const all = (): boolean => names.every((name) => report('Shop.label').operations[name]!.done > 0);
+    await until(() => acknowledged(workload) >= 600 && all());
     const statistics = await workload.stop();
     const verdict = await verdictOf(database, ledger);
     expect(verdict.examples).toEqual([]);
@@ -75,29 +79,24 @@ describe('an undisturbed workload', () => {
     expect(statistics.rolledBackTransactions).toBeGreaterThan(0);
     expect(statistics.clientErrors).toBeLessThan(20);
 
-    const reports = new Map(workload.tables().map((report) => [report.table, report]));
-    expect(reports.get('Shop.keyless')?.unwritable).toBe('it has no primary key');
-    expect(reports.get('Shop.closed')?.unwritable).toContain('closed for ever');
-    expect(reports.get('Shop.total')?.judged).toBe('presence');
-    expect(reports.get('Shop.Customer')?.judged).toBe('version');
-    expect(reports.get('public.pgbench_history')?.operations.insert?.done).toBeGreaterThan(0);
-    const operations = reports.get('Shop.label')!.operations;
-    for (const name of ['insert', 'insert again', 'update text', 'change key', 'swap weight', 'swap name', 'delete']) {
-      expect([name, operations[name]?.done]).not.toEqual([name, 0]);
-      expect(operations[name]?.dropped).toBe(false);
-    }
-    const done = Object.entries(reports.get('Shop.Customer')!.operations).filter(([, report]) => report.done > 0);
-    expect(done.length).toBeGreaterThan(12);
+    expect(report('Shop.keyless').unwritable).toBe('it has no primary key');
+    expect(report('Shop.closed').unwritable).toContain('closed for ever');
+    expect(report('Shop.total').judged).toBe('presence');
+    expect(report('Shop.Customer').judged).toBe('version');
+    expect(report('public.pgbench_history').operations.insert?.done).toBeGreaterThan(0);
+    expect(names.filter((name) => report('Shop.label').operations[name]!.dropped)).toEqual([]);
+    const written = Object.values(report('Shop.Customer').operations).filter(({ done }) => done > 0);
+    expect(written.length).toBeGreaterThan(8);
   });
 
   it('keeps its pace', async () => {
-    const [workload] = await start(await newDatabase(), { rate: 200 });
-    await until(() => acknowledged(workload) >= 50);
+    const [workload] = await start(await newDatabase(), { rate: 50 });
+    await until(() => acknowledged(workload) >= 10);
     const [from, before] = [performance.now(), acknowledged(workload)];
-    await until(() => acknowledged(workload) >= before + 400);
-    const rate = 400 / ((performance.now() - from) / 1_000);
-    expect(rate).toBeGreaterThan(160);
-    expect(rate).toBeLessThan(240);
+    await until(() => acknowledged(workload) >= before + 100);
+    const rate = 100 / ((performance.now() - from) / 1_000);
+    expect(rate).toBeGreaterThan(40);
+    expect(rate).toBeLessThan(60);
   });
 });
 
@@ -107,7 +106,7 @@ describe('a disturbed workload', () => {
     const [workload, ledger] = await start(database, { rate: 1_000 });
     for (let crash = 0; crash < 2; crash++) {
       const before = acknowledged(workload);
-      await until(() => acknowledged(workload) >= before + 200);
+      await until(() => acknowledged(workload) >= before + 150);
       await server.kill();
       await server.start();
     }
@@ -164,14 +163,25 @@ describe('a database that broke its promises', () => {
   let database: string;
   let ledger: string;
   let lines: LedgerLine[];
+
+  const readLines = (): void => {
+    const text = fs.readFileSync(ledger, 'utf8').trim().split('\n');
+    lines = text.map((line) => JSON.parse(line) as LedgerLine);
+  };
+  const isRich = (): boolean => {
+    readLines();
+    const enough = (keys: unknown[]): boolean => keys.length > 1;
+    return enough(inserted()) && enough(updated()) && enough(deleted()) && enough(ghosts()) && enough(changes());
+  };
+
   beforeAll(async () => {
     database = await newDatabase();
     const [workload, file] = await start(database, { rate: 1_000 });
-    await until(() => acknowledged(workload) >= 1_000);
-    await workload.stop();
     ledger = file;
-    const text = fs.readFileSync(file, 'utf8').trim().split('\n');
-    lines = text.map((line) => JSON.parse(line) as LedgerLine);
+    await until(() => acknowledged(workload) >= 300);
+    while (!isRich()) await sleep(100);
+    await workload.stop();
+    readLines();
   });
 
   const tableId = (name: string): number => {
@@ -191,6 +201,30 @@ describe('a database that broke its promises', () => {
     return [...last].flatMap(([key, state]) => (suits(...state) ? [key] : []));
   };
 
+  const inserted = (): string[] => keysWhoseLast('label', (kind, present) => kind === 'insert' && present);
+  const updated = (): string[] => keysWhoseLast('label', (kind) => kind === 'update');
+  const deleted = (): string[] => keysWhoseLast('label', (kind) => kind === 'delete');
+
+  /** Keys whose insert was rolled back, and which nothing else happened to. */
+  const ghosts = (): string[] => {
+    const id = tableId('label');
+    const writes = lines.flatMap((line) => ('w' in line ? line.w.filter(([table]) => table === id) : []));
+    const real = new Set(writes.flatMap(([, key, kind]) => (kind === 'observed' ? [] : [key[0]])));
+    return writes.flatMap(([, key, , before]) => (before === null && !real.has(key[0]) ? [key[0]!] : []));
+  };
+
+  /** Changes of a key to another, both as they were left. */
+  const changes = (): [from: string, to: string][] => {
+    const id = tableId('label');
+    const present = new Set(keysWhoseLast('label', (kind, there) => kind === 'key' && there));
+    const gone = new Set(keysWhoseLast('label', (kind, there) => kind === 'key' && !there));
+    return lines.flatMap((line): [string, string][] => {
+      const keys = line.t === 'intended' ? line.w.filter(([t, , kind]) => t === id && kind === 'key') : [];
+      const [from, to] = keys.map(([, key]) => key[0]!);
+      return keys.length === 2 && from && to && gone.has(from) && present.has(to) ? [[from, to]] : [];
+    });
+  };
+
   const tamper = async (statement: string, values: unknown[]): ReturnType<typeof checkLedger> => {
     const client = await server.connect(database);
     try {
@@ -207,43 +241,32 @@ describe('a database that broke its promises', () => {
   };
 
   it('is found out when a row is missing', async () => {
-    const [key] = keysWhoseLast('label', (kind, present) => kind === 'insert' && present);
+    const [key] = inserted();
     const verdict = await tamper('DELETE FROM "Shop".label WHERE name = $1', [key]);
     expect(verdict).toMatchObject({ lostWrites: 1, lostRows: 1 });
     expect(verdict.examples[0]).toMatchObject({ table: 'Shop.label', key: `name=${key}`, found: 'absent' });
   });
 
   it('is found out when an update is reverted', async () => {
-    const [key] = keysWhoseLast('label', (kind) => kind === 'update');
+    const [key] = updated();
     const verdict = await tamper(`UPDATE "Shop".label SET text = 'as it was' WHERE name = $1`, [key]);
     expect(verdict).toMatchObject({ lostWrites: 1, lostUpdates: 1 });
   });
 
   it('is found out when a deleted row is back', async () => {
-    const [key] = keysWhoseLast('label', (kind) => kind === 'delete');
+    const [key] = deleted();
     const verdict = await tamper('INSERT INTO "Shop".label (name) VALUES ($1)', [key]);
     expect(verdict).toMatchObject({ lostWrites: 1, revivedDeletes: 1 });
   });
 
   it('is found out when a row is there whose insert was rolled back', async () => {
-    const id = tableId('label');
-    const writes = lines.flatMap((line) => ('w' in line ? line.w.filter(([table]) => table === id) : []));
-    const real = new Set(writes.flatMap(([, key, kind]) => (kind === 'observed' ? [] : [key[0]])));
-    const ghost = writes.find(([, key, , before]) => before === null && !real.has(key[0]));
-    const key = ghost?.[1][0];
+    const [key] = ghosts();
     const verdict = await tamper('INSERT INTO "Shop".label (name) VALUES ($1)', [key]);
     expect(verdict).toMatchObject({ lostWrites: 1, ghostRows: 1 });
   });
 
   it('is found out when a row has its old key again', async () => {
-    const id = tableId('label');
-    const present = new Set(keysWhoseLast('label', (kind, there) => kind === 'key' && there));
-    const gone = new Set(keysWhoseLast('label', (kind, there) => kind === 'key' && !there));
-    const change = lines
-      .flatMap((line) => (line.t === 'intended' ? [line.w.filter(([t, , kind]) => t === id && kind === 'key')] : []))
-      .find(([from, to]) => from && to && gone.has(from[1][0]!) && present.has(to[1][0]!))!;
-    const [from, to] = change.map(([, key]) => key[0]);
-    const verdict = await tamper('UPDATE "Shop".label SET name = $1 WHERE name = $2', [from, to]);
+    const verdict = await tamper('UPDATE "Shop".label SET name = $1 WHERE name = $2', changes()[0]!);
     expect(verdict).toMatchObject({ lostWrites: 2, lostRows: 1, revivedDeletes: 1 });
   });
 
