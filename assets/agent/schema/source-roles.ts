@@ -31,7 +31,7 @@ const NOT_OF_EXTENSION = (catalog: string, oid: string): string =>
  * pg_shdepend would be shorter, but does not know the bootstrap superuser.
  */
 const OBJECTS = sql`
-  application AS (SELECT * FROM pg_namespace n WHERE ${isApplicationSchema('n.nspname', '$1')}),
+  application AS (SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_namespace n WHERE ${isApplicationSchema('n.nspname', '$1')}),
   object (schema, owner, acl) AS (
     SELECT NULL, CASE nspname WHEN 'public' THEN NULL ELSE nspowner END, nspacl FROM application
     UNION ALL SELECT n.nspname, c.relowner, c.relacl FROM pg_class c JOIN application n ON n.oid = c.relnamespace
