@@ -24,7 +24,6 @@ export interface Column extends HashColumn, ValueType {
 /** A table the writers can write. */
 export interface Table {
   id: number;
-  oid: number;
   schema: string;
   name: string;
   /** False for a partitioned table, whose rows are all in its partitions. */
@@ -74,8 +73,8 @@ export async function readCatalog(client: ClientBase): Promise<Catalog> {
       }
       const columns = row.columns!.map((column) => ({ ...column, shape: shapes(column.typeOid) }));
       const key = row.key!.map((name) => columns.find((column) => column.name === name)!);
-      const { oid, schema, name, only, uniques, referenced } = row;
-      catalog.tables.push({ id: catalog.tables.length, oid, schema, name, only, columns, key, uniques, referenced });
+      const { schema, name, only, uniques, referenced } = row;
+      catalog.tables.push({ id: catalog.tables.length, schema, name, only, columns, key, uniques, referenced });
     }
     return catalog;
   } finally {
@@ -98,7 +97,7 @@ const tablesQuery = sql`
     UNION ALL
     SELECT a.leaf, i.inhparent FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.parent
   )
-  SELECT c.oid::int8::int4 AS oid, n.nspname AS schema, c.relname AS name, c.relkind = 'r' AS only,
+  SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'r' AS only,
     c.relpersistence AS persistence,
     pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
       AND pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')

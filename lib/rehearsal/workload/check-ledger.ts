@@ -3,8 +3,8 @@ import path from 'node:path';
 import type { Client } from 'pg';
 import { setHashSettings } from '../../../assets/agent/row-hash';
 import { ident, qualified } from '../../../assets/agent/sql';
-import type { LedgerTable } from './ledger';
-import { partitionLedger, readPartitions, type SettledLedger } from './ledger-reader';
+import type { LedgerCounter, LedgerTable } from './ledger';
+import { partitionLedger, readPartitions, type SettledCounter, type SettledLedger } from './ledger-reader';
 import { readVersions } from './transaction';
 import { follow, judge, type Finding, type RowState } from './verdict';
 
@@ -111,11 +111,8 @@ class Check {
 
   async #compare(table: LedgerTable, states: RowState[]): Promise<void> {
     const query = this.client.query.bind(this.client);
-    const found = await readVersions(
-      { query },
-      table,
-      states.map((state) => state.key),
-    );
+    const keys = states.map((state) => state.key);
+    const found = (await this.#exists(table)) ? await readVersions({ query }, table, keys) : [];
     states.forEach((state, i) => {
       this.#verdict.judged += 1;
       const finding = state.finding ?? judge(state, found[i] ?? null, this.#byVersion(table.id));
@@ -126,16 +123,12 @@ class Check {
     });
   }
 
-  async #compareCounter(counter: SettledLedger['counters'] extends Map<number, infer C> ? C : never): Promise<void> {
+  async #compareCounter(counter: SettledCounter): Promise<void> {
     const { schema, name, key, column, initial, acknowledged, unknown } = counter;
-    const { rows } = await this.client.query<{ value: string }>(
-      `SELECT ${ident(column)}::text AS value FROM ${qualified(schema, name)} WHERE ${ident(key.name)} = $1`,
-      [key.value],
-    );
     this.#verdict.judged += 1;
     const least = BigInt(initial) + BigInt(acknowledged);
     const most = least + BigInt(unknown);
-    const value = rows[0]?.value;
+    const value = await this.#counterValue(counter);
     if (value !== undefined && BigInt(value) >= least && BigInt(value) <= most) return;
     this.#verdict.countersWrong += 1;
     this.#lost({
@@ -145,6 +138,25 @@ class Check {
       expected: `${column} from ${least} to ${most}`,
       found: value ?? 'absent',
     });
+  }
+
+  async #counterValue(counter: LedgerCounter): Promise<string | undefined> {
+    const { schema, name, key, column } = counter;
+    if (!(await this.#exists(counter))) return undefined;
+    const { rows } = await this.client.query<{ value: string }>(
+      `SELECT ${ident(column)}::text AS value FROM ${qualified(schema, name)} WHERE ${ident(key.name)} = $1`,
+      [key.value],
+    );
+    return rows[0]?.value;
+  }
+
+  /** A table that is not there has lost all its rows, which is a verdict and no error. */
+  async #exists({ schema, name }: { schema: string; name: string }): Promise<boolean> {
+    const { rows } = await this.client.query<{ there: boolean }>(
+      'SELECT pg_catalog.to_regclass($1) IS NOT NULL AS there',
+      [qualified(schema, name)],
+    );
+    return rows[0]!.there;
   }
 
   #lost(example: Verdict['examples'][number]): void {

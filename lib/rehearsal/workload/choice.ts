@@ -69,8 +69,9 @@ export class Choice {
     return true;
   }
 
-  byOid(oid: number): Table | undefined {
-    return this.#tables.find(({ table }) => table.oid === oid)?.table;
+  /** @param name schema and table, joined by a dot. */
+  byName(name: string): Table | undefined {
+    return this.#tables.find(({ table }) => `${table.schema}.${table.name}` === name)?.table;
   }
 
   reports(): TableReport[] {

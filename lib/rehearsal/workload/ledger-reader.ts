@@ -3,10 +3,13 @@ import path from 'node:path';
 import readline from 'node:readline';
 import type { LedgerCounter, LedgerLine, LedgerTable, Write } from './ledger';
 
+/** A shared counter with the sums of its increments. */
+export type SettledCounter = LedgerCounter & { acknowledged: number; unknown: number };
+
 /** The ledger, settled: what each transaction's outcome makes of its writes. */
 export interface SettledLedger {
   tables: Map<number, LedgerTable>;
-  counters: Map<number, LedgerCounter & { acknowledged: number; unknown: number }>;
+  counters: Map<number, SettledCounter>;
   /** Tables of which less than the version can be judged. */
   judged: Map<number, 'presence' | 'nothing'>;
   acknowledgedWrites: number;

@@ -3,7 +3,7 @@ import type { Choice } from './choice';
 import type { Session } from './session';
 import type { Transaction } from './transaction';
 
-type Counts = Map<number, { updated: number; deleted: number }>;
+type Counts = Map<string, { updated: number; deleted: number }>;
 
 /**
  * Finds tables whose rows were updated or deleted by triggers or cascades of writes to other tables, on the server's own
@@ -22,20 +22,21 @@ export class TriggerWatch {
   async changedByOthers(tx: Transaction, choice: Choice): Promise<{ table: Table; by: 'presence' | 'nothing' }[]> {
     const after = await readCounts(tx.session);
     const written = tx.triedTables;
-    return [...after].flatMap(([oid, { updated, deleted }]): { table: Table; by: 'presence' | 'nothing' }[] => {
-      const table = choice.byOid(oid);
+    return [...after].flatMap(([name, { updated, deleted }]): { table: Table; by: 'presence' | 'nothing' }[] => {
+      const table = choice.byName(name);
       if (!table || written.has(table)) return [];
-      const before = this.before.get(oid) ?? { updated: 0, deleted: 0 };
+      const before = this.before.get(name) ?? { updated: 0, deleted: 0 };
       if (deleted > before.deleted) return [{ table, by: 'nothing' }];
       return updated > before.updated ? [{ table, by: 'presence' }] : [];
     });
   }
 }
 
+/** By name, since the same address leads to another database with other object ids after the cutover. */
 async function readCounts(session: Session): Promise<Counts> {
-  const { rows } = await session.query<{ oid: number; updated: number; deleted: number }>(
-    `SELECT relid::int8::int4 AS oid, n_tup_upd::int4 AS updated, n_tup_del::int4 AS deleted
+  const { rows } = await session.query<{ schema: string; name: string; updated: number; deleted: number }>(
+    `SELECT schemaname AS schema, relname AS name, n_tup_upd::int4 AS updated, n_tup_del::int4 AS deleted
       FROM pg_catalog.pg_stat_xact_user_tables WHERE n_tup_upd + n_tup_del > 0`,
   );
-  return new Map(rows.map(({ oid, updated, deleted }) => [oid, { updated, deleted }]));
+  return new Map(rows.map(({ schema, name, ...counts }) => [`${schema}.${name}`, counts]));
 }

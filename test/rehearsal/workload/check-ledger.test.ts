@@ -89,6 +89,12 @@ describe('a ledger held against a database', () => {
     expect(fs.readdirSync(directory).filter((name) => name.startsWith('ledger-parts'))).toEqual([]);
   });
 
+  it('counts the rows of a table that is gone as lost', async () => {
+    ledger.append({ t: 'table', table: { ...item, id: 1, name: 'gone' } });
+    ledger.settle(ledger.intend([[1, ['1'], 'insert', null, 'v1']], []), 'acknowledged');
+    expect(await check()).toMatchObject({ lostRows: 1, lostWrites: 1 });
+  });
+
   it('does not overwrite a ledger that is there', () => {
     expect(() => new Ledger(file)).toThrow('EEXIST');
   });
