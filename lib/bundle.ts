@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
 
@@ -15,12 +15,24 @@ export interface BundleOptions {
   readonly banner?: string;
 }
 
-/** Bundles a program and what it imports into one CommonJS file. The same sources give the same bytes everywhere. */
-export function bundle({ entry, outFile, target, banner }: BundleOptions): void {
-  buildSync({
+const bundles = new Map<string, Uint8Array>();
+
+/**
+ * Bundles a program and what it imports into one CommonJS file. The same sources give the same bytes everywhere; a
+ * process that makes several apps bundles each program once.
+ */
+export function bundle({ outFile, ...options }: BundleOptions): void {
+  const key = JSON.stringify(options);
+  const program = bundles.get(key) ?? build(options);
+  bundles.set(key, program);
+  writeFileSync(outFile, program);
+}
+
+function build({ entry, target, banner }: Omit<BundleOptions, 'outFile'>): Uint8Array {
+  const { outputFiles } = buildSync({
     absWorkingDir: ROOT,
     entryPoints: [entry],
-    outfile: outFile,
+    write: false,
     bundle: true,
     platform: 'node',
     format: 'cjs',
@@ -31,6 +43,9 @@ export function bundle({ entry, outFile, target, banner }: BundleOptions): void 
     // A faster driver in C that is not installed here; pg asks for it only when told to.
     external: ['pg-native'],
   });
+  const [program] = outputFiles;
+  if (!program) throw new Error(`esbuild made nothing of ${entry}`);
+  return program.contents;
 }
 
 /**

@@ -52,6 +52,7 @@ export class Database extends Construct {
       // A minor upgrade restarts the server; during a migration that is decided by a person.
       autoMinorVersionUpgrade: false,
       publiclyAccessible: false,
+      enablePerformanceInsights: true,
     };
     this.cluster = new DatabaseCluster(this, 'Cluster', {
       engine,

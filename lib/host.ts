@@ -90,7 +90,7 @@ export class Host extends Construct {
       timeout: String(BOOTSTRAP_TIMEOUT_SECONDS),
     });
     // The bootstrap waits for the volume, so the clock starts when it is there.
-    this.ready.addDependency(attachment);
+    this.ready.addResourceDependency(attachment);
   }
 
   /** Nobody comes in; out go package sources and AWS (HTTPS, HTTP), the source, and the target. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ArnFormat, Stack } from 'aws-cdk-lib';
+import { Stack } from 'aws-cdk-lib';
 import type { Instance } from 'aws-cdk-lib/aws-ec2';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
@@ -87,21 +87,16 @@ export class Installation extends Construct {
   private grant(instance: Instance, program: Asset): void {
     instance.role.addToPrincipalPolicy(
       new PolicyStatement({
+        sid: 'Program',
         actions: ['s3:GetObject'],
         resources: [program.bucket.arnForObjects(program.s3ObjectKey)],
       }),
     );
     instance.role.addToPrincipalPolicy(
       new PolicyStatement({
+        sid: 'Configuration',
         actions: ['ssm:GetParameter'],
-        resources: [
-          Stack.of(this).formatArn({
-            service: 'ssm',
-            resource: 'parameter',
-            resourceName: this.configuration.parameterName.replace(/^\//, ''),
-            arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
-          }),
-        ],
+        resources: [this.configuration.parameterArn],
       }),
     );
   }

@@ -55,7 +55,7 @@ export class Runbooks extends Construct {
         content: withDefaults(runbook, text, defaults),
       });
       // One after another: Systems Manager throttles the making of documents.
-      if (previous) document.addDependency(previous);
+      if (previous) document.addResourceDependency(previous);
       previous = document;
     }
   }

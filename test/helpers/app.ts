@@ -59,6 +59,13 @@ export function statement(template: Template, sid: string): Record<string, unkno
   return found;
 }
 
+/** Properties of the first resource of this type, and of this logical id where one is given. */
+export function propertiesOf<T = Record<string, unknown>>(template: Template, type: string, id = /^/): T {
+  const found = Object.entries(template.findResources(type)).find(([name]) => id.test(name));
+  if (!found) throw new Error(`no ${type} with a name like ${id} in the template`);
+  return found[1]['Properties'] as T;
+}
+
 /** A value of a template as text, with `${Name}` where a reference stands. */
 export function textOf(value: unknown): string {
   if (typeof value === 'string') return value;

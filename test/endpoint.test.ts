@@ -1,0 +1,131 @@
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import type { MigrationSettings } from '../lib/settings';
+import { TargetStack } from '../lib/target-stack';
+import { leastSettings, resolved, testApp } from './helpers/app';
+
+function endpoint(settings: MigrationSettings['endpoint']): Template {
+  return Template.fromStack(new TargetStack(testApp(), 'shop-target', { settings: resolved({ endpoint: settings }) }));
+}
+
+const internal = endpoint(leastSettings.endpoint);
+const open = endpoint({
+  scheme: 'internet-facing',
+  allowedCidrs: ['203.0.113.0/24', '198.51.100.7/32'],
+  port: 6432,
+  idleTimeoutSeconds: 60,
+});
+const balancer = 'AWS::ElasticLoadBalancingV2::LoadBalancer';
+
+test('the scheme is what the settings say, in subnets to match', () => {
+  internal.hasResourceProperties(balancer, {
+    Scheme: 'internal',
+    Subnets: Match.arrayWith([{ Ref: Match.stringLikeRegexp('HostSubnet1') }]),
+  });
+  open.hasResourceProperties(balancer, {
+    Scheme: 'internet-facing',
+    Subnets: Match.arrayWith([{ Ref: Match.stringLikeRegexp('PublicSubnet1') }]),
+  });
+});
+
+test('only the networks of the settings may connect', () => {
+  const ingress = (template: Template) =>
+    Object.values(template.findResources('AWS::EC2::SecurityGroup'))
+      .flatMap((group) => (group['Properties']['SecurityGroupIngress'] ?? []) as { CidrIp: string; FromPort: number }[])
+      .map(({ CidrIp, FromPort }) => `${CidrIp} ${FromPort}`);
+  expect(ingress(internal)).toEqual(['10.0.0.0/8 5432']);
+  expect(ingress(open)).toEqual(['203.0.113.0/24 6432', '198.51.100.7/32 6432']);
+});
+
+test('the security group is there from the start and reaches the database only', () => {
+  internal.hasResourceProperties(balancer, {
+    SecurityGroups: [{ 'Fn::GetAtt': [Match.stringLikeRegexp('^EndpointSecurityGroup'), 'GroupId'] }],
+  });
+  internal.resourcePropertiesCountIs(
+    'AWS::EC2::SecurityGroupIngress',
+    {
+      GroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('^DatabaseSecurityGroup'), 'GroupId'] },
+      SourceSecurityGroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('^EndpointSecurityGroup'), 'GroupId'] },
+      FromPort: 5432,
+      ToPort: 5432,
+    },
+    1,
+  );
+  internal.resourceCountIs('AWS::EC2::SecurityGroupIngress', 1);
+});
+
+test.each([
+  [internal, '6000', 5432],
+  [open, '60', 6432],
+])('silent connections live as long as the settings say', (template, seconds, port) => {
+  template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', {
+    Port: port,
+    Protocol: 'TCP',
+    ListenerAttributes: [{ Key: 'tcp.idle_timeout.seconds', Value: seconds }],
+  });
+});
+
+test('clients of a former writer are cut off at once', () => {
+  internal.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', {
+    TargetType: 'ip',
+    Port: 5432,
+    HealthCheckIntervalSeconds: 10,
+    TargetGroupAttributes: Match.arrayWith([
+      { Key: 'preserve_client_ip.enabled', Value: 'false' },
+      { Key: 'deregistration_delay.connection_termination.enabled', Value: 'true' },
+    ]),
+  });
+});
+
+test('a former writer is forgotten without delay', () => {
+  internal.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', {
+    TargetGroupAttributes: Match.arrayWith([{ Key: 'deregistration_delay.timeout_seconds', Value: '0' }]),
+  });
+});
+
+test('a writer in another zone is reached, and nobody deletes the balancer by mistake', () => {
+  internal.hasResourceProperties(balancer, {
+    LoadBalancerAttributes: Match.arrayWith([
+      { Key: 'deletion_protection.enabled', Value: 'true' },
+      { Key: 'load_balancing.cross_zone.enabled', Value: 'true' },
+    ]),
+  });
+});
+
+describe('the function that keeps targets on the writer', () => {
+  test('knows group, writer and port', () => {
+    internal.hasResourceProperties('AWS::Lambda::Function', {
+      Runtime: 'nodejs22.x',
+      Environment: {
+        Variables: {
+          TARGET_GROUP_ARN: { Ref: Match.stringLikeRegexp('^EndpointWriter') },
+          WRITER: { 'Fn::GetAtt': [Match.stringLikeRegexp('^DatabaseCluster'), 'Endpoint.Address'] },
+          PORT: '5432',
+        },
+      },
+    });
+  });
+
+  test('runs each minute, and at events of this cluster only', () => {
+    internal.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 minute)' });
+    internal.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: {
+        source: ['aws.rds'],
+        'detail-type': ['RDS DB Cluster Event'],
+        resources: [{ 'Fn::Join': ['', Match.arrayWith([{ Ref: Match.stringLikeRegexp('^DatabaseCluster') }])] }],
+      },
+    });
+  });
+
+  test('may change this target group and no other', () => {
+    internal.hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Action: ['elasticloadbalancing:DeregisterTargets', 'elasticloadbalancing:RegisterTargets'],
+            Resource: { Ref: Match.stringLikeRegexp('^EndpointWriter') },
+          }),
+        ]),
+      },
+    });
+  });
+});

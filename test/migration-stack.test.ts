@@ -1,0 +1,245 @@
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import {
+  leastSettings,
+  maskHashes,
+  propertiesOf,
+  stacksOf,
+  statement,
+  templatesOf,
+  templatesOfExample,
+  textOf,
+} from './helpers/app';
+
+expect.addSnapshotSerializer(maskHashes);
+
+const { migration } = templatesOf({ ...leastSettings, notifications: { emails: ['ops@example.org'] } });
+
+const outputs = (template: Template): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(template.toJSON()['Outputs'] as Record<string, { Value: unknown }>).map(([name, { Value }]) => [
+      name,
+      textOf(Value),
+    ]),
+  );
+const actionsOf = (sid: string): string[] => [statement(migration, sid)['Action']].flat() as string[];
+const resourcesOf = (sid: string): string[] => [statement(migration, sid)['Resource']].flat().map(textOf);
+
+describe('identity', () => {
+  test('no role has a managed policy or may do everything', () => {
+    const hostRole = Object.entries(migration.findResources('AWS::IAM::Role')).filter(([id]) =>
+      /^(HostRole|AutomationRole)/.test(id),
+    );
+    expect(hostRole).toHaveLength(2);
+    for (const [, role] of hostRole) expect(role['Properties'].ManagedPolicyArns).toBeUndefined();
+    expect(JSON.stringify(migration.findResources('AWS::IAM::Policy'))).not.toMatch(/"Action":"\*"|:\*"[,\]]*"Effect"/);
+  });
+
+  test('runbooks send our command to our host, and nothing else', () => {
+    expect(actionsOf('SendTheCommand')).toEqual(['ssm:SendCommand']);
+    expect(resourcesOf('SendTheCommand').map((arn) => arn.replace(/^.*?:(ssm|ec2):/, '$1:'))).toEqual([
+      expect.stringMatching(/^ec2:.*:instance\/\$\{HostInstance\w+\}$/),
+      expect.stringMatching(/^ssm:.*:document\/shop-migration-job$/),
+    ]);
+  });
+
+  test('runbooks start runbooks of this stack only, under their own role', () => {
+    expect(resourcesOf('StartRunbooks')).toEqual([
+      expect.stringMatching(/:automation-definition\/shop-migration-\*:\*$/),
+    ]);
+    expect(statement(migration, 'PassItself')).toMatchObject({
+      Condition: { StringEquals: { 'iam:PassedToService': 'ssm.amazonaws.com' } },
+    });
+  });
+
+  test('only Systems Manager of this account may take the role of the runbooks', () => {
+    migration.hasResourceProperties('AWS::IAM::Role', {
+      AssumeRolePolicyDocument: {
+        Statement: [
+          Match.objectLike({
+            Principal: { Service: 'ssm.amazonaws.com' },
+            Condition: Match.objectLike({ StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } }),
+          }),
+        ],
+      },
+    });
+  });
+
+  test('the host reads the two logins, and those of the applications', () => {
+    const secret = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-web';
+    const { migration: other } = templatesOf({ ...leastSettings, agent: { applicationLogins: { web: secret } } });
+    expect(actionsOf('Secrets')).toEqual(['secretsmanager:GetSecretValue']);
+    expect(resourcesOf('Secrets')).toHaveLength(2);
+    expect([statement(other, 'Secrets')['Resource']].flat()).toContain(secret);
+  });
+
+  test.each(['SystemsManagerAgent', 'LogGroups', 'FollowCommands'])('%s is among the few without a resource', (sid) => {
+    expect(resourcesOf(sid)).toEqual(['*']);
+  });
+
+  test('no other statement is for every resource', () => {
+    const policies = Object.entries(migration.findResources('AWS::IAM::Policy')).filter(([id]) =>
+      /^(Host|Automation)Role/.test(id),
+    );
+    const wide = policies
+      .flatMap(([, policy]) => policy['Properties'].PolicyDocument.Statement as { Sid: string; Resource: unknown }[])
+      .filter(({ Resource }) => Resource === '*')
+      .map(({ Sid }) => Sid);
+    expect(wide.sort()).toEqual(['FollowCommands', 'LogGroups', 'SystemsManagerAgent']);
+  });
+});
+
+describe('the source secret', () => {
+  test('is made empty: a random text that is no login', () => {
+    migration.hasResourceProperties('AWS::SecretsManager::Secret', {
+      GenerateSecretString: {},
+      SecretString: Match.absent(),
+    });
+  });
+
+  test('is not made when the settings name one', () => {
+    const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:source-AbCdEf';
+    const { migration: other } = templatesOf({ ...leastSettings, source: { version: 11, reach: 'public', secretArn } });
+    other.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    expect([statement(other, 'Secrets')['Resource']].flat()).toContain(secretArn);
+  });
+});
+
+describe('the command document', () => {
+  const { Content: job } = propertiesOf<{
+    Content: { parameters: Record<string, { allowedValues: string[] }>; mainSteps: unknown };
+  }>(migration, 'AWS::SSM::Document', /^Job/);
+
+  test('runs one program, with parameters as variables', () => {
+    expect(job.mainSteps).toEqual([
+      {
+        name: 'run',
+        action: 'aws:runShellScript',
+        inputs: {
+          timeoutSeconds: '28800',
+          runCommand: [
+            'exec "${IBEX_HOME:-/opt/ibex}/bin/ibex" job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"',
+          ],
+        },
+      },
+    ]);
+    for (const parameter of Object.values(job.parameters))
+      expect(parameter).toMatchObject({ interpolationType: 'ENV_VAR' });
+  });
+
+  test('knows the actions and the phases', () => {
+    expect(job.parameters['Action']?.allowedValues).toEqual(['start', 'status', 'result']);
+    expect(job.parameters['Phase']?.allowedValues).toHaveLength(9);
+  });
+
+  test('has its output in a log group that expires', () => {
+    migration.hasResourceProperties('AWS::Logs::LogGroup', {
+      LogGroupName: '/aws/ssm/shop-migration-job',
+      RetentionInDays: 90,
+    });
+  });
+});
+
+describe('notices', () => {
+  test('go to a topic whose name aws:approve accepts, over TLS only', () => {
+    migration.hasResourceProperties('AWS::SNS::Topic', { TopicName: 'Automation-shop-migration' });
+    migration.hasResourceProperties('AWS::SNS::TopicPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    });
+    migration.hasResourceProperties('AWS::SNS::Subscription', { Protocol: 'email', Endpoint: 'ops@example.org' });
+  });
+
+  test('may be published by alarms and by events', () => {
+    const { PolicyDocument } = propertiesOf<{
+      PolicyDocument: { Statement: { Effect: string; Principal: { Service: string } }[] };
+    }>(migration, 'AWS::SNS::TopicPolicy');
+    const services = PolicyDocument.Statement.filter(({ Effect }) => Effect === 'Allow').map(
+      ({ Principal }) => Principal.Service,
+    );
+    expect(services.sort()).toEqual(['cloudwatch.amazonaws.com', 'events.amazonaws.com']);
+  });
+
+  test('tell of a host that fails its checks, or is silent', () => {
+    migration.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      AlarmName: 'shop-migration-HostStatus',
+      MetricName: 'StatusCheckFailed',
+      Dimensions: [{ Name: 'InstanceId', Value: { Ref: Match.stringLikeRegexp('^HostInstance') } }],
+      TreatMissingData: 'breaching',
+      AlarmActions: [{ Ref: Match.stringLikeRegexp('^NoticesTopic') }],
+      OKActions: [{ Ref: Match.stringLikeRegexp('^NoticesTopic') }],
+    });
+  });
+
+  test('tell of every runbook that did not succeed', () => {
+    migration.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: {
+        detail: {
+          Definition: Match.arrayWith(['shop-migration-cutover', 'shop-migration-migrate']),
+          Status: ['Failed', 'TimedOut', 'Cancelled'],
+        },
+      },
+      Targets: [Match.objectLike({ Arn: { Ref: Match.stringLikeRegexp('^NoticesTopic') } })],
+    });
+  });
+
+  test('approvers of the settings are the default of migrate; otherwise it asks', () => {
+    const approvers = ['arn:aws:iam::123456789012:role/ops'];
+    const { migration: other } = templatesOf({ ...leastSettings, notifications: { approvers } });
+    const of = (template: Template): unknown =>
+      propertiesOf<{ Content: { parameters: { Approvers: { default?: unknown } } } }>(
+        template,
+        'AWS::SSM::Document',
+        /^RunbooksMigrate/,
+      ).Content.parameters.Approvers.default;
+    expect(of(other)).toEqual(approvers);
+    expect(of(migration)).toBeUndefined();
+  });
+});
+
+test('outputs say what to do: fill the secret, start the migration, open a shell', () => {
+  expect(outputs(migration)).toMatchObject({
+    SourceSecretToFill: expect.stringMatching(
+      /^aws secretsmanager put-secret-value .* --secret-string file:/,
+    ) as string,
+    StartMigration: expect.stringContaining(
+      'automation/execute/shop-migration-migrate?region=${AWS::Region}',
+    ) as string,
+    SessionCommand: expect.stringMatching(/^aws ssm start-session .*--target \$\{HostInstance/) as string,
+  });
+});
+
+test('each stack is protected, as long as the settings say so', () => {
+  const { target, migration: stack } = stacksOf(leastSettings);
+  expect([target.terminationProtection, stack.terminationProtection]).toEqual([true, true]);
+  const open = stacksOf({
+    ...leastSettings,
+    target: { deletionProtection: false },
+    host: { terminationProtection: false },
+  });
+  expect([open.target.terminationProtection, open.migration.terminationProtection]).toEqual([false, false]);
+});
+
+test('the target does not know the migration: without it, its template is the same', () => {
+  const { target } = templatesOf({
+    ...leastSettings,
+    host: { instanceType: 'm6i.8xlarge' },
+    agent: { dump: { jobs: 2 } },
+  });
+  expect(target.toJSON()).toEqual(templatesOf(leastSettings).target.toJSON());
+});
+
+test('heroku-to-aurora, both stacks', () => {
+  const { target, migration: stack } = templatesOfExample('heroku-to-aurora');
+  const withoutRunbooks = structuredClone(stack.toJSON()) as {
+    Resources: Record<string, { Type: string; Properties: unknown }>;
+  };
+  for (const [name, resource] of Object.entries(withoutRunbooks.Resources)) {
+    // Their text stands in assets/runbooks already.
+    if (name.startsWith('Runbooks')) resource.Properties = (resource.Properties as { Name: string }).Name;
+  }
+  expect(target.toJSON()).toMatchSnapshot('target');
+  expect(withoutRunbooks).toMatchSnapshot('migration');
+});
