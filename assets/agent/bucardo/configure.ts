@@ -141,7 +141,6 @@ const dbgroupName = DBGROUP.slice('dbgroup '.length);
 async function applySettings({ config: { host } }: Context, client: Client): Promise<void> {
   const settings = {
     ...SETTINGS,
-    piddir: pidDirectory(host),
     reason_file: `${logDirectory(host)}/restart.reason`,
     warning_file: `${logDirectory(host)}/warning.log`,
     log_conflict_file: `${logDirectory(host)}/conflict.log`,
@@ -149,6 +148,10 @@ async function applySettings({ config: { host } }: Context, client: Client): Pro
   for (const [name, value] of Object.entries(settings)) {
     await client.query('UPDATE bucardo.bucardo_config SET setting = $2 WHERE name = $1', [name, value]);
   }
+  // A trigger of Bucardo's turns settings into lower case, this path among them, so it is kept from firing.
+  await client.query(`SET LOCAL session_replication_role = 'replica'`);
+  await client.query(`UPDATE bucardo.bucardo_config SET setting = $1 WHERE name = 'piddir'`, [pidDirectory(host)]);
+  await client.query(`SET LOCAL session_replication_role = 'origin'`);
 }
 
 async function addEnds(client: Client): Promise<void> {
