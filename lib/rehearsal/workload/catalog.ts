@@ -13,8 +13,10 @@ export interface Column extends HashColumn, ValueType {
   identity: '' | 'a' | 'd';
   /** Computed by the server, hence never written. */
   generated: boolean;
-  /** Part of a foreign key of this table, or pointed to by one. */
+  /** Part of a foreign key of this table. */
   tied: boolean;
+  /** Pointed to by a foreign key, of this or another table. */
+  pointedTo: boolean;
   /** Part of the partition key, here or further down. */
   routing: boolean;
   /** Part of a unique index or an exclusion constraint, as a column, in an expression or in a predicate. */
@@ -122,8 +124,10 @@ const tablesQuery = sql`
           FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid),
         'notNull', a.attnotnull, 'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid), 'identity', a.attidentity,
         'generated', coalesce(pg_catalog.to_jsonb(a)->>'attgenerated', '') <> '',
-        'tied', EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.contype = 'f'
-          AND (f.conrelid = c.oid AND a.attnum = ANY (f.conkey) OR f.confrelid = c.oid AND a.attnum = ANY (f.confkey))),
+        'tied', EXISTS (SELECT FROM pg_catalog.pg_constraint f
+          WHERE f.contype = 'f' AND f.conrelid = c.oid AND a.attnum = ANY (f.conkey)),
+        'pointedTo', EXISTS (SELECT FROM pg_catalog.pg_constraint f
+          WHERE f.contype = 'f' AND f.confrelid = c.oid AND a.attnum = ANY (f.confkey)),
         'routing', EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p
           WHERE p.partrelid = c.oid AND a.attnum = ANY (p.partattrs::int2[])
             OR p.partrelid IN (SELECT leaf FROM above WHERE parent = c.oid) AND a.attname IN (

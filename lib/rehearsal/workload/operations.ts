@@ -25,7 +25,9 @@ export interface Operation {
 
 /** Every operation that a table's definition allows; whether its constraints and triggers do shows when tried. */
 export function operationsOf(table: Table): Operation[] {
-  const updatable = table.columns.filter((column) => isFree(column) && !table.key.includes(column));
+  const updatable = table.columns.filter(
+    (column) => isFree(column) && !column.pointedTo && !table.key.includes(column),
+  );
   const rekeyable = table.key.filter((column) => isFree(column) && freshValue(column, 1) !== undefined);
   const updates = updatable.filter((column) => changed(column, 1) !== undefined);
   return [
@@ -38,7 +40,7 @@ export function operationsOf(table: Table): Operation[] {
   ];
 }
 
-/** Columns that may get another value without a thought for other tables or partitions. */
+/** Columns that may get a value of our own: they point to no other table, and choose no partition. */
 const isFree = (column: Column): boolean =>
   !column.generated && column.identity !== 'a' && !column.tied && !column.routing;
 
@@ -160,7 +162,7 @@ const keyChange = (columns: Column[]): Operation => ({
 function uniqueSets(table: Table, rekeyable: Column[]): Column[][] {
   const byName = (name: string): Column => table.columns.find((column) => column.name === name)!;
   const sets = table.uniques.map((names) =>
-    names.map(byName).filter((column) => isFree(column) && !table.key.includes(column)),
+    names.map(byName).filter((column) => isFree(column) && !column.pointedTo && !table.key.includes(column)),
   );
   if (!table.referenced && rekeyable.length === table.key.length) sets.push(rekeyable);
   return sets.filter((set) => set.length > 0 && set.every((column) => freshValue(column, 1) !== undefined));
