@@ -20,12 +20,12 @@ export const hashOf = (relation: Relation, shapes: (typeOid: number) => TypeShap
   );
 
 /**
- * The statements that compare one relation, the same text on both ends. Sums are of 64 bits of each row's hash; buckets
- * are by hash of the key's text, since that sorts alike on all servers whatever the collation.
+ * The statements that compare one relation, the same text on both ends. Sums are of 64 bits of each row's hash. Buckets
+ * are by the last of these bits: equal rows are in the same bucket whatever the collations and the order of rows, and a row
+ * that differs puts both its bucket here and its bucket there among those that differ.
  */
 export class RelationSql {
   private readonly keyTexts: readonly string[];
-  private readonly keyHash: string;
 
   constructor(
     private readonly relation: Relation,
@@ -33,7 +33,6 @@ export class RelationSql {
   ) {
     const key = usableKey(relation);
     this.keyTexts = key === undefined ? [hash] : key.columns.map((column) => `t.${ident(column.name)}::text`);
-    this.keyHash = `md5(${joined(this.keyTexts)})`;
   }
 
   /** One row: count and sum of the rows of a range. */
@@ -44,33 +43,31 @@ export class RelationSql {
   }
 
   /**
-   * One row a bucket: number, count and sum. OFFSET 0 hides from the planner what is grouped, which would take the keys
-   * for as many groups and sort the whole table.
+   * One row a bucket: number, count and sum. OFFSET 0 makes the server hash each row once, and hides from the planner
+   * what is grouped, for which it might sort the whole table.
    *
    * @param buckets a power of two
    */
   buckets(where: Condition, buckets: number): string {
     return sql`
-      SELECT bucket, count(*) AS rows, sum(bits) AS sum FROM (
-        SELECT ${bucketOf(this.keyHash, buckets)} AS bucket, ${bits64(this.hash)} AS bits
-        FROM ONLY ${this.relation.sql} AS t ${where.text} OFFSET 0) s
-      GROUP BY bucket`;
+      SELECT ${bucketOf('bits', buckets)} AS bucket, count(*) AS rows, sum(bits) AS sum
+      FROM (SELECT ${bits64(this.hash)} AS bits FROM ONLY ${this.relation.sql} AS t ${where.text} OFFSET 0) s
+      GROUP BY 1`;
   }
 
   /** Key hash, key and row hash of every row in the chosen buckets, which are the set bits of the last parameter. */
   list(where: Condition, buckets: number): string {
-    const chosen = `get_bit($${where.values.length + 1}::bytea, ${bucketOf(this.keyHash, buckets)}) = 1`;
+    const columns = `md5(${joined(this.keyTexts)}) COLLATE "C" AS kh, ARRAY[${this.keyTexts.join(', ')}] AS key, ${this.hash} AS hash`;
+    const chosen = `get_bit($${where.values.length + 1}::bytea, ${bucketOf(bits64(this.hash), buckets)}) = 1`;
     return sql`
-      SELECT ${this.keyHash} COLLATE "C" AS kh, ARRAY[${this.keyTexts.join(', ')}] AS key, ${this.hash} AS hash
-      FROM ONLY ${this.relation.sql} AS t ${where.text === '' ? 'WHERE' : `${where.text} AND`} ${chosen}
-      ORDER BY 1`;
+      SELECT ${columns} FROM ONLY ${this.relation.sql} AS t
+      ${where.text === '' ? 'WHERE' : `${where.text} AND`} ${chosen} ORDER BY 1`;
   }
 }
 
 const bits64 = (hash: string): string => `('x' || substr(${hash}, 1, 16))::bit(64)::int8`;
 
-const bucketOf = (keyHash: string, buckets: number): string =>
-  `(('x' || substr(${keyHash}, 1, 7))::bit(28)::int4 & ${buckets - 1})`;
+const bucketOf = (bits: string, buckets: number): string => `(${bits} & ${buckets - 1})::int4`;
 
 /** Lengths keep the columns of a composite key apart. */
 const joined = (texts: readonly string[]): string =>

@@ -68,7 +68,7 @@ export async function startEnds(): Promise<Ends> {
  */
 export function agentConfig({ servers }: Ends, directory: string): AgentConfig {
   const login = JSON.stringify({ username: 'postgres', password: 'unused' });
-  writeFileSync(join(directory, 'login.json'), login, { mode: 0o600 });
+  writeFileSync(join(directory, 'login'), login, { mode: 0o600 });
   const end = ({ host, port }: TestPostgres): AgentConfig['source'] => ({
     secret: 'login',
     host,
