@@ -252,4 +252,14 @@ describe('a relation that cannot be compared', () => {
     await ends.run('source', 'CREATE TABLE public.only_here (id int PRIMARY KEY)');
     await expect(ends.compare('"public"."only_here"')).rejects.toThrow('relation "public.only_here" does not exist');
   });
+
+  it('is an error that names both encodings where equal text would have unequal hashes', async () => {
+    await ends.run('both', 'CREATE TABLE public.encoded (id int PRIMARY KEY)');
+    await ends.run('target', `CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0`);
+    const target = await ends.servers.target.connect('latin');
+    await expect(ends.compare('"public"."encoded"', { target })).rejects.toThrow(
+      'source is encoded in UTF8 and target in LATIN1',
+    );
+    await target.end();
+  });
 });
