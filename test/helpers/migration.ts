@@ -16,7 +16,7 @@ export interface TestMigration {
   readonly config: AgentConfig;
   /** Directory of the secrets `source`, `target` and `login`. */
   readonly secrets: string;
-  /** Superusers' sessions in a database. */
+  /** A superuser's session in a database: of `mover`, who owns what is migrated, on the source. */
   admin(end: 'source' | 'target', database?: string): Promise<Client>;
   /** Makes an empty pair of databases; further contexts are for it. The old pair stays. */
   fresh(): Promise<void>;
@@ -42,12 +42,16 @@ export async function startMigration(): Promise<TestMigration> {
   await setUp.query(`CREATE ROLE master LOGIN CREATEROLE CREATEDB PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
   await setUp.query('GRANT rds_superuser TO master WITH ADMIN OPTION');
   await setUp.end();
+  // Not the bootstrap superuser: on the target that name belongs to a superuser, as `rdsadmin` does on RDS.
+  const sourceSetUp = await source.connect();
+  await sourceSetUp.query(`CREATE ROLE mover SUPERUSER LOGIN PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
+  await sourceSetUp.end();
 
   const fresh = async (): Promise<void> => {
     number += 1;
     const database = `app${number}`;
     for (const [server, owner] of [
-      [source, 'postgres'],
+      [source, 'mover'],
       [target, 'master'],
     ] as const) {
       const client = await server.connect();
@@ -61,7 +65,7 @@ export async function startMigration(): Promise<TestMigration> {
       writeFileSync(file, JSON.stringify({ username, password: PASSWORD }), { mode: 0o600 });
       chmodSync(file, 0o600);
     };
-    secret('source', 'postgres');
+    secret('source', 'mover');
     secret('target', 'master');
     secret('login', 'application');
     config = {
@@ -95,7 +99,11 @@ export async function startMigration(): Promise<TestMigration> {
     get config() {
       return config;
     },
-    admin: (end, database = config[end].database) => (end === 'source' ? source : target).connect(database),
+    admin: async (end, database = config[end].database) => {
+      const client = await (end === 'source' ? source : target).connect(database);
+      if (end === 'source') await client.query('SET SESSION AUTHORIZATION mover');
+      return client;
+    },
     get secrets() {
       return config.secrets.kind === 'directory' ? config.secrets.path : '';
     },

@@ -6,13 +6,13 @@ import { readLogin } from '../secrets';
 import { ident, literal } from '../sql';
 import { isServiceRole, type SourceRole } from './source-roles';
 import { scramVerifier } from './scram';
-import { tried } from './tried';
+import { inTransaction, tried } from './tried';
 
 /** What became of the roles, for the report. */
 export interface RolesOutcome {
   readonly created: string[];
   readonly existing: string[];
-  /** Logins that nobody gave a password in `applicationLogins`. */
+  /** Logins to which `applicationLogins` gives no password: what was created of them cannot log in yet. */
   readonly withoutPassword: string[];
   /** What a role has on the source and not on the target. */
   readonly warnings: string[];
@@ -20,7 +20,7 @@ export interface RolesOutcome {
 
 /**
  * Makes the roles that are missing on the target, and makes our login a member of each, so that it can hand objects to
- * them. Roles that exist keep their attributes and password. May be repeated.
+ * them; all or nothing. Roles that exist keep their attributes and password. May be repeated.
  */
 export async function copyRoles(
   target: Client,
@@ -30,12 +30,15 @@ export async function copyRoles(
   const outcome: RolesOutcome = { created: [], existing: [], withoutPassword: [], warnings: [] };
   const version = await serverVersion(target);
   const known = await roleNames(target);
-  for (const role of roles) {
-    if (known.has(role.name)) outcome.existing.push(role.name);
-    else await create(target, config, role, outcome);
-  }
-  for (const role of roles) await join(target, role.name, version);
-  for (const role of roles) await copyMemberships(target, role, outcome);
+  await inTransaction(target, async () => {
+    for (const role of roles) {
+      if (known.has(role.name)) outcome.existing.push(role.name);
+      else await create(target, config, role, outcome);
+      if (role.login && config.applicationLogins?.[role.name] === undefined) outcome.withoutPassword.push(role.name);
+    }
+    for (const role of roles) await join(target, role.name, version);
+    for (const role of roles) await copyMemberships(target, role, outcome);
+  });
   return outcome;
 }
 
@@ -55,8 +58,6 @@ async function create(target: Client, config: AgentConfig, role: SourceRole, out
   if (secret !== undefined) {
     const { password } = await readLogin(config.secrets, secret);
     options.push(`PASSWORD ${literal(scramVerifier(password))}`);
-  } else if (role.login) {
-    outcome.withoutPassword.push(role.name);
   }
   try {
     await target.query(`CREATE ROLE ${ident(role.name)} ${options.join(' ')}`);

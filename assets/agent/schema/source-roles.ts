@@ -32,33 +32,33 @@ const NOT_OF_EXTENSION = (catalog: string, oid: string): string =>
  */
 const OBJECTS = sql`
   application AS (SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_namespace n WHERE ${isApplicationSchema('n.nspname', '$1')}),
-  object (schema, owner, acl) AS (
-    SELECT NULL, CASE nspname WHEN 'public' THEN NULL ELSE nspowner END, nspacl FROM application
-    UNION ALL SELECT n.nspname, c.relowner, c.relacl FROM pg_class c JOIN application n ON n.oid = c.relnamespace
+  object (schema, owner, acl, holder) AS (
+    SELECT NULL, CASE nspname WHEN 'public' THEN NULL ELSE nspowner END, nspacl, nspowner FROM application
+    UNION ALL SELECT n.nspname, c.relowner, c.relacl, c.relowner FROM pg_class c JOIN application n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND ${NOT_OF_EXTENSION('pg_class', 'c.oid')}
-    UNION ALL SELECT NULL, NULL, a.attacl FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    UNION ALL SELECT NULL, NULL, a.attacl, c.relowner FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
       JOIN application n ON n.oid = c.relnamespace WHERE a.attacl IS NOT NULL
-    UNION ALL SELECT n.nspname, p.proowner, p.proacl FROM pg_proc p JOIN application n ON n.oid = p.pronamespace
+    UNION ALL SELECT n.nspname, p.proowner, p.proacl, p.proowner FROM pg_proc p JOIN application n ON n.oid = p.pronamespace
       WHERE ${NOT_OF_EXTENSION('pg_proc', 'p.oid')}
-    UNION ALL SELECT n.nspname, t.typowner, t.typacl FROM pg_type t JOIN application n ON n.oid = t.typnamespace
+    UNION ALL SELECT n.nspname, t.typowner, t.typacl, t.typowner FROM pg_type t JOIN application n ON n.oid = t.typnamespace
       WHERE ${NOT_OF_EXTENSION('pg_type', 't.oid')}
-    UNION ALL SELECT n.nspname, s.stxowner, NULL FROM pg_statistic_ext s JOIN application n ON n.oid = s.stxnamespace
-    UNION ALL SELECT n.nspname, o.oprowner, NULL FROM pg_operator o JOIN application n ON n.oid = o.oprnamespace
+    UNION ALL SELECT n.nspname, s.stxowner, NULL, s.stxowner FROM pg_statistic_ext s JOIN application n ON n.oid = s.stxnamespace
+    UNION ALL SELECT n.nspname, o.oprowner, NULL, o.oprowner FROM pg_operator o JOIN application n ON n.oid = o.oprnamespace
       WHERE ${NOT_OF_EXTENSION('pg_operator', 'o.oid')}
-    UNION ALL SELECT n.nspname, o.collowner, NULL FROM pg_collation o JOIN application n ON n.oid = o.collnamespace
-    UNION ALL SELECT n.nspname, o.cfgowner, NULL FROM pg_ts_config o JOIN application n ON n.oid = o.cfgnamespace
+    UNION ALL SELECT n.nspname, o.collowner, NULL, o.collowner FROM pg_collation o JOIN application n ON n.oid = o.collnamespace
+    UNION ALL SELECT n.nspname, o.cfgowner, NULL, o.cfgowner FROM pg_ts_config o JOIN application n ON n.oid = o.cfgnamespace
       WHERE ${NOT_OF_EXTENSION('pg_ts_config', 'o.oid')}
-    UNION ALL SELECT n.nspname, o.dictowner, NULL FROM pg_ts_dict o JOIN application n ON n.oid = o.dictnamespace
+    UNION ALL SELECT n.nspname, o.dictowner, NULL, o.dictowner FROM pg_ts_dict o JOIN application n ON n.oid = o.dictnamespace
       WHERE ${NOT_OF_EXTENSION('pg_ts_dict', 'o.oid')}
-    UNION ALL SELECT NULL, a.defaclrole, a.defaclacl FROM pg_default_acl a
+    UNION ALL SELECT NULL, a.defaclrole, a.defaclacl, a.defaclrole FROM pg_default_acl a
       WHERE a.defaclnamespace = 0 OR a.defaclnamespace IN (SELECT oid FROM application))`;
 
 const ROLES = sql`
   WITH RECURSIVE ${OBJECTS},
   named (oid) AS (
     SELECT owner FROM object WHERE owner IS NOT NULL
-    UNION SELECT e.grantee FROM object, aclexplode(acl) e
-    UNION SELECT e.grantor FROM object, aclexplode(acl) e WHERE owner IS NOT NULL AND e.grantor <> owner
+    UNION SELECT unnest(ARRAY[e.grantee, e.grantor]) FROM object, aclexplode(acl) e WHERE e.grantor <> holder
+    UNION SELECT e.grantee FROM object, aclexplode(acl) e WHERE e.grantee <> holder
     UNION SELECT unnest(p.polroles) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
       JOIN application n ON n.oid = c.relnamespace
     UNION SELECT oid FROM pg_roles WHERE rolname = ANY ($2)),

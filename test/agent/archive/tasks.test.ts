@@ -1,0 +1,30 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runTasks } from '../../../assets/agent/archive/tasks';
+
+it('runs side by side what needs different things, and one after the other what needs the same', async () => {
+  const running = new Set<string>();
+  let most = 0;
+  const task = (need: string) => ({
+    needs: [need],
+    run: async () => {
+      expect(running.has(need)).toBe(false);
+      running.add(need);
+      most = Math.max(most, running.size);
+      await sleep(5);
+      running.delete(need);
+    },
+  });
+  await runTasks(['a', 'a', 'b', 'a', 'c', 'b'].map(task), [1, 2, 3]);
+  expect(most).toBeGreaterThan(1);
+});
+
+it('starts nothing more after a failure, awaits what is under way, and throws the first failure', async () => {
+  const log: string[] = [];
+  const tasks = [
+    { needs: [], run: () => Promise.reject(new Error('first')) },
+    { needs: [], run: () => sleep(20).then(() => void log.push('second ended')) },
+    { needs: [], run: () => Promise.resolve(void log.push('third started')) },
+  ];
+  await expect(runTasks(tasks, [1, 2])).rejects.toThrow('first');
+  expect(log).toEqual(['second ended']);
+});
