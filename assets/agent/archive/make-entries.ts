@@ -22,6 +22,9 @@ export interface EntryMaker {
   readonly made: (entry: PostDataEntry) => void;
 }
 
+/** How often an entry that met another's locks is tried. */
+const DEADLOCK_TRIES = 5;
+
 /** Kinds that are made side by side: each takes long, and locks none but its own tables. */
 const SIDE_BY_SIDE: readonly EntryKind[] = ['key', 'unique', 'plain index', 'foreign key'];
 
@@ -54,25 +57,32 @@ function runsOf(entries: readonly PostDataEntry[]): PostDataEntry[][] {
 
 async function makeEntry(maker: EntryMaker, target: Client, entry: PostDataEntry): Promise<void> {
   const { context, owners, warnings, made } = maker;
-  const statements = asMember(await entrySql(context.config, maker.archive, [entry]));
   const isGrant = entry.classOid === 0 && entry.text.startsWith('ACL ');
+  const script = await entrySql(context.config, maker.archive, [entry]);
+  const statements = isGrant ? asMember(script) : script;
   const work = async (): Promise<void> => {
     if (!isGrant) await target.query(statements);
     const refused = isGrant ? await tried(target, statements) : undefined;
     if (refused !== undefined) warnings.push(`${entry.text} was refused: ${refused}`);
   };
-  try {
-    await inTransaction(target, async () => {
+  const transaction = (): Promise<void> =>
+    inTransaction(target, async () => {
       await target.query(`SET LOCAL search_path = ''`);
       await target.query('SET LOCAL client_min_messages = warning');
       await target.query('SET LOCAL check_function_bodies = false');
       await (statements.includes(' OWNER TO ') ? withCreateRights(target, owners, work) : work());
       await markRestored(target, entry.key);
     });
-  } catch (error) {
-    throw explain(entry, error);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await transaction();
+      return made(entry);
+    } catch (error) {
+      // Partitions are locked with their table, which the catalog's one line per key does not tell.
+      const deadlock = (error as { code?: string }).code === '40P01';
+      if (!deadlock || attempt >= DEADLOCK_TRIES) throw explain(entry, error);
+    }
   }
-  made(entry);
 }
 
 function explain(entry: PostDataEntry, error: unknown): Failure {

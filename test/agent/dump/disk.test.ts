@@ -1,0 +1,27 @@
+import type { Relation } from '../../../assets/agent/catalog/relations';
+import { dumpBytes, freeBytes, size } from '../../../assets/agent/dump/disk';
+
+const tables = [{ bytes: 2 ** 30 }, { bytes: 2 ** 30 }] as unknown as Relation[];
+
+it('asks for more room the less the dump is compressed', () => {
+  const [plain, compressed] = [dumpBytes(tables, 0), dumpBytes(tables, 6)];
+  expect(plain).toBeGreaterThan(2 * 2 ** 30);
+  expect(compressed).toBeGreaterThan(2 ** 30);
+  expect(compressed).toBeLessThan(plain);
+});
+
+it('asks for some room even when there are no rows', () => {
+  expect(dumpBytes([], 6)).toBeGreaterThan(0);
+});
+
+it('knows the free bytes of a file system', async () => {
+  expect(await freeBytes('/')).toBeGreaterThan(0);
+});
+
+it.each([
+  [0, '0 bytes'],
+  [1023, '1023 bytes'],
+  [1536, '1.5 kB'],
+  [150 * 2 ** 20, '150 MB'],
+  [5 * 2 ** 40, '5.0 TB'],
+])('writes %i as %s', (bytes, text) => expect(size(bytes)).toBe(text));
