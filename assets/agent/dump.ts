@@ -23,6 +23,9 @@ export interface DumpProbes {
 /** The directory with the source's rows. */
 export const rowArchive = (stateDirectory: string): string => join(stateDirectory, 'dump');
 
+/** What pg_dump -v says of a table; it names no schema, which is good enough for progress. */
+const FINISHED = /finished item \d+ TABLE DATA (.*)$/;
+
 /** How often the dump's size is looked at; milliseconds. */
 const WATCH_MS = 500;
 
@@ -94,19 +97,30 @@ async function runDump(context: Context, relations: readonly Relation[], directo
     '--verbose',
     ...dumpOptions(context),
   ];
+  const waiting = [...relations];
   let tables = 0;
+  let finished = 0;
   const run = startTool(config, 'pg_dump', args, {
     end: 'source',
     onLine: (line) => {
-      if (line.includes('finished item')) tables += 1;
+      const name = FINISHED.exec(line)?.[1];
+      const index = waiting.findIndex((relation) => relation.name === name);
+      if (index < 0) return;
+      tables += 1;
+      finished += waiting.splice(index, 1)[0]?.bytes ?? 0;
     },
   });
   run.child.stdout?.resume();
-  const total = Math.ceil(relations.reduce((sum, relation) => sum + relation.bytes, 0) / 2);
+  const total = relations.reduce((sum, relation) => sum + relation.bytes, 0);
   progress.restart();
   const watch = setInterval(() => {
-    const done = existsSync(directory) ? bytesBelow(directory) : 0;
-    progress.report(Math.min(done, total), total, 'bytes', `${tables} of ${relations.length} tables`);
+    const written = existsSync(directory) ? bytesBelow(directory) : 0;
+    progress.report(
+      Math.min(Math.max(written, finished), total),
+      total,
+      'bytes',
+      `${tables} of ${relations.length} tables`,
+    );
   }, WATCH_MS);
   try {
     await run.done;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { buildConstraints, missingConstraints } from '../../assets/agent/constraints';
@@ -28,6 +28,9 @@ beforeAll(async () => {
   target = await migration.admin('target');
   await source.query(RICH_SCHEMA);
   await source.query(RICH_ROWS);
+  await source.query(`
+    CREATE SCHEMA bucardo; CREATE FUNCTION bucardo.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER "the application's by its name" AFTER INSERT ON sales.event_2 FOR EACH ROW EXECUTE PROCEDURE bucardo.note()`);
   await within('schema', copySchema);
 });
 afterAll(() => migration.stop());
@@ -66,7 +69,7 @@ const copied = async (): Promise<number> => {
 /** Every row of a table as text. Floats go by their bytes, since servers before 12 write them otherwise. */
 const contents = async (client: Client, table: string): Promise<string[]> => {
   await client.query(`SET TimeZone = 'UTC'; SET bytea_output = 'hex'`);
-  const whole = `ROW(id, "select", mood, share, tags, data, raw, price, float8send(f), touched, code)::text`;
+  const whole = `ROW(id, "select", mood, share, tags, data, raw, price, float8send(f), touched, code, mail, mails)::text`;
   const row = table === TABLES[0] ? whole : 't::text';
   const { rows } = await client.query(`SELECT ${row} AS row FROM ONLY ${table} t ORDER BY t::text COLLATE "C"`);
   return (rows as { row: string }[]).map((row) => row.row).sort();
@@ -113,6 +116,21 @@ describe('dump', () => {
 });
 
 describe('restore', () => {
+  it('keeps nothing of a table whose dump is cut off, and names it', async () => {
+    const directory = rowArchive(migration.config.host.stateDirectory);
+    const largest = readdirSync(directory)
+      .filter((name) => name.endsWith('.gz'))
+      .map((name) => join(directory, name))
+      .sort((a, b) => statSync(b).size - statSync(a).size)[0] as string;
+    const whole = readFileSync(largest);
+    writeFileSync(largest, whole.subarray(0, whole.length / 2));
+    await expect(within('restore', restoreRows)).rejects.toThrow(
+      /^rows of "my App"."Order" cannot be copied: .*; start restore again, it resumes$/,
+    );
+    expect(await contents(target, TABLES[0])).toEqual([]);
+    writeFileSync(largest, whole);
+  });
+
   it('resumes after a kill, whole table by whole table', async () => {
     const dying = await dyingAt('UPDATE ibex.relation SET copied_at', 3);
     await expect(restoreRows(dying)).rejects.toThrow('killed');
@@ -192,6 +210,13 @@ describe('constraints', () => {
     const expected = (await source.query(query)).rows;
     expect(expected.length).toBeGreaterThan(0);
     expect((await target.query(query)).rows).toEqual(expected);
+  });
+
+  it('leaves triggers of capture behind, whatever their name', async () => {
+    const { rows } = await target.query(
+      `SELECT tgname FROM pg_trigger WHERE tgrelid = 'sales.event_2'::regclass AND tgname NOT LIKE 'ibex%'`,
+    );
+    expect(rows).toEqual([]);
   });
 
   it('leaves no index invalid, those of partitioned tables included', async () => {

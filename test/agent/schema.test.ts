@@ -14,6 +14,7 @@ beforeAll(async () => {
   source = await migration.admin('source');
   target = await migration.admin('target');
   await source.query(RICH_SCHEMA);
+  await source.query(`ALTER DATABASE ${migration.config.source.database} OWNER TO app_owner`);
 });
 afterAll(() => migration.stop());
 
@@ -107,6 +108,14 @@ it('closes the target to writes and knows a lease for each table', async () => {
 it('gives no role a right for longer than it needed it', async () => {
   const { rows } = await target.query(`SELECT has_schema_privilege('Odd Role', 'sales', 'CREATE') AS can`);
   expect(rows).toEqual([{ can: false }]);
+});
+
+it('lets the owner of the source database do what it could, though another owns the target', async () => {
+  const { rows } = await target.query(
+    `SELECT has_database_privilege('app_owner', current_database(), 'CREATE') AS database,
+       has_schema_privilege('app_owner', 'public', 'CREATE') AS public`,
+  );
+  expect(rows).toEqual([{ database: true, public: true }]);
 });
 
 it('changes nothing when it is run once more, and says so of roles', async () => {

@@ -3,6 +3,7 @@
  * grants by grantees, names to be quoted, expressions, partitions, and values that COPY must escape.
  */
 export const RICH_SCHEMA = `
+  RESET SESSION AUTHORIZATION; CREATE EXTENSION citext; SET SESSION AUTHORIZATION mover;
   CREATE EXTENSION pgcrypto;
   CREATE ROLE app_owner; CREATE ROLE app_rw; CREATE ROLE "Odd Role";
   CREATE ROLE application LOGIN CONNECTION LIMIT 40 IN ROLE app_rw;
@@ -31,7 +32,7 @@ export const RICH_SCHEMA = `
     id bigserial PRIMARY KEY,
     "select" text NOT NULL DEFAULT 'it''s',
     mood "my App".mood, share "my App".percent, tags text[], data jsonb, raw bytea, price numeric, f float8,
-    touched timestamptz, code varchar(20) UNIQUE,
+    touched timestamptz, code varchar(20) UNIQUE, mail citext, mails citext[],
     CONSTRAINT positive CHECK (price >= 0 OR price = 'NaN'));
   CREATE UNIQUE INDEX "Order lower" ON "my App"."Order" (lower("select")) WHERE mood = 'happy';
   CREATE INDEX "Order by tag" ON "my App"."Order" USING gin (tags);
@@ -136,7 +137,7 @@ export const LATE_QUERIES: Readonly<Record<string, string>> = {
     WHERE schemaname IN ('my App', 'sales', 'public') AND tablename <> 'event' ORDER BY 1, 2, 3`,
   triggers: `SELECT t.tgrelid::regclass::text AS "table", t.tgname, t.tgenabled FROM pg_trigger t
     JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
-    WHERE NOT t.tgisinternal AND f.nspname <> 'ibex' ORDER BY 1, 2`,
+    WHERE NOT t.tgisinternal AND f.nspname NOT IN ('bucardo', 'ibex') ORDER BY 1, 2`,
   rules: `SELECT r.ev_class::regclass::text AS "table", r.rulename FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${APPLICATION} ORDER BY 1, 2`,
   rowSecurity: `SELECT oid::regclass::text AS name FROM pg_class WHERE relrowsecurity ORDER BY 1`,

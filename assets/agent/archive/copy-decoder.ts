@@ -28,7 +28,7 @@ export class CopyDecoder extends Transform {
   }
 
   override _flush(done: TransformCallback): void {
-    done(this.state === 'foot' ? null : new Failure('the dump ends in the middle of the rows; start dump again'));
+    done(this.state === 'foot' ? null : new Failure('the dump ends in the middle of the rows'));
   }
 
   private head(chunk: Buffer): void {
@@ -36,7 +36,7 @@ export class CopyDecoder extends Transform {
     const text = this.held.toString('latin1');
     const match = HEADER.exec(text);
     if (!match) {
-      if (this.held.length > LONGEST_HEAD) throw new Failure('the dump holds no COPY statement; start dump again');
+      if (this.held.length > LONGEST_HEAD) throw new Failure('the dump holds no COPY statement');
       return;
     }
     const start = match.index;

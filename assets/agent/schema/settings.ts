@@ -26,8 +26,8 @@ const SETTINGS = sql`
   ORDER BY 1 NULLS FIRST, 2, 3`;
 
 /**
- * Copies what ALTER DATABASE … SET and ALTER ROLE … SET left on the source, and the rights on the database, for the
- * roles named. To be called in a transaction. Returns what the target refused, one line each.
+ * Copies what ALTER DATABASE … SET and ALTER ROLE … SET left on the source, and the rights on the database and on schema
+ * public, for the roles named. To be called in a transaction. Returns what the target refused, one line each.
  */
 export async function copySettings(source: Client, target: Client, roles: readonly string[]): Promise<string[]> {
   const { rows } = await source.query(SETTINGS, [roles]);
@@ -43,7 +43,7 @@ export async function copySettings(source: Client, target: Client, roles: readon
       : await apply(target, of, setting);
     if (refused !== undefined) warnings.push(`${of} SET ${setting.name} = ${setting.value} was not copied: ${refused}`);
   }
-  return [...warnings, ...(await copyDatabaseRights(source, target, database, roles))];
+  return [...warnings, ...(await copyRights(source, target, database, roles))];
 }
 
 /** FROM CURRENT spares taking apart settings that are lists, such as search_path. */
@@ -69,12 +69,30 @@ async function databaseName(client: Client): Promise<string> {
   return (rows[0] as { name: string }).name;
 }
 
+/**
+ * Rights on the database and on schema public, the owner's own included: both have another owner on the target, and
+ * what an application's login could do as owner it must be able to do as grantee.
+ */
 const RIGHTS = sql`
-  SELECT r.rolname AS role, e.privilege_type AS privilege, e.is_grantable AS grantable
-  FROM pg_database d, aclexplode(d.datacl) e JOIN pg_roles r ON r.oid = e.grantee
-  WHERE d.datname = current_database() AND r.rolname = ANY ($1) ORDER BY 1, 2`;
+  SELECT r.rolname AS role, e.privilege_type AS privilege, e.is_grantable AS grantable, false AS public
+  FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) e JOIN pg_roles r ON r.oid = e.grantee
+  WHERE d.datname = current_database() AND r.rolname = ANY ($1) AND NOT r.rolsuper
+  UNION ALL
+  SELECT r.rolname, p.privilege, false, true
+  FROM pg_namespace n JOIN pg_database d ON d.datname = current_database() JOIN pg_roles o ON o.oid = n.nspowner
+  JOIN pg_roles r ON r.oid = CASE o.rolname WHEN 'pg_database_owner' THEN d.datdba ELSE o.oid END
+  CROSS JOIN (VALUES ('CREATE'), ('USAGE')) AS p (privilege)
+  WHERE n.nspname = 'public' AND r.rolname = ANY ($1) AND NOT r.rolsuper
+  ORDER BY 1, 4, 2`;
 
-async function copyDatabaseRights(
+interface Right {
+  readonly role: string;
+  readonly privilege: string;
+  readonly grantable: boolean;
+  readonly public: boolean;
+}
+
+async function copyRights(
   source: Client,
   target: Client,
   database: string,
@@ -82,9 +100,10 @@ async function copyDatabaseRights(
 ): Promise<string[]> {
   const { rows } = await source.query(RIGHTS, [roles]);
   const warnings: string[] = [];
-  for (const { role, privilege, grantable } of rows as { role: string; privilege: string; grantable: boolean }[]) {
-    const option = grantable ? ' WITH GRANT OPTION' : '';
-    const grant = `GRANT ${privilege} ON DATABASE ${ident(database)} TO ${ident(role)}${option}`;
+  for (const right of rows as Right[]) {
+    const on = right.public ? 'SCHEMA public' : `DATABASE ${ident(database)}`;
+    const option = right.grantable ? ' WITH GRANT OPTION' : '';
+    const grant = `GRANT ${right.privilege} ON ${on} TO ${ident(right.role)}${option}`;
     const refused = await tried(target, grant);
     if (refused !== undefined) warnings.push(`${grant} was refused: ${refused}`);
   }

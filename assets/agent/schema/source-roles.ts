@@ -28,6 +28,7 @@ const NOT_OF_EXTENSION = (catalog: string, oid: string): string =>
 
 /**
  * Owner and ACL of everything in application schemas. Schema public keeps the owner that it has on the target.
+ * Array and row types are left out, since they go with their element and their table, which may be an extension's.
  * pg_shdepend would be shorter, but does not know the bootstrap superuser.
  */
 const OBJECTS = sql`
@@ -41,7 +42,8 @@ const OBJECTS = sql`
     UNION ALL SELECT n.nspname, p.proowner, p.proacl, p.proowner FROM pg_proc p JOIN application n ON n.oid = p.pronamespace
       WHERE ${NOT_OF_EXTENSION('pg_proc', 'p.oid')}
     UNION ALL SELECT n.nspname, t.typowner, t.typacl, t.typowner FROM pg_type t JOIN application n ON n.oid = t.typnamespace
-      WHERE ${NOT_OF_EXTENSION('pg_type', 't.oid')}
+      WHERE t.typcategory <> 'A' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+      AND ${NOT_OF_EXTENSION('pg_type', 't.oid')}
     UNION ALL SELECT n.nspname, s.stxowner, NULL, s.stxowner FROM pg_statistic_ext s JOIN application n ON n.oid = s.stxnamespace
     UNION ALL SELECT n.nspname, o.oprowner, NULL, o.oprowner FROM pg_operator o JOIN application n ON n.oid = o.oprnamespace
       WHERE ${NOT_OF_EXTENSION('pg_operator', 'o.oid')}
@@ -61,7 +63,9 @@ const ROLES = sql`
     UNION SELECT e.grantee FROM object, aclexplode(acl) e WHERE e.grantee <> holder
     UNION SELECT unnest(p.polroles) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
       JOIN application n ON n.oid = c.relnamespace
-    UNION SELECT oid FROM pg_roles WHERE rolname = ANY ($2)),
+    UNION SELECT r.oid FROM pg_roles r WHERE r.rolname = ANY ($2) OR (NOT r.rolsuper AND r.oid IN (
+      SELECT datdba FROM pg_database WHERE datname = current_database()
+      UNION ALL SELECT nspowner FROM pg_namespace WHERE nspname = 'public'))),
   needed (oid) AS (
     SELECT oid FROM named
     UNION
@@ -75,7 +79,7 @@ const ROLES = sql`
       FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), '[]') AS "memberOf"
   FROM pg_roles r WHERE r.oid IN (SELECT oid FROM needed) ORDER BY r.rolname`;
 
-/** Owners, grantees and the settings' logins, with the roles that they belong to and that belong to them. */
+/** Owners (the database's too), grantees and the settings' logins, with the roles that they belong to and that belong to them. */
 export async function readSourceRoles(source: Client, config: AgentConfig): Promise<SourceRole[]> {
   const logins = Object.keys(config.applicationLogins ?? {});
   const { rows } = await source.query(ROLES, [hiddenSchemas(config), logins]);
