@@ -11,7 +11,7 @@ import { Failure, oneLine } from './errors';
 import { isPastNoReturn, openSource } from './fence';
 import { readFenceState } from './fence/objects';
 import type { Phase, PhaseOutcome } from './phase';
-import { handOver, takeOver, type Ends } from './sync/applier';
+import { takeOver, type Ends } from './sync/applier';
 import { startSupervisor, stopSupervisor } from './sync/supervisor-job';
 import { openSnapshotHolders } from './verify/held-snapshots';
 
@@ -42,7 +42,7 @@ async function cutOver(context: Context, ends: Ends): Promise<PhaseOutcome> {
   } catch (error) {
     const final = await isPastNoReturn(ends.source).catch(() => true);
     if (!final) {
-      await resumeSync(context, ends, relations);
+      await resumeSync(context);
     }
     throw error;
   }
@@ -66,13 +66,10 @@ async function attempt(input: PauseInput): Promise<PauseOutcome> {
 }
 
 /** Writes go on at the source, so replication must, too. */
-async function resumeSync(context: Context, ends: Ends, relations: PauseInput['relations']): Promise<void> {
-  try {
-    await handOver(context, ends, relations);
-    await startSupervisor(context.config);
-  } catch (error) {
+async function resumeSync(context: Context): Promise<void> {
+  await startSupervisor(context.config).catch((error: unknown) => {
     context.log.error({ err: error }, 'the sync did not come back; start its runbook');
-  }
+  });
 }
 
 /** Finishes a cutover that was interrupted after the point of no return: never back, since the target may be open. */

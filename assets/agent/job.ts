@@ -1,10 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentConfig } from './config';
 import { Failure, oneLine } from './errors';
 import { identify, isAlive, type ProcessIdentity } from './process';
 import { describe, readProgress } from './progress';
+import { accountOf } from './user';
 
 /** What is written about the newest run of a phase, in `jobs/<phase>.json`. */
 export interface JobRecord {
@@ -26,7 +27,8 @@ export class Jobs {
 
   constructor(private readonly config: AgentConfig) {
     this.directory = join(config.host.stateDirectory, 'jobs');
-    mkdirSync(this.directory, { recursive: true });
+    makeOwned(config.host.stateDirectory, config.host.user);
+    makeOwned(this.directory, config.host.user);
   }
 
   private file(phase: string): string {
@@ -107,14 +109,14 @@ export class Jobs {
 
 function launch(config: AgentConfig, phase: string, output: string): { exited(): boolean } {
   const program = process.argv[1] ?? '';
-  const log = openSync(output, 'w', 0o640);
-  let ended = false;
-  if (isSystemd()) {
+  if (isSystemd() && process.getuid?.() === 0) {
     try {
       execFileSync('systemd-run', [
         `--unit=ibex-${config.migration}-${phase}`,
         '--collect',
         '--quiet',
+        // Bucardo, started within a job, must outlive it.
+        '--property=KillMode=process',
         `--property=StandardOutput=truncate:${output}`,
         `--property=StandardError=append:${output}`,
         ...environment().map((pair) => `--setenv=${pair}`),
@@ -127,6 +129,8 @@ function launch(config: AgentConfig, phase: string, output: string): { exited():
     }
     return { exited: () => false };
   }
+  const log = openSync(output, 'w', 0o640);
+  let ended = false;
   const child = spawn(process.execPath, [program, phase], { detached: true, stdio: ['ignore', log, log] });
   child.once('exit', () => (ended = true));
   child.unref();
@@ -134,14 +138,21 @@ function launch(config: AgentConfig, phase: string, output: string): { exited():
 }
 
 /** The few variables that the program reads; the rest of the caller's environment stays behind. */
-function environment(): string[] {
-  return ['IBEX_CONFIG', 'IBEX_HOME', 'PATH'].flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [`${name}=${value}`];
-  });
+const environment = (): string[] =>
+  Object.entries(process.env).flatMap(([name, value]) =>
+    name === 'PATH' || name.startsWith('IBEX_') ? [`${name}=${value}`] : [],
+  );
+
+/** Makes a directory; when root does it, for the user under whom the work runs. */
+function makeOwned(directory: string, user: string | undefined): void {
+  if (existsSync(directory)) return;
+  mkdirSync(directory, { recursive: true });
+  const account = accountOf(user);
+  if (account) chownSync(directory, account.uid, account.gid);
 }
 
-function isSystemd(): boolean {
+/** Whether systemd is the first process, so that units can be had. */
+export function isSystemd(): boolean {
   try {
     return readFileSync('/proc/1/comm', 'utf8').trim() === 'systemd';
   } catch {

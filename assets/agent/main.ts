@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { readConfig, type AgentConfig } from './config';
 import { UsageError, oneLine } from './errors';
-import { Jobs } from './job';
+import { isSystemd, Jobs } from './job';
 import { runPhase } from './phase';
 import { PHASES } from './phases';
 import { readProgress } from './progress';
@@ -80,7 +80,10 @@ function jobCommand(): Command {
     .command('start <phase>')
     .option(...wait)
     .action(async (phase: string) => {
-      say(await new Jobs(settings()).start(phaseName(phase)));
+      // Only root may ask systemd for a unit; the job itself becomes the user.
+      const config = readConfig();
+      if (process.getuid?.() !== 0 || !isSystemd()) becomeUser(config.host.user);
+      say(await new Jobs(config).start(phaseName(phase)));
     });
   job
     .command('status <phase>')

@@ -29,7 +29,7 @@ export async function report(config: AgentConfig): Promise<Record<string, unknow
         catchUp: counters['rows.catch-up'] ?? 0,
         bucardo: Math.max(bucardo.rows, rememberedByBucardo),
       },
-      bucardoRestarts: counters['bucardo.restarts'] ?? 0,
+      bucardoRestarts: Math.max(0, (counters['bucardo.starts'] ?? 0) - 1),
       cutover: await state.fact('cutover.result'),
       timeline: await state.fact('cutover.timeline'),
       evidence: await state.allEvidence(),

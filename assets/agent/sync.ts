@@ -7,10 +7,10 @@ import { readRelations, type Relation } from './catalog/relations';
 import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
 import type { Context } from './context';
-import { Failure } from './errors';
+import { Failure, oneLine } from './errors';
 import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
-import { handOver, takeOver, type Ends } from './sync/applier';
+import { takeOver, type Ends } from './sync/applier';
 import { PROBLEM_FACT } from './sync/supervise';
 import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
 
@@ -19,6 +19,9 @@ const CONSTRAINTS_FACT = 'constraints.built';
 
 /** How long Bucardo may take to come near the source after the hand-over; milliseconds. */
 const SETTLE_TIMEOUT_MS = 600_000;
+
+/** Runs that fail one after the other until the sync is called broken. */
+const FAILED_RUNS = 3;
 
 /** How near it must come; seconds between a change and its arrival. */
 const SETTLED_SECONDS = 10;
@@ -58,7 +61,6 @@ async function begin(context: Context, ends: Ends, relations: readonly Relation[
     context.log.info({ built }, 'constraints stand');
     keys += await catchUp.until(ends.source, threshold);
   }
-  await handOver(context, ends, relations);
   await startSupervisor(context.config);
   return keys;
 }
@@ -76,6 +78,7 @@ async function settle(context: Context, ends: Ends, relations: readonly Relation
       `${lag.changes} changes, ${lag.seconds.toFixed(1)} s behind`,
     );
     if (runs.finished > 0 && lag.seconds <= SETTLED_SECONDS) return;
+    if (runs.failed >= FAILED_RUNS) throw new Failure(`Bucardo cannot apply: ${oneLine(runs.lastError).slice(0, 600)}`);
     if (Date.now() > deadline) {
       throw new Failure(
         `Bucardo is ${lag.seconds.toFixed(0)} s behind and does not come nearer: ${lastWords(context.config.host)}`,

@@ -1,8 +1,10 @@
+import { checkCapture } from './capture/check';
 import { deltaName, CAPTURE_SCHEMA } from './capture/names';
 import { readRelations, serverVersion, type Relation } from './catalog/relations';
 import { hiddenSchemas } from './catalog/schemas';
 import type { Context } from './context';
 import { Failure } from './errors';
+import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
 import { qualified } from './sql';
 import { catalogQuery } from './verify/catalog-objects';
@@ -16,6 +18,15 @@ import { RelationSql } from './verify/relation-sql';
 const NAMED = 5;
 
 async function run(context: Context): Promise<PhaseOutcome> {
+  const captured = await context.with('source', async (source) => {
+    if (await isPastNoReturn(source)) return undefined;
+    return checkCapture(context, source);
+  });
+  if (captured === undefined) {
+    return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
+  }
+  if (captured.length > 0)
+    throw new Failure(`changes may have been missed: ${captured.join('; ')}; run cleanup and migrate again`);
   const catalog = await verifyCatalogs(context);
   const relations = await context.with('source', (source) => readRelations(source, context.config));
   const rows = await verifyRows(context, relations);

@@ -21,11 +21,20 @@ const SETTINGS: Readonly<Record<string, string>> = {
   quick_delta_check: '1',
 };
 
+/** How values are written and read, on both ends: every bit of a number, and dates that no setting of a role can turn. */
+const EXACT_SESSION: Readonly<Record<string, string>> = {
+  extra_float_digits: '3',
+  bytea_output: 'hex',
+  DateStyle: 'ISO',
+  IntervalStyle: 'postgres',
+};
+
 /**
  * Session settings of Bucardo on the source. Statistics of a queue are always stale, and with them the planner takes a
  * nested loop that never ends. Time-outs of the role or the database must not cut a run short.
  */
 const SOURCE_SESSION: Readonly<Record<string, string>> = {
+  ...EXACT_SESSION,
   enable_nestloop: 'off',
   jit: 'off',
   work_mem: '128MB',
@@ -36,6 +45,7 @@ const SOURCE_SESSION: Readonly<Record<string, string>> = {
 
 /** Applied changes are forgotten after the target's commit, so that commit must be durable whatever the role says. */
 const TARGET_SESSION: Readonly<Record<string, string>> = {
+  ...EXACT_SESSION,
   synchronous_commit: 'on',
   row_security: 'off',
   lock_timeout: '0',

@@ -1,5 +1,6 @@
 import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
+import { sql } from '../sql';
 import { BUCARDO_DATABASE } from './names';
 
 /** Fact, in the state, of the rows that Bucardo had applied when its database was dropped. */
@@ -11,22 +12,34 @@ export interface Runs {
   readonly rows: number;
   /** Runs that ended well since the last start, with or without changes. */
   readonly finished: number;
+  /** Runs that failed since the last start without a good one after them, and the words of the newest. */
+  readonly failed: number;
+  readonly lastError: string;
 }
+
+const NONE: Runs = { rows: 0, finished: 0, failed: 0, lastError: '' };
+
+const RUNS = sql`
+  WITH recent AS (
+    SELECT * FROM bucardo.syncrun WHERE ended IS NOT NULL AND started > (SELECT max(cdate) FROM bucardo.sync)),
+  bad AS (
+    SELECT * FROM recent WHERE lastbad
+      AND started > coalesce((SELECT max(started) FROM recent WHERE lastgood OR lastempty), '-infinity'))
+  SELECT
+    (SELECT coalesce(sum(greatest(deletes, inserts)), 0) FROM bucardo.syncrun WHERE ended IS NOT NULL AND NOT lastbad)::float8 AS rows,
+    (SELECT count(*) FROM recent WHERE lastgood OR lastempty)::float8 AS finished,
+    (SELECT count(*) FROM bad)::float8 AS failed,
+    coalesce((SELECT status FROM bad ORDER BY started DESC LIMIT 1), '') AS "lastError"`;
 
 /** Reads Bucardo's own account of its runs. Zero while its database is not there. */
 export async function appliedByBucardo(host: HostConfig): Promise<Runs> {
   const client = await connectToHost(host, BUCARDO_DATABASE).catch(() => undefined);
-  if (!client) return { rows: 0, finished: 0 };
+  if (!client) return NONE;
   try {
-    const { rows } = await client.query(
-      `SELECT coalesce(sum(greatest(deletes, inserts)), 0)::int8 AS rows,
-         count(*) FILTER (WHERE (lastgood OR lastempty) AND started > (SELECT max(cdate) FROM bucardo.sync))::int8 AS finished
-       FROM bucardo.syncrun WHERE ended IS NOT NULL AND NOT lastbad`,
-    );
-    const row = rows[0] as { rows: string; finished: string };
-    return { rows: Number(row.rows), finished: Number(row.finished) };
+    const { rows } = await client.query(RUNS);
+    return rows[0] as Runs;
   } catch {
-    return { rows: 0, finished: 0 };
+    return NONE;
   } finally {
     await client.end();
   }

@@ -7,6 +7,7 @@ import type { Context } from '../context';
 import { Failure } from '../errors';
 import { readFenceState } from '../fence/objects';
 import { PROBLEM_FACT } from '../sync/supervise';
+import { supervisorRuns } from '../sync/supervisor-job';
 
 /** Longest lag with which a cutover may begin; seconds. What is left then is applied within the pause. */
 const LAG_LIMIT_SECONDS = 30;
@@ -38,6 +39,8 @@ export async function passGates(
     return fact ? { block: fact.problems.join('; '), result: fact } : { result: null };
   });
   await gate('lag', 'readLag', async () => {
+    // After an attempt that was killed nobody applies; the catch-up that follows is then what brings it near.
+    if (!supervisorRuns(context.config)) return { result: 'the sync does not run; catch-up comes first' };
     const lag = await readLag(source, relations);
     const block =
       lag.seconds > LAG_LIMIT_SECONDS ? `the target is ${lag.seconds.toFixed(0)} s behind; wait` : undefined;

@@ -11,7 +11,7 @@ import { Context } from '../context';
 import { Failure } from '../errors';
 import { Jobs } from '../job';
 import { handOver, takeOver, type Ends } from './applier';
-import { SUPERVISOR } from './supervisor-job';
+import { isSyncWanted, SUPERVISOR } from './supervisor-job';
 
 /** Fact, in the state, of what is wrong with the sync; verify and cutover refuse while it stands. */
 export const PROBLEM_FACT = 'sync.problem';
@@ -24,7 +24,7 @@ const CHECK_CAPTURE_EVERY_MS = 10_000;
 const STUCK_SECONDS = 60;
 
 /** Pauses after a failure; milliseconds. */
-const RETRY_MS = 2_000;
+const RETRY_MS = 1_000;
 
 /**
  * Keeps the sync alive until it is killed: restarts Bucardo when it is dead or stuck, which by itself it never comes
@@ -33,23 +33,20 @@ const RETRY_MS = 2_000;
 export async function supervise(config: AgentConfig): Promise<never> {
   new Jobs(config).begin(SUPERVISOR);
   for (;;) {
-    try {
-      await watch(config);
-    } catch (error) {
-      if (error instanceof Failure && error.message.includes('another process')) throw error;
-      await sleep(RETRY_MS);
-    }
+    // What goes wrong is in the log, and the next look mends it or meets it again.
+    if (isSyncWanted(config)) await watch(config).catch(() => undefined);
+    await sleep(RETRY_MS);
   }
 }
 
-async function watch(config: AgentConfig): Promise<never> {
+async function watch(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     const relations = await readRelations(ends.source, config);
     const due = { purge: 0, capture: 0 };
-    for (;;) {
+    while (isSyncWanted(config)) {
       await heal(context, ends, relations);
       await recopyTruncated(context, ends, relations);
       if (Date.now() >= due.purge) {
@@ -75,8 +72,8 @@ async function watch(config: AgentConfig): Promise<never> {
 async function heal(context: Context, ends: Ends, relations: readonly Relation[]): Promise<void> {
   const why = !bucardoRuns(context.config.host) ? 'dead' : (await isStuck(context)) ? 'stuck' : undefined;
   if (why === undefined) return;
-  context.log.warn({ why, lastWords: lastWords(context.config.host) }, 'Bucardo is restarted');
-  await context.state.count('bucardo.restarts', 1);
+  context.log.warn({ why, lastWords: lastWords(context.config.host) }, 'Bucardo is started');
+  await context.state.count('bucardo.starts', 1);
   await handOver(context, ends, relations);
 }
 

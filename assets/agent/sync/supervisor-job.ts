@@ -1,18 +1,46 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentConfig } from '../config';
+import { Failure } from '../errors';
 import { Jobs } from '../job';
 import { isAlive } from '../process';
 
 /** Name of the job that keeps Bucardo going. */
 export const SUPERVISOR = 'supervise';
 
-/** Starts the supervisor, unless it runs. */
+/** systemd's unit for it on the Bucardo host, which is there from boot and starts it again whenever it ends. */
+const UNIT_FILE = '/etc/systemd/system/ibex-supervise.service';
+
+/** How long the unit may take to bring the process up; milliseconds. */
+const UNIT_TIMEOUT_MS = 60_000;
+
+/** Exists as long as the sync is wanted, over reboots too. */
+const wantedFile = (config: AgentConfig): string => join(config.host.stateDirectory, 'sync.wanted');
+
+export const isSyncWanted = (config: AgentConfig): boolean => existsSync(wantedFile(config));
+
+/** Asks for the sync, and starts the supervisor where no unit does. */
 export async function startSupervisor(config: AgentConfig): Promise<void> {
-  await new Jobs(config).start(SUPERVISOR);
+  writeFileSync(wantedFile(config), '');
+  if (!existsSync(UNIT_FILE)) {
+    await new Jobs(config).start(SUPERVISOR);
+    return;
+  }
+  const deadline = Date.now() + UNIT_TIMEOUT_MS;
+  while (!new Jobs(config).isRunning(SUPERVISOR)) {
+    if (Date.now() > deadline)
+      throw new Failure('ibex-supervise.service does not run; look at it with systemctl status');
+    await sleep(200);
+  }
 }
 
-/** Ends the supervisor at once. It holds nothing that a kill would leave half done. */
+/**
+ * Ends the supervisor at once. It holds nothing that a kill would leave half done. A unit starts it again, but then the
+ * sync is not wanted any more.
+ */
 export async function stopSupervisor(config: AgentConfig): Promise<void> {
+  rmSync(wantedFile(config), { force: true });
   const record = new Jobs(config).read(SUPERVISOR);
   if (record === undefined) return;
   while (isAlive(record.process)) {
@@ -25,4 +53,6 @@ export async function stopSupervisor(config: AgentConfig): Promise<void> {
   }
 }
 
-export const supervisorRuns = (config: AgentConfig): boolean => new Jobs(config).isRunning(SUPERVISOR);
+/** Whether the sync is wanted and somebody keeps it going. */
+export const supervisorRuns = (config: AgentConfig): boolean =>
+  isSyncWanted(config) && new Jobs(config).isRunning(SUPERVISOR);
