@@ -32,11 +32,12 @@ async function cutOver(context: Context, ends: Ends): Promise<PhaseOutcome> {
   await passGates(context, ends.source, ends.target, relations);
   await stopSupervisor(context.config);
   const lease = await takeOver(context, ends);
+  const catchUp = new CatchUp(context, relations, lease);
   try {
-    await new CatchUp(context, relations, lease).until(ends.source, NEAR);
+    await catchUp.until(ends.source, NEAR);
     const holders = context.config.cutover.compareAtFreeze ? await openSnapshotHolders(context) : undefined;
     const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
-    const input: PauseInput = { context, ...ends, relations, lease, timeline, holders };
+    const input: PauseInput = { context, ...ends, relations, catchUp, timeline, holders };
     const outcome = await attempt(input);
     return await afterOpen(input, outcome);
   } catch (error) {
@@ -56,9 +57,9 @@ async function attempt(input: PauseInput): Promise<PauseOutcome> {
     return await pauseWrites(input);
   } catch (error) {
     failure = oneLine(error);
+    await input.holders?.close();
     throw new Failure(`${failure} (write pause ${Math.round(timeline.elapsed())} ms)`, { cause: error });
   } finally {
-    await input.holders?.close();
     const result = { steps: timeline.steps, pauseMs: Math.round(timeline.elapsed()), failure };
     await context.state.setFact('cutover.timeline', result).catch(() => undefined);
     await context.evidence('write pause', failure === undefined, 'timeline', result).catch(() => undefined);
@@ -81,7 +82,14 @@ async function goForward(context: Context, ends: Ends): Promise<PhaseOutcome> {
   let sequences = 0;
   await stopSupervisor(context.config);
   const lease = await takeOver(context, ends);
-  const input: PauseInput = { context, ...ends, relations, lease, timeline, holders: undefined };
+  const input: PauseInput = {
+    context,
+    ...ends,
+    relations,
+    catchUp: new CatchUp(context, relations, lease),
+    timeline,
+    holders: undefined,
+  };
   if (!open) {
     sequences = await forwardSequences(ends.source, ends.target, context.config);
     drainedKeys = await afterNoReturn(input);

@@ -55,12 +55,13 @@ async function begin(context: Context, ends: Ends, relations: readonly Relation[
   const threshold = context.config.sync.handoverKeys;
   let keys = await catchUp.until(ends.source, threshold);
   if (!(await context.state.fact(CONSTRAINTS_FACT))) {
-    keys += await catchUp.close(ends.source);
+    keys += await catchUp.toOneSnapshot(ends.source);
     const { built } = await buildConstraints(context, ends.target);
     await context.state.setFact(CONSTRAINTS_FACT, true);
     context.log.info({ built }, 'constraints stand');
     keys += await catchUp.until(ends.source, threshold);
   }
+  await catchUp.close();
   await startSupervisor(context.config);
   return keys;
 }

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import type { Lease } from '../lease';
-import { applyChanges } from './apply';
+import { applyChanges, type Sessions } from './apply';
 import { readBacklog, total } from './backlog';
 
 /** How far one queue is counted before it is called long. */
@@ -10,6 +10,8 @@ const COUNT_LIMIT = 100_000;
 
 /** Applies the changes of many relations with several sessions at once. */
 export class CatchUp {
+  private readonly idle: Sessions[] = [];
+
   constructor(
     private readonly context: Context,
     private readonly relations: readonly Relation[],
@@ -35,7 +37,7 @@ export class CatchUp {
    * Brings every relation to one and the same snapshot of the source, so that unique constraints can be built and
    * foreign keys validated: the target then is the source as it was at one instant.
    */
-  async close(source: Client): Promise<number> {
+  async toOneSnapshot(source: Client): Promise<number> {
     await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     try {
       const { rows } = await source.query('SELECT pg_export_snapshot() AS snapshot');
@@ -50,16 +52,17 @@ export class CatchUp {
     const queue = [...relations];
     let applied = 0;
     const worker = async (): Promise<void> => {
-      const source = await this.context.connect('source', 'catch-up');
-      const target = await this.context.connect('target', 'catch-up');
+      const sessions = await this.take();
       try {
         for (let relation = queue.shift(); relation; relation = queue.shift()) {
-          const keys = await applyChanges({ source, target }, this.lease, relation, snapshot);
+          const keys = await applyChanges(sessions, this.lease, relation, snapshot);
           applied += keys;
           if (keys > 0) this.context.log.info({ relation: relation.sql, keys }, 'changes applied');
         }
-      } finally {
-        await Promise.allSettled([source.end(), target.end()]);
+        this.idle.push(sessions);
+      } catch (error) {
+        await end(sessions);
+        throw error;
       }
     };
     const workers = Math.min(this.context.config.restore.jobs, relations.length);
@@ -69,4 +72,21 @@ export class CatchUp {
     if (failed) throw failed.reason;
     return applied;
   }
+
+  /** Closes the sessions that stand ready. */
+  async close(): Promise<void> {
+    await Promise.all(this.idle.splice(0).map(end));
+  }
+
+  /** Sessions of an earlier round, or new ones; within the write pause nothing should have to connect. */
+  private async take(): Promise<Sessions> {
+    const ready = this.idle.pop();
+    if (ready) return ready;
+    const source = await this.context.connect('source', 'catch-up');
+    return { source, target: await this.context.connect('target', 'catch-up') };
+  }
+}
+
+async function end({ source, target }: Sessions): Promise<void> {
+  await Promise.allSettled([source.end(), target.end()]);
 }

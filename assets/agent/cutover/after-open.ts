@@ -1,10 +1,7 @@
-import type { Client } from 'pg';
-import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
-import type { Context } from '../context';
+import { fillMaterializedViews } from '../constraints';
 import { Failure, oneLine } from '../errors';
 import { removeFence } from '../fence';
 import type { PhaseOutcome } from '../phase';
-import { qualified, sql } from '../sql';
 import type { PauseInput, PauseOutcome } from './pause';
 
 /**
@@ -15,7 +12,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   const { context, timeline, target } = input;
   const pauseMs = Math.round(timeline.elapsed());
   const frozen = await compareFrozen(input, outcome);
-  const refreshed = await refreshMaterializedViews(context, target);
+  const refreshed = await refreshMaterializedViews(input);
   const stillFenced = await removeFence(target);
   const result = {
     pauseMs,
@@ -61,24 +58,12 @@ interface Frozen {
   readonly complete: boolean;
 }
 
-async function refreshMaterializedViews(
-  context: Context,
-  target: Client,
-): Promise<{ refreshed: number; failed: string[] }> {
-  const { rows } = await target.query(
-    sql`
-      SELECT schemaname AS schema, matviewname AS name FROM pg_matviews
-      WHERE ispopulated AND ${isApplicationSchema('schemaname', '$1')}`,
-    [hiddenSchemas(context.config)],
-  );
-  const failed: string[] = [];
-  for (const { schema, name } of rows as { schema: string; name: string }[]) {
-    try {
-      await target.query(`REFRESH MATERIALIZED VIEW ${qualified(schema, name)}`);
-    } catch (error) {
-      context.log.warn({ err: error, schema, name }, 'materialized view not refreshed');
-      failed.push(`${qualified(schema, name)}: ${oneLine(error)}`);
-    }
+/** The views are as old as the build of the constraints. A stale view is no reason to call the cutover failed. */
+async function refreshMaterializedViews({ context, source, target }: PauseInput): Promise<string> {
+  try {
+    return `${await fillMaterializedViews(source, target, context, true)} refreshed`;
+  } catch (error) {
+    context.log.warn({ err: error }, 'materialized views not refreshed');
+    return oneLine(error);
   }
-  return { refreshed: rows.length - failed.length, failed };
 }

@@ -1,12 +1,11 @@
 import type { Client } from 'pg';
 import { readBacklog, total } from '../catch-up/backlog';
-import { CatchUp } from '../catch-up/rounds';
+import type { CatchUp } from '../catch-up/rounds';
 import { inspectCapture } from '../capture/check';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
-import type { Lease } from '../lease';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
 import { forwardSequences } from './sequences';
 import { switchClients } from './switch';
@@ -18,7 +17,8 @@ export interface PauseInput {
   readonly source: Client;
   readonly target: Client;
   readonly relations: readonly Relation[];
-  readonly lease: Lease;
+  /** Holds the lease of the target, and sessions that stand ready. */
+  readonly catchUp: CatchUp;
   readonly timeline: Timeline;
   /** Sessions that stand ready to keep both ends' snapshots for the comparison; absent when none is wanted. */
   readonly holders: SnapshotHolders | undefined;
@@ -78,8 +78,7 @@ export async function afterNoReturn(input: PauseInput): Promise<number> {
 }
 
 /** Applies what is left until nothing is; with the source fenced there is an end. */
-export async function drain({ context, source, relations, lease }: PauseInput): Promise<number> {
-  const catchUp = new CatchUp(context, relations, lease);
+export async function drain({ source, relations, catchUp }: PauseInput): Promise<number> {
   let keys = 0;
   for (;;) {
     const backlog = await readBacklog(source, relations, 1_000_000);

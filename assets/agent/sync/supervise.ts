@@ -98,7 +98,9 @@ async function recopyTruncated(context: Context, ends: Ends, relations: readonly
   if ((await truncatedRelations(ends.source)) === 0) return;
   context.log.info('a relation was truncated: catch-up copies it anew');
   const lease = await takeOver(context, ends);
-  await new CatchUp(context, relations, lease).until(ends.source, 1_000);
+  const catchUp = new CatchUp(context, relations, lease);
+  await catchUp.until(ends.source, context.config.sync.handoverKeys);
+  await catchUp.close();
   await handOver(context, ends, relations);
 }
 

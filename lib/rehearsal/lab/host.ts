@@ -95,7 +95,7 @@ export function hostConfig(
     dump: { jobs: 2, compression: 1 },
     restore: { jobs: 2 },
     sync: { checkSeconds: 1, handoverKeys: 5000 },
-    verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 60 },
+    verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
     cutover: {
       budgetSeconds: 30,
       sequenceMargin: 1000,
