@@ -24,6 +24,9 @@ const QUEUE_STORAGE =
 /** Functions of ours run with their owner's rights, so they find names nowhere but in pg_catalog. */
 const DEFINER = 'LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp';
 
+/** Longest identifier that a server keeps whole; bytes. */
+const IDENTIFIER_BYTES = 63;
+
 /** Columns that a queue has beside the key's. */
 const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
 
@@ -62,10 +65,15 @@ export function keyOf(relation: Relation): Key {
 /** The statements that make a relation's queue of changed keys and the function that fills it. */
 export function queueStatements(relation: Relation): string[] {
   const { columns } = keyOf(relation);
-  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  const name = deltaName(relation.schema, relation.name);
+  if (Buffer.byteLength(name) > IDENTIFIER_BYTES) {
+    // Bucardo counts characters, the server bytes: it would look for a name that was cut off, and not find it.
+    throw new Failure(`${relation.sql} would be captured as "${name}", which is too long; give it a shorter name`);
+  }
+  const queue = qualified(CAPTURE_SCHEMA, name);
   const track = qualified(CAPTURE_SCHEMA, trackName(relation.schema, relation.name));
   const stage = qualified(CAPTURE_SCHEMA, stageName(relation.schema, relation.name));
-  const index = (kind: string): string => ident(deltaName(relation.schema, relation.name).replace(/^delta/, kind));
+  const index = (kind: string): string => ident(name.replace(/^delta/, kind));
   const names = identList(columns.map((column) => column.name));
   const values = (row: 'NEW' | 'OLD'): string => columns.map((column) => `${row}.${ident(column.name)}`).join(', ');
   const same = columns.map(({ name, equals }) => `OLD.${ident(name)} ${equals} NEW.${ident(name)}`).join(' AND ');
