@@ -1,0 +1,186 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { capture } from '../../../assets/agent/capture';
+import { checkCapture } from '../../../assets/agent/capture/check';
+import type { Context } from '../../../assets/agent/context';
+import { startMigration, type TestMigration } from '../../helpers/migration';
+import { forgetCapture, runCapture } from './recorded';
+
+/** Lock time-out of these tests, and what a writer may wait beyond it on a busy machine; milliseconds. */
+const LOCK_TIMEOUT_MS = 400;
+const TOLERANCE_MS = 200;
+
+const BRIEF = { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 2 } };
+
+let migration: TestMigration;
+let source: Client;
+beforeAll(async () => {
+  migration = await startMigration();
+  source = await migration.admin('source');
+  await source.query(`
+    CREATE TABLE item (id int PRIMARY KEY, n int DEFAULT 0); INSERT INTO item SELECT generate_series(1, 9);
+    CREATE SCHEMA "My App.1"; CREATE TABLE "My App.1"."Order of things" ("Id" int PRIMARY KEY)`);
+});
+afterAll(() => migration.stop());
+beforeEach(() => forgetCapture(migration, source));
+
+async function problems(): Promise<string[]> {
+  const context = await migration.context('verify');
+  const found = await checkCapture(context, await context.connect('source'));
+  await context.close();
+  return found;
+}
+
+/** A session with one transaction open. */
+async function holding(statement: string): Promise<Client> {
+  const client = await migration.admin('source');
+  await client.query(`SET application_name = 'nightly report'`);
+  await client.query('BEGIN');
+  await client.query(statement);
+  return client;
+}
+
+/** Writes one row again and again while the work lasts. Returns the longest wait; milliseconds. */
+async function longestWrite(work: Promise<unknown>): Promise<number> {
+  const writer = await migration.admin('source');
+  const state = { longest: 0, busy: true };
+  const end = work.catch(() => undefined).finally(() => (state.busy = false));
+  while (state.busy) {
+    const begun = performance.now();
+    await writer.query('UPDATE item SET n = n + 1 WHERE id = 2');
+    state.longest = Math.max(state.longest, performance.now() - begun);
+  }
+  await end;
+  await writer.end();
+  return state.longest;
+}
+
+describe('capture, installed under a writer that does not end', () => {
+  let open: Client;
+  afterEach(async () => {
+    await open.query('ROLLBACK');
+    await open.end();
+  });
+
+  it('fails after its tries, names the table, who is in the way and what to do, and completes once that has ended', async () => {
+    open = await holding('UPDATE item SET n = 100 WHERE id = 1');
+    const { rows } = await open.query('SELECT pg_backend_pid() AS pid');
+    await expect(runCapture(migration, BRIEF)).rejects.toThrow(
+      new RegExp(
+        `^"public"."item" was never free for 400 ms in 2 tries; in the way: pid ${(rows[0] as { pid: number }).pid} ` +
+          `\\(postgres, nightly report, \\d+ s\\): .*; end that, or wait, and start capture again$`,
+      ),
+    );
+    expect(await problems()).toContain('"public"."item" has no trigger "bucardo_delta"');
+    await open.query('COMMIT');
+    await runCapture(migration, BRIEF);
+    expect(await problems()).toEqual([]);
+  });
+
+  it('delays no other writer of the table for longer than the lock time-out', async () => {
+    open = await holding('UPDATE item SET n = 100 WHERE id = 1');
+    const wait = await longestWrite(runCapture(migration, BRIEF));
+    expect(wait).toBeGreaterThan(LOCK_TIMEOUT_MS / 2);
+    expect(wait).toBeLessThan(LOCK_TIMEOUT_MS + TOLERANCE_MS);
+  });
+
+  it.each([
+    [
+      'a disabled trigger is made anew under a long reader',
+      'ALTER TABLE item DISABLE TRIGGER bucardo_delta',
+      'SELECT * FROM item',
+    ],
+    [
+      'a lost trigger is made anew under a long writer',
+      'DROP TRIGGER bucardo_note_trunc_ibex ON item',
+      'UPDATE item SET n = 1 WHERE id = 1',
+    ],
+  ])('nor when %s', async (_, broken, statement) => {
+    await runCapture(migration);
+    await source.query(broken);
+    open = await holding(statement);
+    expect(await longestWrite(runCapture(migration, BRIEF))).toBeLessThan(LOCK_TIMEOUT_MS + TOLERANCE_MS);
+    await expect(runCapture(migration, BRIEF)).rejects.toThrow(/"public"."item" was never free .* nightly report/);
+    await open.query('ROLLBACK');
+    await runCapture(migration, BRIEF);
+    expect(await problems()).toEqual([]);
+  });
+
+  it('waits for that writer, so that no row changes unseen', async () => {
+    open = await holding('UPDATE item SET n = 100 WHERE id = 1');
+    const patient = runCapture(migration, { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 100 } });
+    await sleep(LOCK_TIMEOUT_MS * 1.5);
+    await open.query('UPDATE item SET n = 101 WHERE id = 3; COMMIT');
+    expect((await patient).message).toMatch(/^2 relations captured, 2 of them now, [1-9]\d* lock retries$/);
+    const { rows } = await source.query(
+      `SELECT (SELECT n FROM item WHERE id = 3) AS n, (SELECT count(*)::int FROM bucardo.delta_public_item) AS recorded`,
+    );
+    expect(rows).toEqual([{ n: 101, recorded: 0 }]);
+  });
+});
+
+describe('capture, run again', () => {
+  it('changes nothing that stands', async () => {
+    expect((await runCapture(migration)).message).toBe('2 relations captured, 2 of them now, 0 lock retries');
+    const objects = `SELECT array_agg(oid ORDER BY oid)::text AS triggers FROM pg_trigger WHERE NOT tgisinternal`;
+    const before = await source.query(objects);
+    await source.query('UPDATE item SET n = 5 WHERE id = 5');
+    expect((await runCapture(migration)).message).toBe('2 relations captured, 0 of them now, 0 lock retries');
+    expect((await source.query(objects)).rows).toEqual(before.rows);
+    expect((await source.query('SELECT id FROM bucardo.delta_public_item')).rows).toEqual([{ id: 5 }]);
+  });
+
+  it('takes a table that was made later', async () => {
+    await runCapture(migration);
+    await source.query('CREATE TABLE late (id int PRIMARY KEY)');
+    try {
+      expect((await runCapture(migration)).message).toBe('3 relations captured, 1 of them now, 0 lock retries');
+    } finally {
+      await source.query('DROP TABLE late');
+    }
+  });
+
+  /** Sessions on the source that fail from the nth statement on, as if the program were killed there. */
+  async function dying(): Promise<{ run: (nth: number) => Promise<'died' | 'ended'>; context: Context }> {
+    const context = await migration.context('capture');
+    const connect = context.connect.bind(context);
+    let left = 0;
+    context.connect = async (end, purpose) => {
+      const client = await connect(end, purpose);
+      const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+      client.query = ((...args: unknown[]) => {
+        left -= 1;
+        if (left < 0) throw new Error('killed');
+        return query(...args);
+      }) as typeof client.query;
+      return client;
+    };
+    const run = async (nth: number): Promise<'died' | 'ended'> => {
+      left = nth - 1;
+      const outcome = await capture.run(context).catch((error: Error) => error);
+      await source.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ibex capture'`,
+      );
+      if (!(outcome instanceof Error)) return 'ended';
+      expect(outcome.message).toContain('killed');
+      return 'died';
+    };
+    return { run, context };
+  }
+
+  it('completes what was killed at any statement', async () => {
+    const { run, context } = await dying();
+    let deaths = 0;
+    while ((await run(deaths + 1)) === 'died') {
+      deaths += 1;
+      expect(await run(Infinity)).toBe('ended');
+      await source.query('UPDATE item SET id = -id');
+      const { rows } = await source.query('SELECT count(*)::int AS n FROM bucardo.delta_public_item');
+      expect(rows).toEqual([{ n: 18 }]);
+      await source.query('DROP SCHEMA bucardo CASCADE');
+      await context.state.setFact('capture.triggers', {});
+    }
+    expect(deaths).toBeGreaterThan(20);
+    await context.close();
+  });
+});
