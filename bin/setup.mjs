@@ -1,8 +1,10 @@
-// Makes a fresh clone ready: the right Node, and node_modules as package-lock.json says. Plain JavaScript, since it
-// runs before anything is installed.
+// Makes a fresh clone ready: the right Node, and node_modules as package-lock.json says. With arguments it then runs a
+// TypeScript program of this repository, in this process: nothing stands between the program and Ctrl-C.
+// Plain JavaScript, since it runs before anything is installed.
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -17,9 +19,21 @@ const installed = join(root, 'node_modules', '.package-lock.json');
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
   console.error('ibex: installing the npm packages that package-lock.json names (npm ci)');
   try {
-    execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit' });
+    // Its words go to standard error: the standard output is the program's.
+    execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: root,
+      stdio: ['ignore', process.stderr, process.stderr],
+    });
   } catch {
     console.error('ibex: npm ci failed; its messages above say why. Mend that and run the same command again.');
     process.exit(1);
   }
+}
+
+const program = process.argv[2];
+if (program !== undefined) {
+  const require = createRequire(import.meta.url);
+  require('tsx/cjs');
+  process.argv.splice(1, 2, resolve(root, program));
+  require(process.argv[1]);
 }

@@ -50,6 +50,7 @@ export interface WritersResult {
 export class Rehearsal {
   private workload: Workload | undefined;
   private cutoverAt: number | undefined;
+  private cancelRunbook: () => void = () => undefined;
 
   private constructor(
     readonly options: RehearsalOptions,
@@ -100,7 +101,14 @@ export class Rehearsal {
       onEvent(event);
     };
     const { environment, directory } = this.lab;
-    return this.runbooks.run(runbook, environment, directory, { approve, onEvent: watch }).done;
+    const execution = this.runbooks.run(runbook, environment, directory, { approve, onEvent: watch });
+    this.cancelRunbook = () => execution.cancel();
+    return execution.done;
+  }
+
+  /** Cancels the runbook that runs, as the console would; jobs on the host go on. */
+  cancel(): void {
+    this.cancelRunbook();
   }
 
   /** How far a phase is, from the file that it writes; undefined when it has not said yet. */

@@ -1,3 +1,4 @@
+import { PHASES } from '../phases';
 import type { WritersResult } from './rehearsal';
 
 /** The part of the host program's evidence that a rehearsal looks at. */
@@ -9,7 +10,13 @@ export interface AgentReport {
   readonly cutover?: {
     readonly pauseMs: number;
     readonly steps: readonly { readonly step: string; readonly startMs: number; readonly ms: number }[];
-    readonly freeze?: { readonly rowsCompared: number; readonly rowsDifferent: number; readonly seconds: number };
+    readonly freeze?: {
+      readonly rowsCompared: number;
+      readonly rowsDifferent: number;
+      readonly seconds: number;
+      /** Whether every relation could be compared. */
+      readonly complete: boolean;
+    };
   };
   readonly evidence: readonly unknown[];
 }
@@ -22,74 +29,106 @@ export interface PhaseReport {
   readonly message: string;
 }
 
-/** What `report.json` holds: the verdict first, then what it stands on. */
+/** What `report.json` holds: the figures first, then the verdict, then what both stand on. */
 export interface RehearsalReport {
-  readonly passed: boolean;
-  /** Why it did not pass; empty when it did. */
-  readonly reasons: readonly string[];
   readonly acknowledgedWrites: number;
   readonly lostWrites: number;
-  readonly rowsCompared: number;
   readonly rowsDifferent: number;
-  /** Time of the comparison at the freeze, which is no part of the write pause. */
-  readonly compareSeconds: number;
+  readonly rowsCompared: number;
   /** Longest time without any acknowledged write since the cutover began, as the writers saw it. */
   readonly writePauseMs: number;
   readonly clientErrors: number;
-  readonly rows: AgentReport['rows'];
   readonly phases: readonly PhaseReport[];
+  readonly passed: boolean;
+  /** Why it did not pass; empty when it did. */
+  readonly reasons: readonly string[];
+  /** Time of the comparison at the freeze, which is no part of the write pause. */
+  readonly compareSeconds: number;
+  readonly rows: AgentReport['rows'];
   readonly versions: AgentReport['versions'];
   readonly seconds: number;
   readonly writers: WritersResult | undefined;
   readonly agent: AgentReport | undefined;
 }
 
-/** Phases that a complete migration has. */
-const PHASES = ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify', 'cutover', 'cleanup'];
-
-/** Draws the verdict: passed only if every phase succeeded, nothing was lost, every row is equal and all three ways applied rows. */
-export function concludeRehearsal(input: {
+/** What a verdict is drawn from. */
+export interface RehearsalOutcome {
   readonly agent: AgentReport | undefined;
   readonly writers: WritersResult | undefined;
   readonly seconds: number;
-  /** Why the runbook failed, if it did. */
-  readonly failure?: string;
-}): RehearsalReport {
-  const { agent, writers, seconds } = input;
-  const freeze = agent?.cutover?.freeze;
-  const report = {
-    acknowledgedWrites: writers?.verdict.acknowledgedWrites ?? 0,
-    lostWrites: writers?.verdict.lostWrites ?? 0,
-    rowsCompared: freeze?.rowsCompared ?? 0,
-    rowsDifferent: freeze?.rowsDifferent ?? 0,
-    compareSeconds: freeze?.seconds ?? 0,
-    writePauseMs: Math.round(writers?.pause.longestMs ?? 0),
-    clientErrors: writers?.statistics.clientErrors ?? 0,
-    rows: agent?.rows ?? { copy: 0, catchUp: 0, bucardo: 0 },
-    phases: agent?.phases ?? [],
-    versions: agent?.versions ?? { source: null, target: null },
-  };
-  const reasons = reasonsAgainst(report, input);
-  return { passed: reasons.length === 0, reasons, ...report, seconds, writers, agent };
+  /** What went wrong around it: the runbook, the evidence, the writers. @default none */
+  readonly failures?: readonly string[];
+  /** Writes that were acknowledged once the runbook had ended, on the target. @default not looked at */
+  readonly writesAfterEnd?: number;
 }
 
-function reasonsAgainst(
-  report: Omit<RehearsalReport, 'passed' | 'reasons' | 'seconds' | 'writers' | 'agent'>,
-  { agent, writers, failure }: Parameters<typeof concludeRehearsal>[0],
-): string[] {
+/** Draws the verdict: passed only if every phase succeeded, nothing was lost, every row is equal and all three ways applied rows. */
+export function concludeRehearsal(outcome: RehearsalOutcome): RehearsalReport {
+  const { agent, writers, seconds } = outcome;
+  const freeze = agent?.cutover?.freeze;
+  const reasons = [
+    ...(outcome.failures ?? []),
+    ...reasonsOfPhases(agent),
+    ...reasonsOfWriters(outcome),
+    ...reasonsOfRows(agent),
+  ];
+  return {
+    acknowledgedWrites: writers?.verdict.acknowledgedWrites ?? 0,
+    lostWrites: writers?.verdict.lostWrites ?? 0,
+    rowsDifferent: freeze?.rowsDifferent ?? 0,
+    rowsCompared: freeze?.rowsCompared ?? 0,
+    writePauseMs: Math.round(writers?.pause.longestMs ?? 0),
+    clientErrors: writers?.statistics.clientErrors ?? 0,
+    phases: agent?.phases ?? [],
+    passed: reasons.length === 0,
+    reasons,
+    compareSeconds: freeze?.seconds ?? 0,
+    rows: agent?.rows ?? { copy: 0, catchUp: 0, bucardo: 0 },
+    versions: agent?.versions ?? { source: null, target: null },
+    seconds,
+    writers,
+    agent,
+  };
+}
+
+function reasonsOfPhases(agent: AgentReport | undefined): string[] {
+  if (!agent) return ['the host program gave no evidence'];
+  const status = (name: string): PhaseReport | undefined => agent.phases.find((phase) => phase.name === name);
+  const ended = PHASES.flatMap((name) => {
+    const phase = status(name);
+    return phase && phase.status !== 'succeeded' ? [`phase ${name} ${phase.status}: ${phase.message}`] : [];
+  });
+  const missing = PHASES.filter((name) => !status(name));
+  return missing.length === 0 ? ended : [...ended, `never ran: ${missing.join(', ')}`];
+}
+
+function reasonsOfWriters({ writers, writesAfterEnd }: RehearsalOutcome): string[] {
+  if (!writers) return ['the writers were not judged'];
+  const { acknowledgedWrites, lostWrites, examples } = writers.verdict;
   const reasons: string[] = [];
-  if (failure !== undefined) reasons.push(failure);
-  for (const name of PHASES) {
-    const phase = report.phases.find((candidate) => candidate.name === name);
-    if (phase?.status !== 'succeeded')
-      reasons.push(`phase ${name} ${phase ? `${phase.status}: ${phase.message}` : 'never ran'}`);
+  if (acknowledgedWrites === 0) reasons.push('no write was ever acknowledged');
+  if (writesAfterEnd === 0) reasons.push('no write was acknowledged after the migration');
+  if (lostWrites > 0) {
+    const [first] = examples;
+    const example = first
+      ? `, for example ${first.table} ${first.key}: expected ${first.expected}, found ${first.found}`
+      : '';
+    reasons.push(`${lostWrites} acknowledged writes are lost${example}`);
   }
-  if (!writers) reasons.push('the writers were not judged');
-  if (report.lostWrites > 0) reasons.push(`${report.lostWrites} acknowledged writes are lost`);
-  if (report.rowsDifferent > 0) reasons.push(`${report.rowsDifferent} rows differ`);
-  if (agent?.cutover?.freeze === undefined) reasons.push('rows were not compared at the freeze');
-  for (const [way, rows] of Object.entries(report.rows)) {
-    if (rows === 0) reasons.push(`no row was applied by ${way === 'catchUp' ? 'catch-up' : way}`);
+  return reasons;
+}
+
+function reasonsOfRows(agent: AgentReport | undefined): string[] {
+  if (!agent) return [];
+  const freeze = agent.cutover?.freeze;
+  const reasons: string[] = [];
+  if (!freeze) reasons.push('rows were not compared at the freeze');
+  else if (freeze.rowsCompared === 0) reasons.push('no row was there to compare at the freeze');
+  else if (!freeze.complete) reasons.push('not every relation could be compared at the freeze');
+  if (freeze && freeze.rowsDifferent > 0) reasons.push(`${freeze.rowsDifferent} rows differ`);
+  const ways = { copy: 'copy', catchUp: 'catch-up', bucardo: 'Bucardo' } as const;
+  for (const way of ['copy', 'catchUp', 'bucardo'] as const) {
+    if (agent.rows[way] === 0) reasons.push(`no row was applied by ${ways[way]}`);
   }
   return reasons;
 }

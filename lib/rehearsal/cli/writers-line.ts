@@ -1,0 +1,25 @@
+import type { WorkloadStatistics } from '../workload/statistics';
+import { count, shortRate } from './text';
+
+/** Time over which the rate is taken; milliseconds. */
+const WINDOW_MS = 3000;
+
+/** What the writers do now, in a few words: acknowledged writes, their rate over the last seconds, errors. */
+export class WritersLine {
+  private samples: { readonly at: number; readonly writes: number }[] = [];
+
+  /** @param now milliseconds, from a clock that never goes back */
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  /** @returns '' before the writers start */
+  text(statistics: WorkloadStatistics | undefined): string {
+    if (!statistics) return '';
+    const { acknowledgedWrites: writes, clientErrors } = statistics;
+    const at = this.now();
+    this.samples = [...this.samples.filter((sample) => at - sample.at <= WINDOW_MS), { at, writes }];
+    const first = this.samples[0] ?? { at, writes };
+    const rate = at > first.at ? ((writes - first.writes) * 1000) / (at - first.at) : 0;
+    const errors = clientErrors === 1 ? '1 error' : `${count(clientErrors)} errors`;
+    return `${count(writes)} writes acknowledged, ${shortRate(rate)}/s, ${errors}`;
+  }
+}
