@@ -1,0 +1,39 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import { concludeRehearsal } from '../../lib/rehearsal/report';
+
+describe('a database never seen before, from its dump', () => {
+  let rehearsal: Rehearsal;
+
+  beforeAll(async () => {
+    rehearsal = await Rehearsal.open({
+      migration: 'heroku-to-aurora',
+      sourceVersion: 11,
+      targetVersion: 17,
+      scale: 1,
+      rate: 80,
+      connections: 4,
+      dump: join(__dirname, '..', 'fixtures', 'library.sql'),
+      log: () => undefined,
+    });
+    await rehearsal.startWriters();
+  }, 120_000);
+
+  afterAll(async () => {
+    await rehearsal?.close();
+  }, 60_000);
+
+  test('is migrated while every table of it is written', async () => {
+    const { status, failureMessage } = await rehearsal.run('migrate');
+    expect([status, failureMessage]).toEqual(['Success', undefined]);
+    await sleep(2_000);
+    const agent = await rehearsal.report();
+    const writers = await rehearsal.stopWriters();
+    const report = concludeRehearsal({ agent, writers, seconds: 1 });
+    expect([report.reasons, writers.verdict.examples]).toEqual([[], []]);
+    const written = writers.tables.filter(({ unwritable }) => unwritable === undefined).map(({ table }) => table);
+    expect(written).toHaveLength(6);
+    expect(writers.tables.filter(({ unwritable }) => unwritable !== undefined)).toEqual([]);
+  }, 240_000);
+});
