@@ -47,6 +47,10 @@ again() { # again COMMAND…: what crosses the network is tried five times
   "$@"
 }
 
+update_lists() { # without the mode, apt-get ends well although a source could not be read, or was not signed
+  again apt-get update -q -o APT::Update::Error-Mode=any
+}
+
 install_packages() { # install_packages NAME…
   again apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"
 }
@@ -63,7 +67,7 @@ put() { # put FILE: writes standard input there, unless it stands there already
 begin 'package lists'
 # A restart of PostgreSQL by an upgrade in mid-migration is a risk that a host of some weeks does not need.
 systemctl disable --now apt-daily.timer apt-daily-upgrade.timer || true
-again apt-get update -q
+update_lists
 install_packages ca-certificates curl xz-utils xfsprogs unzip logrotate awscli postgresql-common
 
 begin 'SSM agent'
@@ -127,7 +131,7 @@ fi
 if ((IBEX_CLIENT_POSTGRES != DEBIAN_POSTGRES)); then
   pgdg pgdg apt.postgresql.org bookworm-pgdg "postgresql-client-$IBEX_CLIENT_POSTGRES libpq5"
 fi
-again apt-get update -q
+update_lists
 
 begin 'PostgreSQL and Bucardo'
 # The cluster is made below, on the data volume, and the agent alone starts and stops Bucardo.
@@ -153,6 +157,10 @@ END
 put "$config/pg_ident.conf" <<'END'
 ibex postgres postgres
 ibex postgres bucardo
+END
+put "$config/environment" <<'END'
+# Bucardo's functions connect to both ends from inside this server.
+PGSERVICEFILE = '/run/ibex/pg_service.conf'
 END
 chown -R postgres:postgres "$config"
 put "/etc/systemd/system/postgresql@.service.d/ibex.conf" <<END

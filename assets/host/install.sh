@@ -34,12 +34,16 @@ install -o root -g root -m 0644 "$package/tmpfiles.conf" /etc/tmpfiles.d/ibex.co
 install -o root -g root -m 0644 "$package/logrotate.conf" /etc/logrotate.d/ibex
 systemd-tmpfiles --create /etc/tmpfiles.d/ibex.conf
 systemctl daemon-reload
-systemctl enable --now ibex-grow.timer
 
 # One rename: there is no moment without a program.
 ln -sfn "$release/bin" "$HOME_DIR/bin.new"
 mv -T "$HOME_DIR/bin.new" "$HOME_DIR/bin"
 ln -sfn "$HOME_DIR/bin/ibex" /usr/local/bin/ibex
+
+systemctl enable --now --quiet ibex-grow.timer
+# The supervisor may be killed at any time, and Bucardo goes on meanwhile: so the new program takes over here.
+systemctl enable --quiet ibex-supervise.service
+systemctl restart ibex-supervise.service
 
 # The last three stay, for a way back.
 find "$HOME_DIR/releases" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +4 |
