@@ -9,6 +9,7 @@ import {
   readFenceable,
   readFenceState,
   unfenceTrigger,
+  type FencedTable,
   type FenceState,
 } from './fence/objects';
 
@@ -41,8 +42,15 @@ export interface FenceProof {
   readonly attempts: number;
 }
 
-/** Longest time that one try may queue the application's writers behind our lock request; milliseconds. */
-const LOCK_TIMEOUT_MS = 1_000;
+/**
+ * Longest time that one try may queue the application's writers behind our lock request; milliseconds. Well above the
+ * usual deadlock_timeout of 1 s, at which a server sends an autovacuum out of the way: below it one big vacuum would
+ * keep the fence off until the budget is spent.
+ */
+const LOCK_TIMEOUT_MS = 2_500;
+
+/** Advisory lock, on the source, of whoever changes the state of its fence. */
+const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
 
 /**
  * Stops all writes at the source, in one transaction: holding SHARE ROW EXCLUSIVE on every table proves that no writer
@@ -61,7 +69,7 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
     const left = giveUpAt - Date.now();
     try {
       if (left <= 0) throw new Failure('the time budget is spent');
-      const proof = await lockAndFence(source, { kind: 'until', deadline }, Math.min(LOCK_TIMEOUT_MS, left));
+      const proof = await lockAndFence(source, { kind: 'until', deadline }, giveUpAt);
       return { ...proof, deadline, attempts };
     } catch (error) {
       await source.query('ROLLBACK');
@@ -76,18 +84,28 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
   }
 }
 
-async function lockAndFence(
-  source: Client,
-  state: FenceState,
-  timeoutMs: number,
-): Promise<{ tables: number; at: string }> {
-  await source.query('BEGIN');
+/** Locks every table that can be fenced, in a transaction that has begun: no writer is left while it lasts. */
+async function lockTables(source: Client, timeoutMs: number): Promise<FencedTable[]> {
   await source.query(`SET LOCAL lock_timeout = ${Math.max(1, Math.round(timeoutMs))}`);
+  await source.query(`SELECT ${FENCE_LOCK}`);
   const tables = await readFenceable(source);
   if (tables.length > 0) {
     await source.query(`LOCK TABLE ${tables.map(({ sql }) => `ONLY ${sql}`).join(', ')} IN SHARE ROW EXCLUSIVE MODE`);
   }
+  return tables;
+}
+
+async function lockAndFence(
+  source: Client,
+  state: FenceState,
+  giveUpAt: number,
+): Promise<{ tables: number; at: string }> {
+  await source.query('BEGIN');
+  const tables = await lockTables(source, Math.min(LOCK_TIMEOUT_MS, giveUpAt - Date.now()));
   const { rows } = await source.query('SELECT clock_timestamp()::text AS at');
+  if (await isPastNoReturn(source)) throw new Failure('another run has made its fence final');
+  // Whoever waited for us has given up, and may have begun to open the source on this very session.
+  if (Date.now() > giveUpAt) throw new Failure('the time budget is spent');
   await source.query(fenceFunction(state, SOURCE_REASON));
   for (const table of tables) if (!table.fenced) await source.query(fenceTrigger(table.sql));
   await source.query('COMMIT');
@@ -98,12 +116,19 @@ async function lockAndFence(
 export const FINAL_MARGIN_SECONDS = 2;
 
 /**
- * The point of no return: makes the source's fence final, only while its deadline is still ahead by a margin. Before
- * it everything opens by itself; after it every run goes forward. Throws Failure when the time is over.
+ * The point of no return: makes the source's fence final, only while it is still the one with this deadline, and the
+ * deadline is ahead by a margin. Before it everything opens by itself; after it every run goes forward. The tables are
+ * locked meanwhile, so that nobody writes in between even when this program, its server or the network stands still for
+ * longer than the margin. Throws Failure when the time is over.
  */
 export async function makeFenceFinal(source: Client, deadline: string): Promise<void> {
   await source.query('BEGIN');
   try {
+    await lockTables(source, LOCK_TIMEOUT_MS);
+    const state = await readFenceState(source);
+    if (state?.kind !== 'until' || state.deadline !== deadline) {
+      throw new Failure('the fence of this cutover does not stand any more: another run has changed it');
+    }
     const { rows } = await source.query(
       `SELECT clock_timestamp() + $2 * interval '1 second' < $1::timestamptz AS intime`,
       [deadline, FINAL_MARGIN_SECONDS],
@@ -114,7 +139,7 @@ export async function makeFenceFinal(source: Client, deadline: string): Promise<
     await source.query(fenceFunction({ kind: 'closed' }, SOURCE_REASON));
     await source.query('COMMIT');
   } catch (error) {
-    await source.query('ROLLBACK');
+    await source.query('ROLLBACK').catch(() => undefined);
     throw error;
   }
 }
@@ -129,14 +154,22 @@ export async function isPastNoReturn(source: Client): Promise<boolean> {
 
 /**
  * Lets writes through at the source again, at once, unless its fence is final: then nothing is changed and `final` is
- * returned, since the target may take writes already. Two sessions that replace the function cannot both succeed.
+ * returned, since the target may take writes already. A run that makes it final at this moment is waited for.
  */
 export async function openSource(source: Client): Promise<'open' | 'final'> {
   await source.query('ROLLBACK');
-  const state = await readFenceState(source);
-  if (state?.kind === 'closed') return 'final';
-  if (state?.kind === 'until') await source.query(fenceFunction({ kind: 'open' }, SOURCE_REASON));
-  return 'open';
+  await source.query('BEGIN');
+  try {
+    await source.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
+    await source.query(`SELECT ${FENCE_LOCK}`);
+    const state = await readFenceState(source);
+    if (state?.kind === 'until') await source.query(fenceFunction({ kind: 'open' }, SOURCE_REASON));
+    await source.query('COMMIT');
+    return state?.kind === 'closed' ? 'final' : 'open';
+  } catch (error) {
+    await source.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Takes the fence off, table by table; each waits briefly for a lock, so it may be called while clients write. */
