@@ -48,6 +48,8 @@ export function parseOptions(
     if (error.exitCode === 0) return undefined;
     throw new UsageError(`${oneLine(error).replace(/^error: /, '')}; ${HELP}`);
   }
+  const [extra] = command.args;
+  if (extra !== undefined) throw new UsageError(`argument ${JSON.stringify(extra)} belongs to no option; ${HELP}`);
   const options = command.opts<RehearseOptions>();
   if (options.targetVersion < options.sourceVersion) {
     throw new UsageError(
@@ -77,7 +79,7 @@ function describeCommand(directory: string): Command {
     .option('--keep', 'leave the servers up at the end, and say how to connect', false)
     .option('--json', 'the report on standard output, everything else on standard error', false)
     .option('--migration <name>', 'whose runbooks are run, from migrations/', DEFAULT_MIGRATION)
-    .allowExcessArguments(false)
+    .allowExcessArguments(true)
     .exitOverride();
 
   function path(option: string): (value: string) => string {
@@ -89,9 +91,17 @@ function describeCommand(directory: string): Command {
 
   function report(value: string): string {
     const target = path('--report')(value);
-    const found = statSync(target, { throwIfNoEntry: false });
-    if (found && !found.isDirectory()) throw new UsageError(`--report ${value} is not a directory; give one`);
+    if (isNoDirectory(target)) throw new UsageError(`--report ${value} is not a directory; give one`);
     return target;
+  }
+}
+
+/** Whether something else is in the way; what is not there yet is made later. */
+function isNoDirectory(path: string): boolean {
+  try {
+    return !statSync(path).isDirectory();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOTDIR';
   }
 }
 

@@ -9,6 +9,7 @@ const INTERVAL_MS = 5000;
 /** A line for each start and end, and one every few seconds between: for files, pipes and CI. */
 export class PlainView implements View {
   private timer: NodeJS.Timeout | undefined;
+  private closed = false;
   private readonly writers = new WritersLine();
 
   constructor(
@@ -22,20 +23,22 @@ export class PlainView implements View {
   }
 
   phaseStarted(name: string): void {
-    this.close();
+    if (this.closed) return;
+    clearInterval(this.timer);
     this.line(`${name}: started`);
     const startedAt = Date.now();
     this.timer = setInterval(() => this.progress(name, startedAt), this.intervalMs);
   }
 
   phaseEnded({ name, succeeded, seconds, message }: PhaseEnd): void {
-    this.close();
+    if (this.closed) return;
+    clearInterval(this.timer);
     this.line(`${name}: ${succeeded ? 'succeeded' : 'FAILED'} after ${duration(seconds)}${message && `: ${message}`}`);
   }
 
   close(): void {
+    this.closed = true;
     clearInterval(this.timer);
-    this.timer = undefined;
   }
 
   private progress(name: string, startedAt: number): void {

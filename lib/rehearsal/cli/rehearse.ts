@@ -35,16 +35,16 @@ export interface Console {
  * @returns exit status: 0 if the report passed, else 1
  */
 export async function rehearse(options: RehearseOptions, console: Console, stop: AbortSignal): Promise<number> {
-  const run = new Run(options, options.json ? console.err : console.out);
+  const run = new Run(options, options.json ? console.err : console.out, stop);
   const report = run.toEnd();
   try {
     const ended = await Promise.race([report, whenAborted(stop)]);
     run.show(ended);
     if (options.json) console.out.write(toJson(ended));
-    if (options.keep) await run.keep(stop);
+    if (options.keep) await run.keep();
     return ended.passed ? 0 : 1;
   } finally {
-    await run.tearDown(stop, report);
+    await run.tearDown(report);
   }
 }
 
@@ -59,6 +59,7 @@ class Run {
   constructor(
     private readonly options: RehearseOptions,
     private readonly screen: Output,
+    private readonly stop: AbortSignal,
   ) {
     this.view = createView(screen, {
       progress: (phase) => this.rehearsal?.progress(phase),
@@ -75,6 +76,7 @@ class Run {
     );
     const watch = new PhaseWatch(this.view);
     const result = await rehearsal.run('migrate', watch.onEvent);
+    this.stop.throwIfAborted();
     return this.stage('judge', () => this.judge(rehearsal, result, began), judged);
   }
 
@@ -89,17 +91,17 @@ class Run {
   }
 
   /** Leaves everything up until somebody wants the end. */
-  async keep(stop: AbortSignal): Promise<void> {
+  async keep(): Promise<void> {
     if (!this.rehearsal) return;
     this.say('');
     for (const line of connectionHelp(this.rehearsal.lab)) this.say(line);
     this.say('Everything is up until this program ends: Ctrl-C removes it.');
-    await raised(stop);
+    await raised(this.stop);
   }
 
-  async tearDown(stop: AbortSignal, work: Promise<unknown>): Promise<void> {
+  async tearDown(work: Promise<unknown>): Promise<void> {
     this.view.close();
-    if (stop.aborted) this.say(`${oneLine(stop.reason)}: ending writers and servers, removing their files`);
+    if (this.stop.aborted) this.say(`${oneLine(this.stop.reason)}: ending writers and servers, removing their files`);
     this.rehearsal?.cancel();
     // The work notices that its servers are gone; only then is it sure to start nothing any more.
     const noticed = Promise.race([work.catch(() => undefined), sleep(SETTLE_MS, undefined, { ref: false })]);
@@ -132,6 +134,7 @@ class Run {
   private async open(): Promise<Rehearsal> {
     const rehearsal = await Rehearsal.open({ ...this.options, log: (line) => this.view.line(line) });
     this.rehearsal = rehearsal;
+    this.stop.throwIfAborted();
     this.secrets = Secrets.ofFile(rehearsal.lab.passwordFile);
     await rehearsal.startWriters();
     return rehearsal;

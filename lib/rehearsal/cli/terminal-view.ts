@@ -1,6 +1,6 @@
 import { MultiBar } from 'cli-progress';
 import { phaseLine } from './phase-line';
-import { duration, fit, type Output, type Styles } from './text';
+import { duration, fit, type Output, type Styles, wrap } from './text';
 import type { PhaseEnd, View, Watched } from './view';
 import { WritersLine } from './writers-line';
 
@@ -23,6 +23,7 @@ export class TerminalView implements View {
   private phase: { readonly name: string; readonly startedAt: number } | undefined;
   private frame = 0;
   private live = false;
+  private closed = false;
 
   constructor(
     private readonly stream: Output,
@@ -38,18 +39,23 @@ export class TerminalView implements View {
   }
 
   phaseStarted(name: string): void {
+    if (this.closed) return;
     this.phase = { name, startedAt: Date.now() };
     this.start();
   }
 
   phaseEnded({ name, succeeded, seconds, message }: PhaseEnd): void {
+    if (this.closed) return;
     this.phase = undefined;
     const mark = succeeded ? this.styles.good('✓') : this.styles.bad('✗');
     const head = `${mark} ${this.styles.strong(name.padEnd(NAME))} ${duration(seconds).padStart(SECONDS)}  `;
-    this.above(`${head}${fit(message, this.width - INDENT.length)}`);
+    const [first = '', ...more] = wrap(message, this.width - INDENT.length);
+    this.above(head + first);
+    for (const line of more) this.above(INDENT + line);
   }
 
   close(): void {
+    this.closed = true;
     if (!this.live) return;
     this.live = false;
     this.bars.update();

@@ -19,7 +19,7 @@ export interface View {
   line(text: string): void;
   phaseStarted(name: string): void;
   phaseEnded(end: PhaseEnd): void;
-  /** Ends what moves; nothing is shown afterwards but by `line`. May be called again. */
+  /** Ends what moves; phases are shown no more. May be called again. */
   close(): void;
 }
 
