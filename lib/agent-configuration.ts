@@ -10,20 +10,28 @@ export interface AgentConfigurationProps {
   readonly sourceSecret: ISecret;
 }
 
+/** Where install.sh puts the authorities of RDS. */
+const RDS_AUTHORITIES = '/opt/ibex/rds-global-bundle.pem';
+
 /** What the program on the host is told: settings, and where bootstrap.sh and install.sh put things. */
 export function agentConfiguration({ settings, database, sourceSecret }: AgentConfigurationProps): AgentConfig {
   return {
     ...settings.agent,
     migration: settings.name,
     secrets: { kind: 'aws', region: Aws.REGION },
-    source: { secret: sourceSecret.secretArn, port: settings.source.port, sslmode: settings.source.sslmode },
+    source: {
+      secret: sourceSecret.secretArn,
+      port: settings.source.port,
+      sslmode: settings.source.sslmode,
+      ...(settings.source.certificates === 'rds' && { sslRootCert: RDS_AUTHORITIES }),
+    },
     target: {
-      secret: database.secret.secretArn,
-      host: database.cluster.clusterEndpoint.hostname,
+      secret: database.resource.secret.secretArn,
+      host: database.resource.writerAddress,
       port: Database.PORT,
       database: database.databaseName,
       sslmode: 'verify-full',
-      sslRootCert: '/opt/ibex/rds-global-bundle.pem',
+      sslRootCert: RDS_AUTHORITIES,
     },
     host: {
       // One user for PostgreSQL, Bucardo and the program: a password file of mode 0600 serves no second one.

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type { NetworkTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
@@ -36,7 +36,7 @@ export class EndpointSync extends Construct {
         }),
         environment: {
           TARGET_GROUP_ARN: targetGroup.targetGroupArn,
-          WRITER: database.cluster.clusterEndpoint.hostname,
+          WRITER: database.resource.writerAddress,
           PORT: String(Database.PORT),
         },
       });
@@ -57,15 +57,8 @@ export class EndpointSync extends Construct {
       description: 'Failover and failure of the target cluster',
       eventPattern: {
         source: ['aws.rds'],
-        detailType: ['RDS DB Cluster Event'],
-        resources: [
-          Stack.of(this).formatArn({
-            service: 'rds',
-            resource: 'cluster',
-            resourceName: database.cluster.clusterIdentifier,
-            arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-          }),
-        ],
+        detailType: [database.resource.eventType],
+        resources: [database.resource.arn],
       },
       targets: [target],
     });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Aws, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Size } from 'aws-cdk-lib';
+import { Aws, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Size, Validations } from 'aws-cdk-lib';
 import {
   BlockDeviceVolume,
   CfnSecurityGroupIngress,
@@ -13,17 +13,17 @@ import {
   SecurityGroup,
   UserData,
   Volume,
-  type IVpc,
 } from 'aws-cdk-lib/aws-ec2';
 import type { Role } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { ROOT } from './bundle';
 import { Database } from './database';
 import { HostImage } from './host-image';
+import type { Network } from './network';
 import type { ResolvedSettings } from './settings';
 
 export interface HostProps {
-  readonly vpc: IVpc;
+  readonly network: Network;
   readonly database: Database;
   readonly role: Role;
   readonly settings: ResolvedSettings;
@@ -45,9 +45,16 @@ export class Host extends Construct {
 
   constructor(scope: Construct, id: string, props: HostProps) {
     super(scope, id);
-    const { vpc, settings } = props;
+    const { settings } = props;
+    const { vpc } = props.network;
     const [subnet] = vpc.privateSubnets;
     if (!subnet) throw new Error('the network has no private subnet with a way out for the host');
+    if (settings.network.availabilityZones) {
+      Validations.of(this).acknowledge({
+        id: 'CloudFormation-Validate::W3010',
+        reason: 'The settings name the zones: volume and host must be in the same one at every deployment.',
+      });
+    }
     this.securityGroup = this.openings(props);
     // A volume and its instance must be in the same zone.
     this.volume = new Volume(this, 'Data', {
@@ -94,7 +101,7 @@ export class Host extends Construct {
   }
 
   /** Nobody comes in; out go package sources and AWS (HTTPS, HTTP), the source, and the target. */
-  private openings({ vpc, database, settings }: HostProps): SecurityGroup {
+  private openings({ network: { vpc, interfaceEndpoints }, database, settings }: HostProps): SecurityGroup {
     const group = new SecurityGroup(this, 'SecurityGroup', {
       vpc,
       description: 'Bucardo host; nothing comes in',
@@ -116,6 +123,16 @@ export class Host extends Construct {
       toPort: Database.PORT,
       description: 'Bucardo host',
     });
+    if (interfaceEndpoints) {
+      new CfnSecurityGroupIngress(this, 'ToServices', {
+        groupId: interfaceEndpoints.securityGroup.securityGroupId,
+        sourceSecurityGroupId: group.securityGroupId,
+        ipProtocol: 'tcp',
+        fromPort: 443,
+        toPort: 443,
+        description: 'Bucardo host',
+      });
+    }
     return group;
   }
 

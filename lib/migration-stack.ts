@@ -36,13 +36,13 @@ export class MigrationStack extends Stack {
     const role = hostRole(this, 'HostRole', {
       secretArns: [
         sourceSecret.secretArn,
-        database.secret.secretArn,
+        database.resource.secret.secretArn,
         ...Object.values(settings.agent.applicationLogins),
       ],
       logGroup,
       documentPrefix: prefix,
     });
-    const host = new Host(this, 'Host', { vpc: network.vpc, database, role, settings });
+    const host = new Host(this, 'Host', { network, database, role, settings });
     new Installation(this, 'Installation', {
       documentName: `${prefix}-install`,
       instance: host.instance,

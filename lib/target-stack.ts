@@ -18,8 +18,8 @@ export class TargetStack extends Stack {
   constructor(scope: Construct, id: string, { settings, ...props }: TargetStackProps) {
     super(scope, id, { ...props, terminationProtection: settings.target.deletionProtection });
     this.network = new Network(this, 'Network', settings.network);
-    const { vpc } = this.network;
-    this.database = new Database(this, 'Database', { vpc, settings: settings.target });
+    const { vpc, databaseSubnets } = this.network;
+    this.database = new Database(this, 'Database', { vpc, subnets: databaseSubnets, settings: settings.target });
     this.endpoint = new Endpoint(this, 'Endpoint', {
       vpc,
       database: this.database,

@@ -37,8 +37,14 @@ export const settings: MigrationSettings = {
     deletionProtection: true,
     // Days, 1 to 35.
     backupDays: 7,
+    // UTC; the quietest hour of the applications.
+    backupWindow: '01:00-02:00',
     // UTC; far from the planned cutover.
     maintenanceWindow: 'sun:03:00-sun:04:00',
+    // Seconds; shows which process of the server took the memory or the disk.
+    enhancedMonitoringSeconds: 15,
+    // The free mode: a week of Database Insights.
+    insights: 'standard',
   },
 
   network: {

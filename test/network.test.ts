@@ -1,6 +1,7 @@
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Network } from '../lib/network';
-import { resolved, testStack } from './helpers/app';
+import { INTERFACE_ENDPOINTS } from '../lib/settings/network-types';
+import { resolved, testStack, textOf } from './helpers/app';
 
 function network(settings: Parameters<typeof resolved>[0] = {}): Template {
   const stack = testStack();
@@ -57,4 +58,57 @@ test('zones and gateways follow the settings', () => {
   template.resourceCountIs('AWS::EC2::NatGateway', 2);
   template.hasResourceProperties('AWS::EC2::Subnet', { AvailabilityZone: 'eu-west-1c' });
   template.hasResourceProperties('AWS::Logs::LogGroup', { RetentionInDays: 7 });
+});
+
+describe('a network that exists', () => {
+  const template = network({
+    network: {
+      availabilityZones: ['eu-west-1a', 'eu-west-1b'],
+      interfaceEndpoints: ['kms'],
+      existing: {
+        vpcId: 'vpc-0123456789abcdef0',
+        hostSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
+        databaseSubnetIds: ['subnet-0123456789abcdef2', 'subnet-0123456789abcdef3'],
+        natAddresses: ['203.0.113.1'],
+      },
+    },
+  });
+
+  test('is left as it is: no subnet, route, gateway or flow log', () => {
+    expect(
+      new Set(Object.values(template.toJSON()['Resources'] as object).map(({ Type }: { Type: string }) => Type)),
+    ).toEqual(new Set(['AWS::EC2::SecurityGroup', 'AWS::EC2::VPCEndpoint']));
+  });
+
+  test('gets the endpoints that the settings ask for, in the subnets of the host', () => {
+    template.hasResourceProperties('AWS::EC2::VPCEndpoint', {
+      VpcId: 'vpc-0123456789abcdef0',
+      SubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
+    });
+  });
+
+  test('tells the addresses of its NAT gateways', () => template.hasOutput('*', { Value: '203.0.113.1' }));
+});
+
+describe('services of AWS inside the VPC', () => {
+  const template = network({ network: { interfaceEndpoints: [...INTERFACE_ENDPOINTS] } });
+
+  test('are there for each that the settings name, under their usual names', () => {
+    const endpoints = Object.values(template.findResources('AWS::EC2::VPCEndpoint')).map(
+      (endpoint) =>
+        endpoint['Properties'] as { ServiceName: unknown; PrivateDnsEnabled?: boolean; VpcEndpointType: string },
+    );
+    const inside = endpoints.filter(({ VpcEndpointType }) => VpcEndpointType === 'Interface');
+    expect(inside.map(({ ServiceName }) => textOf(ServiceName).split('.').at(-1)).sort()).toEqual(
+      [...INTERFACE_ENDPOINTS].sort(),
+    );
+    expect(inside.every(({ PrivateDnsEnabled }) => PrivateDnsEnabled)).toBe(true);
+  });
+
+  test('let nobody in who is not named, not even the whole VPC', () => {
+    template.hasResourceProperties('AWS::EC2::SecurityGroup', { SecurityGroupIngress: Match.absent() });
+    template.resourceCountIs('AWS::EC2::SecurityGroupIngress', 0);
+  });
+
+  test('are not there by default', () => standard.resourceCountIs('AWS::EC2::VPCEndpoint', 1));
 });

@@ -1,29 +1,7 @@
-import { UsageError } from '../assets/agent/errors';
 import { resolveSettings, type MigrationSettings } from '../lib/settings';
 import { settings as example } from '../migrations/heroku-to-aurora';
 import { leastSettings } from './helpers/app';
-
-type Path = readonly [keyof MigrationSettings, ...string[]];
-
-/** The least settings with one value put somewhere. */
-function withValue([first, ...rest]: Path, value: unknown): MigrationSettings {
-  const copy = structuredClone(leastSettings) as unknown as Record<string, unknown>;
-  let node = copy;
-  const names = [first, ...rest];
-  for (const name of names.slice(0, -1)) node = (node[name] ??= {}) as Record<string, unknown>;
-  node[names.at(-1) ?? ''] = value;
-  return copy as unknown as MigrationSettings;
-}
-
-const mistakesOf = (settings: unknown): string[] => {
-  try {
-    resolveSettings(settings as MigrationSettings);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    return error.message.split('\n').slice(1);
-  }
-  return [];
-};
+import { mistakesOf, withValue, type Path } from './helpers/settings';
 
 describe('settings that are right', () => {
   test('get every default', () => {
@@ -94,6 +72,8 @@ describe('one mistake is named with its path, its value and what would be right'
     [['source', 'sslmode'], 'prefer', '"disable" or "require" or "verify-ca" or "verify-full"'],
     [['source', 'secretArn'], 'my-secret', 'arn:aws:secretsmanager'],
     [['target', 'engine'], 'mysql', '"aurora-postgresql"'],
+    [['source', 'version'], 9.7, 'whole number from 10 to 17'],
+    [['source', 'certificates'], 'mine', '"public" or "rds"'],
     [['target', 'version'], '17', 'major.minor'],
     [['target', 'version'], '14.3', '15 to 18'],
     [['target', 'instanceClass'], 'db.m6i.large', 'no m classes'],
@@ -104,6 +84,10 @@ describe('one mistake is named with its path, its value and what would be right'
     [['target', 'deletionProtection'], 'yes', 'true or false'],
     [['target', 'backupDays'], 36, '1 to 35 (days)'],
     [['target', 'maintenanceWindow'], 'sunday 3am', 'sun:03:00-sun:04:00'],
+    [['target', 'backupWindow'], '25:00-26:00', '01:00-02:00'],
+    [['target', 'encryptionKeyArn'], 'alias/mine', 'arn:aws:kms'],
+    [['target', 'enhancedMonitoringSeconds'], 20, '0 or 1 or 5 or 10 or 15 or 30 or 60'],
+    [['target', 'insights'], 'full', '"standard" or "advanced"'],
     [['network', 'cidr'], '10.64.0.0/25', '/16 to /24'],
     [['network', 'cidr'], '10.64.0.1/16', '/16 to /24'],
     [['network', 'availabilityZones'], ['eu-west-1a'], '2 to 3 items'],
@@ -121,6 +105,9 @@ describe('one mistake is named with its path, its value and what would be right'
     [['host', 'image'], { ssmParameter: 'debian' }, 'SSM parameter'],
     [['host', 'postgresMajor'], 12, '11 or 15'],
     [['host', 'ssmAgentVersion'], '3.3.1000.0', '3.3.2746.0 or newer'],
+    [['endpoint', 'readerPort'], 0, '1 to 65535'],
+    [['artifacts', 'dataDays'], 0, '1 to 3650 (days)'],
+    [['artifacts', 'reportDays'], 4000, '1 to 3650 (days)'],
     [['agent', 'capture', 'lockTimeoutMs'], 0, '50 to 60000 (milliseconds)'],
     [['agent', 'capture', 'attempts'], 0, '1 to 10000'],
     [['agent', 'dump', 'jobs'], 65, '1 to 64 (connections)'],
@@ -155,6 +142,15 @@ describe('one mistake is named with its path, its value and what would be right'
     [['agent', 'applicationLogins'], { app: 'x' }, 'agent.applicationLogins.app', 'arn:aws:secretsmanager'],
     [['notifications', 'emails'], ['ops'], 'notifications.emails[0]', 'e-mail address'],
     [['notifications', 'approvers'], ['ops'], 'notifications.approvers[0]', 'arn:aws:iam'],
+    [['notifications', 'thresholds'], { DatabaseCpu: -1 }, 'notifications.thresholds.DatabaseCpu', 'above 0'],
+    [['network', 'interfaceEndpoints'], ['ec2'], 'network.interfaceEndpoints[0]', '"secretsmanager"'],
+    [['target', 'backupCopy'], { vaultArn: 'vault' }, 'target.backupCopy.vaultArn', 'arn:aws:backup'],
+    [
+      ['endpoint', 'privateName'],
+      { hostedZoneId: 'zone', zoneName: 'shop.internal', recordName: 'db' },
+      'endpoint.privateName.hostedZoneId',
+      'hosted zone',
+    ],
     [['tags'], { 'aws:x': 'y' }, 'tags (the name)', 'not beginning with "aws:"'],
     [['tags'], { x: 'y'.repeat(257) }, 'tags.x', '256'],
   ])('%j = %j, at %s', (path, value, at, right) => {

@@ -14,9 +14,11 @@ import {
   text,
   type Rule,
 } from './check';
-import { isCidr, prefixOf } from './cidr';
+import { isCidr } from './cidr';
 import { DEBIAN_12_PARAMETER, DEFAULT_NODE } from './defaults';
 import { M6I_EBS_LIMITS } from './ebs-limits';
+import { networkRule } from './network-rules';
+import { targetRule } from './target-rules';
 import type { ImageSettings, ResolvedSettings } from './types';
 
 const cidr = text('must be an IPv4 network such as "203.0.113.0/24"', isCidr);
@@ -28,57 +30,22 @@ const name = text(
   /^(?!aws|amazon|amzn)[a-z]([a-z0-9-]{0,28}[a-z0-9])?$/,
 );
 
+const sourceVersion: Rule<number> = (value, path, mistakes) => {
+  const old = typeof value === 'number' && /^9\.[1-6]$/.test(String(value));
+  return old
+    ? value
+    : integer('major version of PostgreSQL; 9.1 to 9.6 with source.assessOnly', 10, 17)(value, path, mistakes);
+};
+
 const source = object<ResolvedSettings['source']>({
-  version: integer('major version of PostgreSQL', 10, 17),
+  version: sourceVersion,
+  assessOnly: byDefault(false, flag),
   reach: oneOf('public', 'private'),
   cidrs: byDefault([], listOf(cidr, { max: 20 })),
   port: byDefault(5432, port),
   sslmode: byDefault('verify-full', oneOf(...sslmodes)),
+  certificates: byDefault('public', oneOf('public', 'rds')),
   secretArn: optional(secretArn),
-});
-
-const auroraClass =
-  /^db\.((r5|r6g|r6gd|r6i|r7g|r7i|r8g|r8gd|x2g)\.(large|(2|4|8|12|16|24|32|48)?xlarge)|(t3|t4g)\.(medium|large))$/;
-const window =
-  /^(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d-(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d$/;
-
-const target = object<ResolvedSettings['target']>({
-  engine: byDefault('aurora-postgresql', oneOf('aurora-postgresql')),
-  version: byDefault(
-    '17.9',
-    text('must be "major.minor" with a major from 15 to 18, such as "17.9"', /^1[5-8]\.\d{1,2}$/),
-  ),
-  instanceClass: byDefault(
-    'db.r7g.2xlarge',
-    text('must be a class that Aurora PostgreSQL offers, such as "db.r7g.2xlarge"; it has no m classes', auroraClass),
-  ),
-  readers: byDefault(0, integer('readers', 0, 15)),
-  storage: byDefault('io-optimized', oneOf('io-optimized', 'standard')),
-  database: byDefault(
-    'app',
-    text('must be a letter and up to 62 letters, digits and underscores', /^[a-zA-Z]\w{0,62}$/),
-  ),
-  deletionProtection: byDefault(true, flag),
-  backupDays: byDefault(7, integer('days', 1, 35)),
-  maintenanceWindow: byDefault('sun:03:00-sun:04:00', text('must look like "sun:03:00-sun:04:00" (UTC)', window)),
-});
-
-const network = object<ResolvedSettings['network']>({
-  cidr: byDefault(
-    '10.64.0.0/16',
-    text(
-      'must be an IPv4 network from /16 to /24, such as "10.64.0.0/16"',
-      (value) => isCidr(value) && prefixOf(value) >= 16 && prefixOf(value) <= 24,
-    ),
-  ),
-  availabilityZones: optional(
-    listOf(text('must be the name of an availability zone, such as "eu-west-1a"', /^[a-z]{2}(-[a-z]+)+-\d[a-z]$/), {
-      min: 2,
-      max: 3,
-    }),
-  ),
-  natGateways: byDefault(1, integer('NAT gateways', 1, 3)),
-  flowLogDays: byDefault(30, oneOf(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365)),
 });
 
 const endpoint = object<ResolvedSettings['endpoint']>({
@@ -87,6 +54,17 @@ const endpoint = object<ResolvedSettings['endpoint']>({
   allowEveryAddress: byDefault(false, flag),
   port: byDefault(5432, port),
   idleTimeoutSeconds: byDefault(6_000, integer('seconds', 60, 6_000)),
+  readerPort: optional(port),
+  privateName: optional(
+    object<NonNullable<ResolvedSettings['endpoint']['privateName']>>({
+      hostedZoneId: text('must be the id of a hosted zone, such as "Z0123456789ABCDEFGHIJ"', /^Z[A-Z0-9]{5,31}$/),
+      zoneName: text(
+        'must be the name of a zone, such as "internal.example.org"',
+        /^([a-z0-9_-]{1,63}\.)*[a-z]{2,63}$/,
+      ),
+      recordName: text('must be one part of a name, such as "db"', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    }),
+  ),
 });
 
 const ssmImage = object<{ readonly ssmParameter: string }>({
@@ -136,12 +114,24 @@ function isRecentSsmAgent(version: string): boolean {
   return version.localeCompare('3.3.2746.0', 'en', { numeric: true }) >= 0;
 }
 
+const positive: Rule<number> = (value, path, mistakes) => {
+  if (typeof value !== 'number' || !(value > 0)) mistakes.add(path, value, 'must be a number above 0');
+  return value as number;
+};
+
 const notifications = object<ResolvedSettings['notifications']>({
   emails: byDefault([], listOf(text('must be an e-mail address', /^[^\s@,;]+@[^\s@,;]+\.[^\s@,;]+$/), { max: 20 })),
   approvers: byDefault(
     [],
     listOf(arn('(iam|sts):[a-z0-9-]*:\\d{12}', 'arn:aws:iam::123456789012:role/operators'), { max: 10 }),
   ),
+  thresholds: byDefault({}, mapOf(text('must be the name of an alarm', /^[A-Z]\w+$/), positive, 40)),
+});
+
+const days = integer('days', 1, 3_650);
+const artifacts = object<ResolvedSettings['artifacts']>({
+  reportDays: byDefault(365, days),
+  dataDays: byDefault(14, days),
 });
 
 const tags = mapOf(
@@ -154,11 +144,12 @@ const tags = mapOf(
 export const settingsRule = object<ResolvedSettings>({
   name,
   source,
-  target: byDefault({}, target),
-  network: byDefault({}, network),
+  target: byDefault({}, targetRule),
+  network: byDefault({}, networkRule),
   endpoint,
   host: byDefault({}, host),
   agent: byDefault({}, agentRule),
   notifications: byDefault({}, notifications),
+  artifacts: byDefault({}, artifacts),
   tags: byDefault({}, tags),
 });

@@ -1,4 +1,10 @@
 import type { AgentConfig, SslMode } from '../../assets/agent/config';
+import type { Complete } from './complete';
+import type { NetworkSettings } from './network-types';
+import type { ResolvedTarget, TargetSettings } from './target-types';
+
+export type * from './network-types';
+export type * from './target-types';
 
 /** Everything that is decided about one migration. Fields without `@default` must be given. */
 export interface MigrationSettings {
@@ -14,14 +20,23 @@ export interface MigrationSettings {
   readonly host?: HostSettings;
   readonly agent?: AgentSettings;
   readonly notifications?: NotificationSettings;
+  readonly artifacts?: ArtifactSettings;
   /** Tags of every resource that can have them; at most 40 (AWS allows 50, CDK adds its own). @default {} */
   readonly tags?: Readonly<Record<string, string>>;
 }
 
 /** The database that is left. */
 export interface SourceSettings {
-  /** Major version of PostgreSQL, 10 to 17: older ones lack what capture needs, newer ones Bucardo does not know. */
+  /**
+   * Major version of PostgreSQL, 10 to 17; newer ones Bucardo does not know. From 9.1 to 9.6 (written so, `9.3`) only
+   * with `assessOnly`: the host program cannot migrate them yet.
+   */
   readonly version: number;
+  /**
+   * Says in words that only the environment is wanted: it is built in full, and `assess` refuses the source by its
+   * version. Must be true for a version below 10, false for all others. @default false
+   */
+  readonly assessOnly?: boolean;
   /** How the host gets there: over the internet by NAT, or inside private networks (VPN, peering, transit gateway). */
   readonly reach: 'public' | 'private';
   /**
@@ -33,45 +48,13 @@ export interface SourceSettings {
   readonly port?: number;
   /** How far TLS checks the server; Heroku's certificates are self-signed, so `require`. @default 'verify-full' */
   readonly sslmode?: SslMode;
+  /** Which authorities `verify-ca` and `verify-full` accept: those of Node.js, or those of RDS. @default 'public' */
+  readonly certificates?: 'public' | 'rds';
   /**
    * ARN of an existing secret, JSON with `username`, `password`, `host`, `port`, `dbname`.
    * @default the migration stack makes an empty one, to be filled before the first runbook
    */
   readonly secretArn?: string;
-}
-
-/** The database that is built. */
-export interface TargetSettings {
-  /** @default 'aurora-postgresql' */
-  readonly engine?: 'aurora-postgresql';
-  /** Version as RDS writes it, `major.minor`; the major 15 to 18 and not below the source's. @default '17.9' */
-  readonly version?: string;
-  /** Class that Aurora PostgreSQL offers (the r and x families, t for trials). @default 'db.r7g.2xlarge' */
-  readonly instanceClass?: string;
-  /** Readers beside the writer, 0 to 15; they can wait until after the load. @default 0 */
-  readonly readers?: number;
-  /** `io-optimized` charges no I/O, cheaper while loading; back to `standard` at any time. @default 'io-optimized' */
-  readonly storage?: 'io-optimized' | 'standard';
-  /** Name of the database. @default 'app' */
-  readonly database?: string;
-  /** Nobody deletes cluster, load balancer or stack by mistake. @default true */
-  readonly deletionProtection?: boolean;
-  /** How long automatic backups are kept; days, 1 to 35 (a limit of RDS). @default 7 */
-  readonly backupDays?: number;
-  /** When AWS may do maintenance; UTC, at least 30 minutes, away from the cutover. @default 'sun:03:00-sun:04:00' */
-  readonly maintenanceWindow?: string;
-}
-
-/** The VPC. */
-export interface NetworkSettings {
-  /** Its addresses, a /16 to /24 that does not overlap a private source's. @default '10.64.0.0/16' */
-  readonly cidr?: string;
-  /** Names of two or three availability zones of the Region. @default its first two */
-  readonly availabilityZones?: readonly string[];
-  /** Gateways for outgoing traffic, 1 to one per zone; the host uses the first. @default 1 */
-  readonly natGateways?: number;
-  /** How long flow logs are kept; days that CloudWatch Logs offers. @default 30 */
-  readonly flowLogDays?: number;
 }
 
 /** The network load balancer in front of the target: the applications' address. */
@@ -86,6 +69,20 @@ export interface EndpointSettings {
   readonly port?: number;
   /** After this long without a byte a connection is cut; seconds, 60 to 6000 (a limit of NLB). @default 6000 */
   readonly idleTimeoutSeconds?: number;
+  /** TCP port of a second listener, which leads to the readers; needs `target.readers`. @default no such listener */
+  readonly readerPort?: number;
+  /** A name of your own for the load balancer, in a private hosted zone that exists. @default only the AWS name */
+  readonly privateName?: PrivateNameSettings;
+}
+
+/** A name in a private hosted zone of Route 53 that the applications' networks resolve. */
+export interface PrivateNameSettings {
+  /** Id of the hosted zone, such as `Z0123456789ABCDEFGHIJ`. */
+  readonly hostedZoneId: string;
+  /** Name of the hosted zone, such as `internal.example.org`. */
+  readonly zoneName: string;
+  /** First part of the name, such as `db`. */
+  readonly recordName: string;
 }
 
 /** The Bucardo host. */
@@ -139,17 +136,28 @@ export interface NotificationSettings {
   readonly emails?: readonly string[];
   /** ARNs of IAM users and roles that may approve cutover and cleanup, at most 10. @default asked for at the start */
   readonly approvers?: readonly string[];
+  /** Other thresholds, by the name of the alarm in docs/alarms.md, in its unit. @default {}, those of the article */
+  readonly thresholds?: Readonly<Record<string, number>>;
+}
+
+/** How long what the host puts into the migration's bucket is kept; days, 1 to 3650. */
+export interface ArtifactSettings {
+  /** Evidence reports and logs, which hold no row. @default 365 */
+  readonly reportDays?: number;
+  /** Dumps and samples of rows, which are the application's data. @default 14 */
+  readonly dataDays?: number;
 }
 
 /** Settings with every default filled in, and checked. */
 export interface ResolvedSettings {
   readonly name: string;
-  readonly source: Required<Omit<SourceSettings, 'secretArn'>> & Pick<SourceSettings, 'secretArn'>;
-  readonly target: Required<TargetSettings>;
-  readonly network: Required<Omit<NetworkSettings, 'availabilityZones'>> & Pick<NetworkSettings, 'availabilityZones'>;
-  readonly endpoint: Required<EndpointSettings>;
+  readonly source: Complete<SourceSettings, 'secretArn'>;
+  readonly target: ResolvedTarget;
+  readonly network: Complete<NetworkSettings, 'availabilityZones' | 'existing'>;
+  readonly endpoint: Complete<EndpointSettings, 'readerPort' | 'privateName'>;
   readonly host: Required<HostSettings> & { readonly volume: Required<VolumeSettings> };
   readonly agent: Required<Pick<AgentConfig, TunedParts | 'excludeSchemas' | 'applicationLogins'>>;
   readonly notifications: Required<NotificationSettings>;
+  readonly artifacts: Required<ArtifactSettings>;
   readonly tags: Readonly<Record<string, string>>;
 }

@@ -1,0 +1,54 @@
+/** The VPC: one that is made, or one that exists. */
+export interface NetworkSettings {
+  /**
+   * Its addresses, a /16 to /24 that does not overlap a private source's; with `existing`, what that VPC has.
+   * @default '10.64.0.0/16'
+   */
+  readonly cidr?: string;
+  /** Names of two or three availability zones of the Region. @default its first two; required with `existing` */
+  readonly availabilityZones?: readonly string[];
+  /** Gateways for outgoing traffic, 1 to one per zone; the host uses the first. Not with `existing`. @default 1 */
+  readonly natGateways?: number;
+  /** How long flow logs are kept; days that CloudWatch Logs offers. Not with `existing`. @default 30 */
+  readonly flowLogDays?: number;
+  /**
+   * Services of AWS that the host reaches without leaving the VPC; each costs by the hour and the zone. In an existing
+   * VPC only those that it does not have: a second one with a private name fails the deployment.
+   * @default [] through NAT
+   */
+  readonly interfaceEndpoints?: readonly InterfaceEndpoint[];
+  /** A VPC that is there already; nothing of it is changed, and nothing is looked up. @default a new VPC */
+  readonly existing?: ExistingNetworkSettings;
+}
+
+/** Services for which the VPC can have an endpoint of its own. */
+export type InterfaceEndpoint = (typeof INTERFACE_ENDPOINTS)[number];
+
+/** All of them are what a host needs that may not use NAT for AWS; S3 always has its gateway endpoint. */
+export const INTERFACE_ENDPOINTS = [
+  'ssm',
+  'ssmmessages',
+  'ec2messages',
+  'secretsmanager',
+  'logs',
+  'monitoring',
+  'kms',
+  'elasticloadbalancing',
+  'sns',
+] as const;
+
+/**
+ * Ids of what exists. Each list of subnets has one in each zone of `network.availabilityZones`, in their order. Flow
+ * logs, NAT and the gateway endpoint of S3 are that VPC's own affair.
+ */
+export interface ExistingNetworkSettings {
+  readonly vpcId: string;
+  /** Subnets with a way out (NAT) for the host and an internal load balancer. */
+  readonly hostSubnetIds: readonly string[];
+  /** Subnets for the database. */
+  readonly databaseSubnetIds: readonly string[];
+  /** Subnets with an internet gateway; required for an endpoint that is internet-facing. @default [] */
+  readonly publicSubnetIds?: readonly string[];
+  /** Addresses of its NAT gateways, only to print them: the source's firewall has to let them in. @default [] */
+  readonly natAddresses?: readonly string[];
+}

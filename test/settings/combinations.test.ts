@@ -1,0 +1,180 @@
+import { resolveSettings } from '../../lib/settings';
+import { leastSettings } from '../helpers/app';
+import { mistakesOf, withValue } from '../helpers/settings';
+
+const target = (value: unknown): string[] => mistakesOf({ ...leastSettings, target: value });
+const rds = (storage: unknown): string[] => target({ engine: 'postgres', storage });
+
+describe('a source that the host program cannot migrate yet', () => {
+  const source = (version: number, assessOnly?: boolean): string[] =>
+    mistakesOf({
+      ...leastSettings,
+      source: { version, reach: 'public', ...(assessOnly !== undefined && { assessOnly }) },
+    });
+
+  test('is allowed when the settings say that it is only assessed', () => expect(source(9.3, true)).toEqual([]));
+
+  test('is refused when they do not', () => {
+    expect(source(9.3)).toEqual([
+      '  source.assessOnly is false; must be true for PostgreSQL 9.3: the host program cannot migrate it yet, and a plan that counts on it fails on the day',
+    ]);
+  });
+
+  test('is not claimed of one that can be migrated', () => {
+    expect(source(11, true)).toEqual(['  source.assessOnly is true; must be false: this source can be migrated']);
+  });
+});
+
+describe('the engine', () => {
+  test('Aurora has no m classes, RDS for PostgreSQL has', () => {
+    expect(target({ instanceClass: 'db.m7g.large' })).toEqual([expect.stringContaining('it has no m classes')]);
+    expect(target({ engine: 'postgres', instanceClass: 'db.m7g.large' })).toEqual([]);
+  });
+
+  test('RDS for PostgreSQL has no serverless', () => {
+    expect(target({ engine: 'postgres', instanceClass: 'db.serverless' })).toEqual([
+      expect.stringContaining(
+        'target.instanceClass is "db.serverless"; must be a class that RDS for PostgreSQL offers',
+      ),
+    ]);
+  });
+
+  test.each([
+    ['multiAz', { multiAz: true }],
+    ['storage of RDS', { storage: { sizeGiB: 500 } }],
+  ])('Aurora has no %s', (_what, settings) => expect(target(settings)).toHaveLength(1));
+
+  test('only RDS gets its defaults of storage', () => {
+    expect(resolveSettings({ ...leastSettings, target: { engine: 'postgres' } }).target).toMatchObject({
+      multiAz: false,
+      storage: { type: 'gp3', sizeGiB: 500 },
+    });
+  });
+});
+
+describe('serverless', () => {
+  test('needs its capacity', () => {
+    expect(target({ instanceClass: 'db.serverless' })).toEqual([
+      expect.stringContaining('target.serverless is missing; must give the capacity'),
+    ]);
+  });
+
+  test('has no capacity without its class', () => {
+    expect(target({ serverless: { minCapacity: 1, maxCapacity: 8 } })).toEqual([
+      expect.stringContaining('must not be given with any target.instanceClass but "db.serverless"'),
+    ]);
+  });
+
+  test.each([
+    [{ minCapacity: 16, maxCapacity: 8 }, 'target.serverless.minCapacity is 16; must be at most'],
+    [{ minCapacity: 1.3, maxCapacity: 8 }, 'in steps of a half'],
+    [{ minCapacity: 1, maxCapacity: 4 }, 'below 8 parallel index builds run out of memory'],
+  ])('%j is none', (serverless, text) => {
+    expect(target({ instanceClass: 'db.serverless', serverless })).toEqual([expect.stringContaining(text)]);
+  });
+});
+
+describe('the volume of RDS', () => {
+  test.each([
+    [{ sizeGiB: 300, iops: 12_000 }, 'target.storage.sizeGiB is 300; must be 400 or more'],
+    [{ sizeGiB: 500, iops: 3_000 }, 'target.storage.iops is 3000; must be from 12000 to 64000'],
+    [
+      { sizeGiB: 500, iops: 12_000, throughputMiBs: 3_500 },
+      'target.storage.throughputMiBs is 3500; must be at most 3000',
+    ],
+    [{ type: 'io2', sizeGiB: 100 }, 'target.storage.iops is missing; must be given for io2, at most 100000'],
+    [
+      { type: 'io2', sizeGiB: 100, iops: 200_000 },
+      'target.storage.iops is 200000; must be given for io2, at most 100000',
+    ],
+    [{ type: 'io2', iops: 2_000, throughputMiBs: 500 }, 'target.storage.throughputMiBs is 500; must not be given'],
+    [{ sizeGiB: 500, maxSizeGiB: 520 }, 'target.storage.maxSizeGiB is 520; must be at least 550'],
+  ])('cannot be %j', (storage, text) => expect(rds(storage)).toEqual([expect.stringContaining(text)]));
+
+  test.each([
+    [{ sizeGiB: 100 }],
+    [{ sizeGiB: 1_000, iops: 16_000, throughputMiBs: 1_000, maxSizeGiB: 2_000 }],
+    [{ type: 'io2', sizeGiB: 1_000, iops: 20_000 }],
+  ])('can be %j', (storage) => expect(rds(storage)).toEqual([]));
+});
+
+describe('windows', () => {
+  test.each([
+    ['02:30-03:30', 'sun:03:00-sun:04:00', 'must not overlap target.maintenanceWindow'],
+    ['23:30-00:30', 'sun:00:00-sun:01:00', 'must not overlap target.maintenanceWindow'],
+    ['23:30-00:30', 'sun:23:45-mon:00:15', 'must not overlap target.maintenanceWindow'],
+    ['01:00-01:20', 'sun:03:00-sun:04:00', 'target.backupWindow is "01:00-01:20"; must be 30 minutes or longer'],
+    ['01:00-02:00', 'sun:03:00-sun:03:15', 'target.maintenanceWindow is "sun:03:00-sun:03:15"; must be 30 minutes'],
+  ])('%s beside %s', (backupWindow, maintenanceWindow, text) => {
+    expect(target({ backupWindow, maintenanceWindow })).toEqual([expect.stringContaining(text)]);
+  });
+
+  test('that only touch are right', () => {
+    expect(target({ backupWindow: '02:00-03:00', maintenanceWindow: 'sun:03:00-sun:04:00' })).toEqual([]);
+  });
+});
+
+describe('a network that exists', () => {
+  const zones = ['eu-west-1a', 'eu-west-1b'];
+  const existing = {
+    vpcId: 'vpc-0123456789abcdef0',
+    hostSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
+    databaseSubnetIds: ['subnet-0123456789abcdef2', 'subnet-0123456789abcdef3'],
+  };
+  const network = (value: unknown, other = {}): string[] => mistakesOf({ ...leastSettings, ...other, network: value });
+
+  test('is named by ids, with its zones', () => expect(network({ existing, availabilityZones: zones })).toEqual([]));
+
+  test('needs its zones', () => {
+    expect(network({ existing })).toEqual([expect.stringContaining('network.availabilityZones is missing; must name')]);
+  });
+
+  test.each([
+    [['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1', 'subnet-0123456789abcdef4']],
+    [['subnet-0123456789abcdef0', 'subnet-0123456789abcdef0']],
+  ])('needs one subnet in each zone, not %j', (hostSubnetIds) => {
+    expect(network({ existing: { ...existing, hostSubnetIds }, availabilityZones: zones })).toEqual([
+      expect.stringContaining('must be 2 different subnets, one in each of network.availabilityZones'),
+    ]);
+  });
+
+  test('needs public subnets for an endpoint that is internet-facing', () => {
+    const endpoint = { scheme: 'internet-facing', allowedCidrs: ['203.0.113.0/24'] };
+    expect(network({ existing, availabilityZones: zones }, { endpoint })).toEqual([
+      expect.stringContaining('network.existing.publicSubnetIds is []; must name subnets with an internet gateway'),
+    ]);
+  });
+
+  test('may hold the source itself', () => {
+    const source = { version: 13, reach: 'private', cidrs: ['10.64.1.0/24'] };
+    expect(network({ existing, availabilityZones: zones }, { source })).toEqual([]);
+  });
+});
+
+test.each([
+  [['ssm'], 'must have all of ssm, ssmmessages and ec2messages or none'],
+  [['sns', 'sns'], 'must name each service once'],
+])('endpoints of services cannot be %j', (interfaceEndpoints, text) => {
+  expect(mistakesOf(withValue(['network', 'interfaceEndpoints'], interfaceEndpoints))).toEqual([
+    expect.stringContaining(text),
+  ]);
+});
+
+describe('the endpoint', () => {
+  const endpoint = (value: object, readers = 1): string[] =>
+    mistakesOf({ ...leastSettings, target: { readers }, endpoint: { ...leastSettings.endpoint, ...value } });
+
+  test('has a second listener for readers that exist', () => {
+    expect(endpoint({ readerPort: 5433 })).toEqual([]);
+    expect(endpoint({ readerPort: 5433 }, 0)).toEqual([expect.stringContaining('needs target.readers of 1 or more')]);
+    expect(endpoint({ readerPort: 5432 })).toEqual([expect.stringContaining('must differ from endpoint.port')]);
+  });
+
+  test('has a private name only inside', () => {
+    const privateName = { hostedZoneId: 'Z0123456789ABCDEFGHIJ', zoneName: 'shop.internal', recordName: 'db' };
+    expect(endpoint({ privateName })).toEqual([]);
+    expect(endpoint({ privateName, scheme: 'internet-facing', allowedCidrs: ['203.0.113.0/24'] })).toEqual([
+      expect.stringContaining('endpoint.privateName is "db"; needs endpoint.scheme "internal"'),
+    ]);
+  });
+});
