@@ -11,7 +11,7 @@ import { Failure, oneLine } from './errors';
 import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
 import { takeOver, type Ends } from './sync/applier';
-import { PROBLEM_FACT } from './sync/supervise';
+import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/supervise';
 import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
 
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
@@ -19,6 +19,9 @@ const CONSTRAINTS_FACT = 'constraints.built';
 
 /** How long Bucardo may take to come near the source after the hand-over; milliseconds. */
 const SETTLE_TIMEOUT_MS = 600_000;
+
+/** How long the supervisor may meet the same trouble until that is called the end; milliseconds. */
+const TROUBLE_MS = 20_000;
 
 /** Runs that fail one after the other until the sync is called broken. */
 const FAILED_RUNS = 3;
@@ -62,6 +65,7 @@ async function begin(context: Context, ends: Ends, relations: readonly Relation[
     keys += await catchUp.until(ends.source, threshold);
   }
   await catchUp.close();
+  await context.state.setFact(TROUBLE_FACT, null);
   await startSupervisor(context.config);
   return keys;
 }

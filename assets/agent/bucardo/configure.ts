@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { connectToHost } from '../connect';
 import type { Context } from '../context';
 import type { Endpoint } from '../endpoints';
-import { copiedColumns, type Relation } from '../catalog/relations';
+import { copiedColumns, serverVersion, type Relation } from '../catalog/relations';
 import { bucardoServiceFile, writeServices } from '../libpq';
 import { ident, identList, sql } from '../sql';
 import { BUCARDO_DATABASE, BUCARDO_SUPERUSER, DBGROUP, SOURCE, SYNC, TARGET } from './names';
@@ -36,7 +36,6 @@ const EXACT_SESSION: Readonly<Record<string, string>> = {
 const SOURCE_SESSION: Readonly<Record<string, string>> = {
   ...EXACT_SESSION,
   enable_nestloop: 'off',
-  jit: 'off',
   work_mem: '128MB',
   row_security: 'off',
   idle_in_transaction_session_timeout: '0',
@@ -99,9 +98,18 @@ async function isInstalled(context: Context, maintenance: Client): Promise<boole
   }
 }
 
-function writeBucardoServices(context: Context, source: Endpoint, target: Endpoint, lockTimeout: string): void {
+/** Compiling the queries of short runs costs more than it saves; a server before 11 does not know the setting. */
+const withoutJit = (version: number): Record<string, string> => (version >= 110_000 ? { jit: 'off' } : {});
+
+async function writeBucardoServices(context: Context, target: Endpoint, lockTimeout: string): Promise<void> {
+  const source = await context.endpoint('source');
+  const version = await context.with('source', serverVersion);
   writeServices(bucardoServiceFile(context.config.host.runDirectory), [
-    { name: SOURCE, endpoint: source, settings: { ...SOURCE_SESSION, lock_timeout: lockTimeout } },
+    {
+      name: SOURCE,
+      endpoint: source,
+      settings: { ...SOURCE_SESSION, ...withoutJit(version), lock_timeout: lockTimeout },
+    },
     { name: TARGET, endpoint: target, settings: TARGET_SESSION },
   ]);
 }
@@ -118,8 +126,7 @@ export async function configureBucardo(
   target: Endpoint,
 ): Promise<void> {
   await ensureInstalled(context);
-  const source = await context.endpoint('source');
-  writeBucardoServices(context, source, target, VALIDATE_LOCK_TIMEOUT);
+  await writeBucardoServices(context, target, VALIDATE_LOCK_TIMEOUT);
   const client = await connectToHost(context.config.host, BUCARDO_DATABASE);
   try {
     await client.query('BEGIN');
@@ -142,7 +149,7 @@ export async function configureBucardo(
   } finally {
     await client.end();
   }
-  writeBucardoServices(context, source, target, '0');
+  await writeBucardoServices(context, target, '0');
 }
 
 /** Bucardo itself puts `dbgroup ` before the name in its track tables. */

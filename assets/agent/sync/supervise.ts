@@ -8,13 +8,23 @@ import { readRelations, type Relation } from '../catalog/relations';
 import { CatchUp } from '../catch-up/rounds';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
-import { Failure } from '../errors';
+import { Failure, oneLine } from '../errors';
 import { Jobs } from '../job';
 import { handOver, takeOver, type Ends } from './applier';
 import { isSyncWanted, SUPERVISOR } from './supervisor-job';
 
 /** Fact, in the state, of what is wrong with the sync; verify and cutover refuse while it stands. */
 export const PROBLEM_FACT = 'sync.problem';
+
+/** Fact of what keeps the supervisor from doing its work, and since when; null while it does it. */
+export const TROUBLE_FACT = 'sync.trouble';
+
+/** What the supervisor meets again and again. */
+export interface Trouble {
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
 
 const LOOK_EVERY_MS = 1_000;
 const PURGE_EVERY_MS = 5_000;
@@ -46,8 +56,11 @@ async function watch(config: AgentConfig): Promise<void> {
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     const relations = await readRelations(ends.source, config);
     const due = { purge: 0, capture: 0 };
+    let troubled = true;
     while (isSyncWanted(config)) {
       await heal(context, ends, relations);
+      if (troubled) await context.state.setFact(TROUBLE_FACT, null);
+      troubled = false;
       await recopyTruncated(context, ends, relations);
       if (Date.now() >= due.purge) {
         for (const relation of relations) await purgeApplied(ends.source, relation);
@@ -63,6 +76,9 @@ async function watch(config: AgentConfig): Promise<void> {
     }
   } catch (error) {
     context.log.warn({ err: error }, 'the supervisor begins anew');
+    const before = await context.state.fact<Trouble | null>(TROUBLE_FACT).catch(() => null);
+    const trouble: Trouble = { message: oneLine(error), since: before?.since ?? Date.now() };
+    await context.state.setFact(TROUBLE_FACT, trouble).catch(() => undefined);
     throw error;
   } finally {
     await context.close();
