@@ -84,6 +84,10 @@ async function settle(context: Context, ends: Ends, relations: readonly Relation
     );
     if (runs.finished > 0 && lag.seconds <= SETTLED_SECONDS) return;
     if (runs.failed >= FAILED_RUNS) throw new Failure(`Bucardo cannot apply: ${oneLine(runs.lastError).slice(0, 600)}`);
+    const trouble = await context.state.fact<Trouble | null>(TROUBLE_FACT);
+    if (trouble && Date.now() - trouble.since > TROUBLE_MS) {
+      throw new Failure(`the sync does not start: ${trouble.message}`);
+    }
     if (Date.now() > deadline) {
       throw new Failure(
         `Bucardo is ${lag.seconds.toFixed(0)} s behind and does not come nearer: ${lastWords(context.config.host)}`,
