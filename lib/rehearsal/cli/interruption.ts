@@ -4,6 +4,9 @@ import type { Output } from './text';
 /** Signals that end a rehearsal: Ctrl-C, a polite kill, a closed terminal. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** How often the parent is looked for; milliseconds. */
+const PARENT_MS = 300;
+
 /** Somebody wants the rehearsal to end. */
 export class Interrupted extends Error {
   /** As a shell reports a program that a signal ended. */
@@ -29,7 +32,19 @@ export function interruptions(outputs: readonly Output[], source: NodeJS.Process
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     source.on(event, (error: unknown) => controller.abort(error));
   }
+  if (source.env['npm_lifecycle_event'] !== undefined) whenOrphaned(() => controller.abort(new Interrupted('SIGTERM')));
   return controller.signal;
+}
+
+/** A kill of npm ends npm and its shell, and is not told to what they started: only that they are gone can be seen. */
+function whenOrphaned(tell: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    tell();
+  }, PARENT_MS);
+  timer.unref();
 }
 
 /** Rejects with the reason when the signal is aborted, and never resolves. */

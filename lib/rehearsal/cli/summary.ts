@@ -34,7 +34,7 @@ function phaseLines({ phases, seconds }: RehearsalReport, styles: Styles): strin
     const mark = status === 'succeeded' ? styles.good('✓') : styles.bad('✗');
     const time = took === null ? '-' : duration(took);
     const word = status === 'succeeded' || status === 'failed' ? '' : ` ${status}`;
-    return `${mark} ${name.padEnd(8)}${time.padStart(8)}${word}`.padEnd(22);
+    return `${mark} ${name.padEnd(8)}${time.padStart(8)}${word}`;
   });
   const lines: string[] = [];
   for (let at = 0; at < cells.length; at += 3) {
@@ -51,7 +51,7 @@ function writes({ acknowledgedWrites, lostWrites, writers }: RehearsalReport): s
 }
 
 function rows({ rowsCompared, rowsDifferent, compareSeconds }: RehearsalReport): string {
-  return `${count(rowsCompared)} compared as they stood in the pause, ${count(rowsDifferent)} different; took ${duration(compareSeconds)}, after writes had gone on`;
+  return `${count(rowsCompared)} compared as they stood in the pause, ${count(rowsDifferent)} different; the comparison took ${duration(compareSeconds)} and was no part of the pause`;
 }
 
 const applied = ({ rows }: RehearsalReport): string =>

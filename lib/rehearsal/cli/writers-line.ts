@@ -6,7 +6,7 @@ const WINDOW_MS = 3000;
 
 /** What the writers do now, in a few words: acknowledged writes, their rate over the last seconds, errors. */
 export class WritersLine {
-  private samples: { readonly at: number; readonly writes: number }[] = [];
+  private readonly samples: { readonly at: number; readonly writes: number }[] = [];
 
   /** @param now milliseconds, from a clock that never goes back */
   constructor(private readonly now: () => number = () => performance.now()) {}
@@ -16,7 +16,8 @@ export class WritersLine {
     if (!statistics) return '';
     const { acknowledgedWrites: writes, clientErrors } = statistics;
     const at = this.now();
-    this.samples = [...this.samples.filter((sample) => at - sample.at <= WINDOW_MS), { at, writes }];
+    this.samples.push({ at, writes });
+    while (this.samples[1] && at - this.samples[1].at >= WINDOW_MS) this.samples.shift();
     const first = this.samples[0] ?? { at, writes };
     const rate = at > first.at ? ((writes - first.writes) * 1000) / (at - first.at) : 0;
     const errors = clientErrors === 1 ? '1 error' : `${count(clientErrors)} errors`;
