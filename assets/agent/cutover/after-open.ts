@@ -4,6 +4,9 @@ import { removeFence } from '../fence';
 import type { PhaseOutcome } from '../phase';
 import type { PauseInput, PauseOutcome } from './pause';
 
+/** Fact of the comparison at the freeze. */
+const FREEZE_FACT = 'cutover.freeze';
+
 /**
  * What follows once the target takes writes, and no client waits for: compare both ends as they stood in the pause,
  * refresh materialized views, take the open fence off the target's tables.
@@ -26,28 +29,51 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
     openFenceLeft: stillFenced,
   };
   await context.state.setFact('cutover.result', result);
-  if (frozen && (frozen.rowsDifferent > 0 || !frozen.complete)) {
-    throw new Failure(
-      `writes are open on the target, but ${frozen.rowsDifferent} rows differ from the source as it was in the pause${frozen.complete ? '' : ' and not every relation could be compared'}; see the report before anything else`,
-    );
-  }
-  const compared = frozen
-    ? `, ${frozen.rowsCompared.toLocaleString('en-US')} rows compared at the freeze, 0 different`
-    : '';
-  return { message: `the target takes writes; ${outcome.switched}; write pause ${pauseMs} ms${compared}`, result };
+  if (frozen) refuseDifference(frozen, outcome.held !== undefined);
+  return {
+    message: `the target takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describe(frozen)}`,
+    result,
+  };
 }
 
+/**
+ * Compares on the held snapshots, once. A later run finds what an earlier one found: a difference does not go away
+ * because the phase was started again, and both ends as they were in the pause cannot be had a second time.
+ */
 async function compareFrozen({ context, relations }: PauseInput, { held }: PauseOutcome): Promise<Frozen | undefined> {
-  if (!held) return undefined;
+  if (!held) return context.state.fact<Frozen>(FREEZE_FACT);
   context.progress.restart();
   const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
   const comparison = await held.compare(relations, ({ rows, relation }) =>
     context.progress.report(rows, Math.max(rows, Math.round(expected)), 'rows', `comparing ${relation}`),
   );
   const { rowsCompared, rowsDifferent, seconds, examples, notCompared, ok } = comparison;
-  const frozen = { rowsCompared, rowsDifferent, seconds, examples, notCompared, complete: notCompared.length === 0 };
+  const frozen = { rowsCompared, rowsDifferent, seconds, examples, notCompared };
   await context.evidence('every row equal at the freeze', ok, 'compareAll', frozen);
+  await context.state.setFact(FREEZE_FACT, frozen);
   return frozen;
+}
+
+/** Throws Failure for a difference, always, and for a relation that could not be compared, in the run that tried. */
+function refuseDifference(frozen: Frozen, tried: boolean): void {
+  const missing = frozen.notCompared.map(({ relation, cause }) => `${relation} (${cause})`).join(', ');
+  if (frozen.rowsDifferent > 0) {
+    throw new Failure(
+      `writes are open on the target, but ${frozen.rowsDifferent} rows differ from the source as it was in the pause; see the report before anything else`,
+    );
+  }
+  if (tried && missing !== '') {
+    throw new Failure(
+      `writes are open on the target, and these could not be compared as they were in the pause: ${missing}; start cutover again to go on without`,
+    );
+  }
+}
+
+function describe(frozen: Frozen | undefined): string {
+  if (!frozen) return '; rows were not compared at the freeze';
+  const rows = frozen.rowsCompared.toLocaleString('en-US');
+  const missing = frozen.notCompared.map(({ relation }) => relation).join(', ');
+  return `, ${rows} rows compared at the freeze, 0 different${missing === '' ? '' : `; NOT compared: ${missing}`}`;
 }
 
 /** What the comparison at the freeze found. */
@@ -55,7 +81,7 @@ interface Frozen {
   readonly rowsCompared: number;
   readonly rowsDifferent: number;
   readonly seconds: number;
-  readonly complete: boolean;
+  readonly notCompared: readonly { readonly relation: string; readonly cause: string }[];
 }
 
 /** The views are as old as the build of the constraints. A stale view is no reason to call the cutover failed. */
