@@ -10,6 +10,7 @@ import { Installation } from './installation';
 import { jobDocument } from './job-document';
 import { Monitoring } from './monitoring';
 import { Notices } from './notices';
+import { Profiles } from './profiles';
 import { Runbooks } from './runbooks';
 import type { ResolvedSettings } from './settings';
 import type { TargetStack } from './target-stack';
@@ -49,6 +50,12 @@ export class MigrationStack extends Stack {
       configuration: agentConfiguration({ settings, database, sourceSecret }),
       after: host.ready,
     });
+    const profiles = new Profiles(this, 'Profiles', {
+      documentName: `${prefix}-profile`,
+      instance: host.instance,
+      database,
+      after: host.ready,
+    });
 
     const job = jobDocument(this, 'Job', `${prefix}-job`);
     const { topic } = new Notices(this, 'Notices', { name: prefix, emails: settings.notifications.emails });
@@ -70,7 +77,7 @@ export class MigrationStack extends Stack {
       },
     });
     new Monitoring(this, 'Monitoring', { instance: host.instance, runbooks: Object.values(runbooks.names), topic });
-    this.outputs(host, sourceSecret, runbooks);
+    this.outputs(host, sourceSecret, runbooks, profiles);
   }
 
   /** The source's login: the one that settings name, or an empty one to be filled by hand. */
@@ -83,7 +90,7 @@ export class MigrationStack extends Stack {
     });
   }
 
-  private outputs(host: Host, sourceSecret: ISecret, runbooks: Runbooks): void {
+  private outputs(host: Host, sourceSecret: ISecret, runbooks: Runbooks, profiles: Profiles): void {
     new CfnOutput(this, 'SourceSecretToFill', {
       description: 'First: put the login of the source into a file (mode 0600), run this, delete the file',
       value: `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${sourceSecret.secretArn} --secret-string file://source.json`,
@@ -91,6 +98,10 @@ export class MigrationStack extends Stack {
     new CfnOutput(this, 'StartMigration', {
       description: 'Then: start the runbook of the whole migration, here in the console',
       value: `https://${Aws.REGION}.console.aws.amazon.com/systems-manager/automation/execute/${runbooks.names['migrate']}?region=${Aws.REGION}`,
+    });
+    new CfnOutput(this, 'ServeProfile', {
+      description: 'Before cutover: tune the target for the applications (docs/profiles.md)',
+      value: `aws ssm send-command --region ${Aws.REGION} --instance-ids ${host.instance.instanceId} --document-name ${profiles.document.name} --parameters Profile=serve`,
     });
     new CfnOutput(this, 'SessionCommand', {
       description: 'A shell on the host',

@@ -36,7 +36,7 @@ test('a migration is synthesized in this process, with templates and the program
   const template = JSON.parse(readFileSync(join(outdir, 'heroku-to-aurora-migration.template.json'), 'utf8')) as {
     Resources: Record<string, { Type: string }>;
   };
-  expect(Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::SSM::Document')).toHaveLength(12);
+  expect(Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::SSM::Document')).toHaveLength(13);
 });
 
 /** As `cdk synth` runs it: without network, context by environment, feature flags and strict validation on. */

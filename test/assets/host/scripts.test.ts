@@ -8,7 +8,8 @@ const HOST = join(ROOT, 'assets', 'host');
 const scripts = readdirSync(HOST).filter((name) => name.endsWith('.sh'));
 const shellcheck = spawnSync('shellcheck', ['--version']).error === undefined;
 
-test('there are scripts to look at', () => expect(scripts.sort()).toEqual(['bootstrap.sh', 'install.sh']));
+test('there are scripts to look at', () =>
+  expect(scripts.sort()).toEqual(['bootstrap.sh', 'install.sh', 'profile.sh']));
 
 describe.each(scripts)('%s', (name) => {
   test('parses', () => {
