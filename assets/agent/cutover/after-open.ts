@@ -48,7 +48,8 @@ async function compareFrozen({ context, relations }: PauseInput, { held }: Pause
     context.progress.report(rows, Math.max(rows, Math.round(expected)), 'rows', `comparing ${relation}`),
   );
   const { rowsCompared, rowsDifferent, seconds, examples, notCompared, ok } = comparison;
-  const frozen = { rowsCompared, rowsDifferent, seconds, examples, notCompared };
+  const complete = notCompared.length === 0;
+  const frozen = { rowsCompared, rowsDifferent, seconds, complete, examples, notCompared };
   await context.evidence('every row equal at the freeze', ok, 'compareAll', frozen);
   await context.state.setFact(FREEZE_FACT, frozen);
   return frozen;
@@ -81,6 +82,7 @@ interface Frozen {
   readonly rowsCompared: number;
   readonly rowsDifferent: number;
   readonly seconds: number;
+  readonly complete: boolean;
   readonly notCompared: readonly { readonly relation: string; readonly cause: string }[];
 }
 
