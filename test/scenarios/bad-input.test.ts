@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import { openRehearsal, withSession } from '../helpers/rehearsal';
 
 /** Everything in the catalog that a migration could leave on the source. */
 const FINGERPRINT = `
@@ -16,15 +17,7 @@ describe('bad input gets one clear line, and the source is left as found', () =>
   let found: string;
 
   beforeAll(async () => {
-    rehearsal = await Rehearsal.open({
-      migration: 'heroku-to-aurora',
-      sourceVersion: 11,
-      targetVersion: 17,
-      scale: 1,
-      rate: 1,
-      connections: 1,
-      log: () => undefined,
-    });
+    rehearsal = await openRehearsal({ rate: 1, connections: 1 });
     found = await fingerprint();
   }, 120_000);
 
@@ -32,18 +25,14 @@ describe('bad input gets one clear line, and the source is left as found', () =>
     await rehearsal?.close();
   }, 60_000);
 
-  async function fingerprint(): Promise<string> {
-    const source = await rehearsal.lab.connect('source');
-    const { rows } = await source.query(FINGERPRINT);
-    await source.end();
-    return (rows[0] as { fingerprint: string }).fingerprint;
-  }
+  const fingerprint = (): Promise<string> =>
+    withSession(rehearsal, 'source', async (source) => {
+      const { rows } = await source.query(FINGERPRINT);
+      return (rows[0] as { fingerprint: string }).fingerprint;
+    });
 
-  async function on(end: 'source' | 'target', statement: string): Promise<void> {
-    const client = await rehearsal.lab.connect(end);
-    await client.query(statement);
-    await client.end();
-  }
+  const on = (end: 'source' | 'target', statement: string): Promise<unknown> =>
+    withSession(rehearsal, end, (client) => client.query(statement));
 
   /** Runs a phase as a person would at the prompt; the Failure holds what the program wrote to standard error. */
   async function complaint(phase: string): Promise<string> {

@@ -1,20 +1,13 @@
-import { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { concludeRehearsal } from '../../lib/rehearsal/report';
+import { openRehearsal, withSession } from '../helpers/rehearsal';
 
 /** A trigger that somebody drops while the migration runs: changes of this table are lost to it from then on. */
 describe('capture that is broken on purpose', () => {
   let rehearsal: Rehearsal;
 
   beforeAll(async () => {
-    rehearsal = await Rehearsal.open({
-      migration: 'heroku-to-aurora',
-      sourceVersion: 11,
-      targetVersion: 17,
-      scale: 1,
-      rate: 40,
-      connections: 4,
-      log: () => undefined,
-    });
+    rehearsal = await openRehearsal({ rate: 40 });
     await rehearsal.startWriters();
     for (const phase of ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify']) {
       const { status, failureMessage } = await rehearsal.run(phase);
@@ -27,14 +20,8 @@ describe('capture that is broken on purpose', () => {
     await rehearsal?.close();
   }, 60_000);
 
-  async function onSource(statement: string): Promise<void> {
-    const source = await rehearsal.lab.connect('source');
-    try {
-      await source.query(statement);
-    } finally {
-      await source.end();
-    }
-  }
+  const onSource = (statement: string): Promise<unknown> =>
+    withSession(rehearsal, 'source', (source) => source.query(statement));
 
   test.each(['cutover', 'verify', 'sync', 'capture'])(
     '%s fails and names the table',
@@ -70,15 +57,12 @@ describe('capture that is broken on purpose', () => {
   test('cleanup gives the source back as it was', async () => {
     const { status } = await rehearsal.run('cleanup');
     expect(status).toBe('Success');
-    const source = await rehearsal.lab.connect('source');
-    try {
+    await withSession(rehearsal, 'source', async (source) => {
       const { rows } = await source.query(
         `SELECT (SELECT count(*) FROM pg_trigger WHERE tgname ~ '^(bucardo|ibex)')::int AS triggers,
            (SELECT count(*) FROM pg_namespace WHERE nspname IN ('bucardo', 'ibex'))::int AS schemas`,
       );
       expect(rows).toEqual([{ triggers: 0, schemas: 0 }]);
-    } finally {
-      await source.end();
-    }
+    });
   }, 60_000);
 });

@@ -1,22 +1,14 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { concludeRehearsal } from '../../lib/rehearsal/report';
+import { openRehearsal } from '../helpers/rehearsal';
 
 describe('a database never seen before, from its dump', () => {
   let rehearsal: Rehearsal;
 
   beforeAll(async () => {
-    rehearsal = await Rehearsal.open({
-      migration: 'heroku-to-aurora',
-      sourceVersion: 11,
-      targetVersion: 17,
-      scale: 1,
-      rate: 80,
-      connections: 4,
-      dump: join(__dirname, '..', 'fixtures', 'library.sql'),
-      log: () => undefined,
-    });
+    rehearsal = await openRehearsal({ rate: 80, dump: join(__dirname, '..', 'fixtures', 'library.sql') });
     await rehearsal.startWriters();
   }, 120_000);
 

@@ -4,8 +4,9 @@ import type { AgentConfig } from '../../assets/agent/config';
 import { Jobs } from '../../assets/agent/job';
 import { isAlive } from '../../assets/agent/process';
 import type { Server } from '../../lib/rehearsal/lab';
-import { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { concludeRehearsal } from '../../lib/rehearsal/report';
+import { openRehearsal } from '../helpers/rehearsal';
 
 /** What is killed with SIGKILL, and what brings it back where nothing else would. */
 type Victim = 'host program' | 'Bucardo' | 'source' | 'target';
@@ -35,16 +36,7 @@ describe('whatever is killed in whatever phase, starting the runbook again ends 
   const began = Date.now();
 
   beforeAll(async () => {
-    rehearsal = await Rehearsal.open({
-      migration: 'heroku-to-aurora',
-      sourceVersion: 11,
-      targetVersion: 17,
-      scale: 1,
-      rate: 60,
-      connections: 4,
-      settings: { cutover: { budgetSeconds: 8 } } as unknown as Partial<AgentConfig>,
-      log: () => undefined,
-    });
+    rehearsal = await openRehearsal({ settings: { cutover: { budgetSeconds: 8 } } as unknown as Partial<AgentConfig> });
     await rehearsal.startWriters();
   }, 120_000);
 

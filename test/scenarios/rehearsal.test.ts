@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFenceState } from '../../assets/agent/fence/objects';
 import type { ExecutionResult } from '../../lib/rehearsal/automation/result';
-import { Rehearsal, type WritersResult } from '../../lib/rehearsal/rehearsal';
+import type { Rehearsal, WritersResult } from '../../lib/rehearsal/rehearsal';
 import { concludeRehearsal, type AgentReport } from '../../lib/rehearsal/report';
+import { openRehearsal, withSession } from '../helpers/rehearsal';
 
 describe('a whole migration of a living database, 11 to 17, by the runbooks of the template', () => {
   let rehearsal: Rehearsal;
@@ -14,15 +15,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
   const approvals: string[] = [];
 
   beforeAll(async () => {
-    rehearsal = await Rehearsal.open({
-      migration: 'heroku-to-aurora',
-      sourceVersion: 11,
-      targetVersion: 17,
-      scale: 1,
-      rate: 100,
-      connections: 4,
-      log: () => undefined,
-    });
+    rehearsal = await openRehearsal({ rate: 100 });
     await rehearsal.startWriters();
     execution = await rehearsal.run('migrate', undefined, (request) => {
       approvals.push(request.step);
@@ -67,8 +60,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
   });
 
   test('leaves the source without a trace of capture, but closed', async () => {
-    const source = await rehearsal.lab.connect('source');
-    try {
+    await withSession(rehearsal, 'source', async (source) => {
       const { rows } = await source.query(
         `SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'bucardo%')::int AS triggers,
            (SELECT count(*) FROM pg_namespace WHERE nspname = 'bucardo')::int AS schemas`,
@@ -76,14 +68,11 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
       expect(rows).toEqual([{ triggers: 0, schemas: 0 }]);
       expect(await readFenceState(source)).toEqual({ kind: 'closed' });
       await expect(source.query(`DELETE FROM shop.wish`)).rejects.toMatchObject({ code: '25006' });
-    } finally {
-      await source.end();
-    }
+    });
   });
 
   test('leaves the target without a trace of the migration, open, and with sequences ahead', async () => {
-    const target = await rehearsal.lab.connect('target');
-    try {
+    await withSession(rehearsal, 'target', async (target) => {
       const { rows } = await target.query(
         `SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ('ibex', 'bucardo'))::int AS schemas,
            (SELECT count(*) FROM pg_trigger WHERE tgname = 'ibex_fence')::int AS fences,
@@ -96,9 +85,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
       );
       const { next, max } = ahead.rows[0] as { next: string; max: string };
       expect(Number(next)).toBeGreaterThan(Number(max));
-    } finally {
-      await target.end();
-    }
+    });
   });
 
   test('keeps every password out of logs, job records, reports and Bucardo', () => {
