@@ -26,6 +26,8 @@ export class PlainView implements View {
     if (this.closed) return;
     clearInterval(this.timer);
     this.line(`${name}: started`);
+    // The rate is taken from here on.
+    this.writers.text(this.watched.writers());
     const startedAt = Date.now();
     this.timer = setInterval(() => this.progress(name, startedAt), this.intervalMs);
   }
