@@ -16,7 +16,8 @@ export class Template {
   /**
    * @param json the template
    * @param options.values what references stand for, where it matters: `LogicalId` for Ref, `LogicalId.Attribute` for
-   * Fn::GetAtt, the name of the export for Fn::ImportValue; everything else gets a stand-in that can be told as one
+   * Fn::GetAtt, the name of the export for Fn::ImportValue, `Stack.Output` for Fn::GetStackOutput; everything
+   * else gets a stand-in that can be told as one
    */
   constructor(
     private readonly json: TemplateJson,
@@ -61,6 +62,11 @@ export class Template {
     if (name === 'Fn::ImportValue') {
       const exported = String(this.resolve(argument));
       return this.options.values?.[exported] ?? `stand-in:${exported}`;
+    }
+    if (name === 'Fn::GetStackOutput') {
+      const { StackName, OutputName } = this.resolve(argument) as Readonly<Record<string, unknown>>;
+      const output = `${String(StackName)}.${String(OutputName)}`;
+      return this.options.values?.[output] ?? `stand-in:${output}`;
     }
     if (name === 'Fn::GetAtt') {
       const parts = typeof argument === 'string' ? argument.split('.') : (this.resolve(argument) as string[]);

@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadMigration } from '../../app';
+import type { MigrationSettings } from '../../settings';
+import { DEFAULT_NODE } from '../../settings/defaults';
+import { openLab, type Lab } from '../lab';
+import { nextSignal, runAgain, trustInstead, userDataOf } from './bootstrap';
+import { encrypt } from './databases';
+import type { Ground } from './ground';
+import { difference, listMachine } from './listing';
+import { Machine } from './machine';
+import { migrateWithReboot } from './migration';
+import type { Narrator } from './narrator';
+import { system } from './programs';
+import { installProgram } from './runbooks';
+import { synthesizeHost, type Synthesized } from './synthesized';
+import { SIGNAL_URL, SOURCE_HOST, TARGET_HOST, World } from './world';
+
+const NAME = 'debian';
+const VOLUME = 'vol-0f9e8d7c6b5a41302';
+const EXAMPLE = 'self-hosted-to-rds';
+/** Login of the lab's application, whose password the target is given. */
+const APPLICATION_SECRET = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/app-AbCdEf';
+
+/** The example as it is, but for what the lab is smaller in, and for the one role that its application has. */
+function settingsOf(node: { url: string; sha256: string }): MigrationSettings {
+  const settings = loadMigration(EXAMPLE);
+  return {
+    ...settings,
+    host: { ...settings.host, node },
+    agent: {
+      ...settings.agent,
+      applicationLogins: { shop_app: APPLICATION_SECRET },
+      dump: { jobs: 2, compression: 1 },
+      restore: { jobs: 2 },
+      sync: { checkSeconds: 1, handoverKeys: 5_000 },
+      verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
+    },
+  };
+}
+
+/** A host with Debian's own PostgreSQL: bootstrap, installation, and a migration that a reboot interrupts. */
+export async function debianHost(ground: Ground, narrator: Narrator): Promise<void> {
+  const say = (line: string): void => narrator.say(NAME, line);
+  const check = narrator.check.bind(narrator, NAME);
+  const settings = settingsOf({ url: DEFAULT_NODE.url, sha256: ground.node.sha256 });
+  const names = { volumeId: VOLUME, signalUrl: SIGNAL_URL, targetHost: TARGET_HOST };
+  const synthesized = await synthesizeHost(settings, join(ground.directory, `${NAME}.cdk`), names);
+  const world = await World.open({ ...ground, node: ground.node.file, bucket: synthesized.program.bucket });
+  const { userData } = synthesized;
+  const machine = new Machine({
+    directory: ground.directory,
+    name: NAME,
+    base: ground.base,
+    volumeId: VOLUME,
+    userData,
+  });
+  const opening = openLab({ sourceVersion: settings.source.version, targetVersion: 17, scale: 1, log: say });
+  // Who awaits it below sees its failure; until then it must not end the process.
+  opening.catch(() => undefined);
+  try {
+    await machine.build();
+    const lab = await opening;
+    await furnish(world, synthesized, lab, ground);
+    await world.surround(machine);
+    await trustInstead(machine, ground.key, (script) => system('chroot', [machine.root, 'sh', '-c', script]));
+    say(`first boot of the host of ${EXAMPLE}`);
+    await machine.boot();
+    const ready = await nextSignal(machine, world, 0);
+    check('the bootstrap ends well at the first boot, and signals it', ready.Status === 'SUCCESS', ready);
+    check('the machine ran the synthesized user data, byte for byte', (await userDataOf(machine)) === userData);
+    await rerun(machine, world, check);
+    await installProgram(machine, synthesized, say, check);
+    await migrateWithReboot({ machine, synthesized, lab, say, check });
+    await replace(machine, world, check);
+    check('nothing asked for what nobody answered', world.unanswered.length === 0, world.unanswered);
+  } finally {
+    await machine.kill();
+    await world.close();
+    await opening.then(
+      (lab) => lab.close(),
+      () => undefined,
+    );
+  }
+}
+
+async function furnish(world: World, synthesized: Synthesized, lab: Lab, ground: Ground): Promise<void> {
+  const { configuration, parameter, program } = synthesized;
+  await encrypt(lab, lab.source, ground.authority, SOURCE_HOST);
+  await encrypt(lab, lab.target, ground.authority, TARGET_HOST);
+  await world.reach(SOURCE_HOST, lab.source);
+  await world.reach(TARGET_HOST, lab.target);
+  const login = (name: string): Record<string, unknown> =>
+    JSON.parse(readFileSync(join(lab.directory, 'host', 'secrets', name), 'utf8')) as Record<string, unknown>;
+  const { username, password, dbname } = login('source');
+  const { account } = world;
+  account.secrets.set(configuration.source.secret, JSON.stringify({ username, password, dbname, host: SOURCE_HOST }));
+  // RDS's own secret has no more than these two.
+  const master = login('target');
+  account.secrets.set(
+    configuration.target.secret,
+    JSON.stringify({ username: master['username'], password: master['password'] }),
+  );
+  account.secrets.set(APPLICATION_SECRET, JSON.stringify(login('application')));
+  account.parameters.set(parameter.name, parameter.value);
+  account.objects.set(`${program.bucket}/${program.key}`, program.file);
+}
+
+type Check = (claim: string, holds: boolean, found?: unknown) => void;
+
+async function rerun(machine: Machine, world: World, check: Check): Promise<void> {
+  const before = await listMachine(machine);
+  const again = await runAgain(machine, world);
+  const changes = difference(before, await listMachine(machine));
+  check(`a second run changes nothing (${before.length} lines compared)`, changes.length === 0, changes.slice(0, 10));
+  check('and ends well', again.Status === 'SUCCESS', again);
+}
+
+/** As a new instance with the old volume: the cluster's configuration is not there, its data is. */
+async function replace(machine: Machine, world: World, check: Check): Promise<void> {
+  const databases = `runuser -u postgres -- psql -XAt -d postgres -c "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database"`;
+  const before = await machine.shell(databases);
+  await machine.shell('systemctl stop ibex-supervise postgresql@15-main && rm -r /etc/postgresql/15/main');
+  const taken = await runAgain(machine, world);
+  const after = await machine.shell(databases);
+  check(
+    'a host that is replaced takes over the cluster on the volume',
+    taken.Status === 'SUCCESS' && after === before,
+    {
+      ...taken,
+      after,
+    },
+  );
+}
