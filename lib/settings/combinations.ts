@@ -2,12 +2,14 @@ import type { Mistakes } from './check';
 import type { Combination } from './combination';
 import { M6I_EBS_LIMITS } from './ebs-limits';
 import { networkCombinations } from './network-combinations';
+import { poolerCombinations } from './pooler-combinations';
 import { targetCombinations } from './target-combinations';
 import type { ResolvedSettings } from './types';
 
 const combinations: readonly Combination[] = [
   ...targetCombinations,
   ...networkCombinations,
+  ...poolerCombinations,
   [
     ['host.volume'],
     ({ host: { volume } }, mistakes) => {

@@ -3,6 +3,9 @@ import type { ResolvedSettings } from './types';
 /** Debian's own parameter with its newest image of release 12 for amd64, in every Region. */
 export const DEBIAN_12_PARAMETER = '/aws/service/debian/release/12/latest/amd64';
 
+/** The same of release 13. */
+export const DEBIAN_13_PARAMETER = '/aws/service/debian/release/13/latest/amd64';
+
 /** Node.js 22 (maintained to April 2027) with the checksum of its SHASUMS256.txt. */
 export const DEFAULT_NODE = {
   url: 'https://nodejs.org/dist/v22.22.3/node-v22.22.3-linux-x64.tar.xz',

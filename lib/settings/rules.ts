@@ -14,10 +14,12 @@ import {
   text,
   type Rule,
 } from './check';
+import { ALARM_UNITS } from './alarm-names';
 import { isCidr } from './cidr';
 import { DEBIAN_12_PARAMETER, DEFAULT_NODE } from './defaults';
 import { M6I_EBS_LIMITS } from './ebs-limits';
 import { networkRule } from './network-rules';
+import { poolerRule } from './pooler-rules';
 import { targetRule } from './target-rules';
 import type { ImageSettings, ResolvedSettings } from './types';
 
@@ -48,6 +50,21 @@ const source = object<ResolvedSettings['source']>({
   secretArn: optional(secretArn),
 });
 
+const ssmImage = object<{ readonly ssmParameter: string }>({
+  ssmParameter: text(`must be the name of an SSM parameter, such as "${DEBIAN_12_PARAMETER}"`, /^\/[\w.\-/]+$/),
+});
+const amiImage = object<{ readonly amiIds: Readonly<Record<string, string>> }>({
+  amiIds: mapOf(
+    text('must be a Region such as "eu-west-1"', /^[a-z]{2}(-[a-z]+)+-\d$/),
+    text('must be an image id such as "ami-0123456789abcdef0"', /^ami-[0-9a-f]{8,17}$/),
+    40,
+  ),
+});
+const image: Rule<ImageSettings> = (value, path, mistakes) =>
+  typeof value === 'object' && value !== null && 'amiIds' in value
+    ? amiImage(value, path, mistakes)
+    : ssmImage(value, path, mistakes);
+
 const endpoint = object<ResolvedSettings['endpoint']>({
   scheme: oneOf('internal', 'internet-facing'),
   allowedCidrs: listOf(cidr, { min: 1, max: 50 }),
@@ -65,22 +82,8 @@ const endpoint = object<ResolvedSettings['endpoint']>({
       recordName: text('must be one part of a name, such as "db"', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
     }),
   ),
+  pooler: optional(poolerRule(image)),
 });
-
-const ssmImage = object<{ readonly ssmParameter: string }>({
-  ssmParameter: text(`must be the name of an SSM parameter, such as "${DEBIAN_12_PARAMETER}"`, /^\/[\w.\-/]+$/),
-});
-const amiImage = object<{ readonly amiIds: Readonly<Record<string, string>> }>({
-  amiIds: mapOf(
-    text('must be a Region such as "eu-west-1"', /^[a-z]{2}(-[a-z]+)+-\d$/),
-    text('must be an image id such as "ami-0123456789abcdef0"', /^ami-[0-9a-f]{8,17}$/),
-    40,
-  ),
-});
-const image: Rule<ImageSettings> = (value, path, mistakes) =>
-  typeof value === 'object' && value !== null && 'amiIds' in value
-    ? amiImage(value, path, mistakes)
-    : ssmImage(value, path, mistakes);
 
 const sizes = Object.keys(M6I_EBS_LIMITS);
 const host = object<ResolvedSettings['host']>({
@@ -125,7 +128,7 @@ const notifications = object<ResolvedSettings['notifications']>({
     [],
     listOf(arn('(iam|sts):[a-z0-9-]*:\\d{12}', 'arn:aws:iam::123456789012:role/operators'), { max: 10 }),
   ),
-  thresholds: byDefault({}, mapOf(text('must be the name of an alarm', /^[A-Z]\w+$/), positive, 40)),
+  thresholds: byDefault({}, mapOf(oneOf(...Object.keys(ALARM_UNITS)), positive, 40)),
 });
 
 const days = integer('days', 1, 3_650);

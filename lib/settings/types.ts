@@ -1,9 +1,11 @@
 import type { AgentConfig, SslMode } from '../../assets/agent/config';
 import type { Complete } from './complete';
 import type { NetworkSettings } from './network-types';
+import type { PoolerSettings, ResolvedPooler } from './pooler-types';
 import type { ResolvedTarget, TargetSettings } from './target-types';
 
 export type * from './network-types';
+export type * from './pooler-types';
 export type * from './target-types';
 
 /** Everything that is decided about one migration. Fields without `@default` must be given. */
@@ -73,6 +75,8 @@ export interface EndpointSettings {
   readonly readerPort?: number;
   /** A name of your own for the load balancer, in a private hosted zone that exists. @default only the AWS name */
   readonly privateName?: PrivateNameSettings;
+  /** PgBouncer behind a listener of its own. @default none */
+  readonly pooler?: PoolerSettings;
 }
 
 /** A name in a private hosted zone of Route 53 that the applications' networks resolve. */
@@ -154,7 +158,9 @@ export interface ResolvedSettings {
   readonly source: Complete<SourceSettings, 'secretArn'>;
   readonly target: ResolvedTarget;
   readonly network: Complete<NetworkSettings, 'availabilityZones' | 'existing'>;
-  readonly endpoint: Complete<EndpointSettings, 'readerPort' | 'privateName'>;
+  readonly endpoint: Complete<Omit<EndpointSettings, 'pooler'>, 'readerPort' | 'privateName'> & {
+    readonly pooler?: ResolvedPooler;
+  };
   readonly host: Required<HostSettings> & { readonly volume: Required<VolumeSettings> };
   readonly agent: Required<Pick<AgentConfig, TunedParts | 'excludeSchemas' | 'applicationLogins'>>;
   readonly notifications: Required<NotificationSettings>;
