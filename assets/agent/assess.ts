@@ -6,7 +6,7 @@ import { bypassChecks } from './assess/bypass';
 import type { Check, Ends, Finding } from './assess/check';
 import { hostChecks } from './assess/host';
 import { loginChecks } from './assess/login';
-import { serverChecks } from './assess/servers';
+import { refusalOfDeclared, serverChecks } from './assess/servers';
 import { tableChecks } from './assess/tables';
 import { targetChecks } from './assess/target';
 import { readRelations, serverVersion, type Relation } from './catalog/relations';
@@ -14,9 +14,10 @@ import type { Context } from './context';
 import { size } from './dump/disk';
 import type { End } from './endpoints';
 import { Failure, oneLine } from './errors';
+import { ensureMigratorLogin } from './migrator-login';
 import type { Phase, PhaseOutcome } from './phase';
 
-/** Looks at both ends, changes nothing, and names all that stands in the way. */
+/** Looks at both ends, and names all that stands in the way; changes nothing but that it makes our login if it may. */
 export const assess: Phase = { name: 'assess', after: [], once: false, run: assessEnds };
 
 /** All that is asked, in the order of the report. */
@@ -90,6 +91,10 @@ export async function takeAssessment(context: Context): Promise<Assessment> {
 }
 
 async function connectEnds(context: Context): Promise<Ends> {
+  const tooOld = refusalOfDeclared(context.config.source.version);
+  if (tooOld !== undefined) throw new Failure(tooOld);
+  // A login that cannot be made is told by its connection, beside what is wrong with the source.
+  await ensureMigratorLogin(context).catch((error: unknown) => context.log.error(oneLine(error)));
   const [source, target] = await both((end) => context.connect(end));
   for (const client of [source, target]) await client.query('SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY');
   return {

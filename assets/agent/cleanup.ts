@@ -11,11 +11,13 @@ import { connectToHost } from './connect';
 import type { Context } from './context';
 import { Failure } from './errors';
 import { openSource } from './fence';
+import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
 import type { Phase, PhaseOutcome } from './phase';
 import { ident } from './sql';
 import { stopSupervisor } from './sync/supervisor-job';
 
 async function run(context: Context): Promise<PhaseOutcome> {
+  await ensureMigratorLogin(context);
   const source = await context.connect('source');
   const target = await context.connect('target');
   const cutOver = (await context.state.phase('cutover'))?.status === 'succeeded';
@@ -43,6 +45,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const left = await leftovers(source, target, cutOver);
   await context.evidence('nothing is left', left.length === 0, 'leftovers', left);
   if (left.length > 0) throw new Failure(`still there: ${left.join('; ')}; start cleanup again`);
+  await retireMigratorLogin(context);
   const fence = cutOver ? '; the source stays fenced, so that no stray client writes there' : '';
   return {
     message: `${triggers} triggers and all objects of Ibex and Bucardo are gone from both ends${fence}`,

@@ -23,6 +23,21 @@ export interface EndConfig {
   readonly sslRootCert?: string;
 }
 
+/** The source, and what the settings say of it. */
+export interface SourceConfig extends EndConfig {
+  /** Major version that the settings declare, such as 11 or 9.3; assess refuses one that is too old. @default unknown */
+  readonly version?: number;
+}
+
+/** The target, and who may make our login there. */
+export interface TargetConfig extends EndConfig {
+  /**
+   * Secret of the master user, as `secret` is written; RDS rotates it, so it is used only to make the login of `secret`
+   * before it first works, and to retire it at the end. @default the login of `secret` exists already
+   */
+  readonly masterSecret?: string;
+}
+
 /** Everything the host program is told; one JSON file, written by the install runbook or by the rehearsal. */
 export interface AgentConfig {
   /** Name of the migration: letters, digits and dashes; part of file and unit names. */
@@ -30,8 +45,8 @@ export interface AgentConfig {
   /** Where secrets are read: AWS Secrets Manager of a region, or a directory of JSON files of mode 0600. */
   readonly secrets:
     { readonly kind: 'aws'; readonly region: string } | { readonly kind: 'directory'; readonly path: string };
-  readonly source: EndConfig;
-  readonly target: EndConfig;
+  readonly source: SourceConfig;
+  readonly target: TargetConfig;
   /** Schemas that are not migrated, beside PostgreSQL's own and ours. @default [] */
   readonly excludeSchemas?: readonly string[];
   /** Secrets with the password of each application login to be made on the target, by role name. @default {} */

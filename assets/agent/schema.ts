@@ -5,6 +5,7 @@ import type { Context } from './context';
 import { Failure } from './errors';
 import { closeTarget } from './fence';
 import { prepareLeases } from './lease';
+import { ensureMigratorLogin } from './migrator-login';
 import type { Phase, PhaseOutcome } from './phase';
 import { restorePreData } from './schema/pre-data';
 import { copyRoles } from './schema/roles';
@@ -18,6 +19,7 @@ export const schema: Phase = { name: 'schema', after: ['assess'], once: true, ru
 export async function copySchema(context: Context): Promise<PhaseOutcome> {
   const { config, log } = context;
   const source = await context.connect('source');
+  await ensureMigratorLogin(context);
   const target = await context.connect('target');
   const archive = await ensureSchemaArchive(context, !(await restoredEntries(target)).has(PRE_DATA));
   const relations = await readRelations(source, config);

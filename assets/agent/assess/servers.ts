@@ -8,6 +8,15 @@ const NEWEST_TARGET = 18;
 
 const major = (version: number): number => Math.floor(version / 10000);
 
+/**
+ * Why a source that the settings declare as too old is refused, before anything is asked of it: its catalogs and settings
+ * are not those that the questions are made for. Undefined for any other.
+ */
+export function refusalOfDeclared(version: number | undefined): string | undefined {
+  if (version === undefined || version >= OLDEST_SOURCE) return undefined;
+  return `source is PostgreSQL ${version} by the settings (source.assessOnly); ${OLDEST_SOURCE} to ${NEWEST_SOURCE} can be migrated: upgrade it first`;
+}
+
 const versions = lookAt('versions', 'server_version_num on both ends', ({ sourceVersion, targetVersion }) => {
   const [source, target] = [major(sourceVersion), major(targetVersion)];
   const findings: Finding[] = [];
