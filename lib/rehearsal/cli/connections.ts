@@ -12,12 +12,14 @@ export function connectionHelp(
 ): string[] {
   const { source, target, hostPostgres, application, passwordFile } = lab;
   const psql = (end: { host: string; port: number }, user: string, database = application.database): string =>
-    `  PGPASSFILE=${word(passwordFile)} psql -h ${word(end.host)} -p ${end.port} -U ${user} ${database}`;
+    `  psql -h ${word(end.host)} -p ${end.port} -U ${user} ${database}`;
   const home = lab.environment['IBEX_HOME'] ?? '';
   const variables = ['IBEX_HOME', 'IBEX_CONFIG', 'IBEX_REHEARSAL']
     .map((name) => `${name}=${word(lab.environment[name] ?? '')}`)
     .join(' ');
   return [
+    'passwords, before the commands below:',
+    `  export PGPASSFILE=${word(passwordFile)}`,
     'source, as its owner and as its superuser:',
     psql(source, SOURCE_OWNER),
     psql(source, SOURCE_SUPERUSER),

@@ -21,6 +21,8 @@ const AFTERWARDS_MS = 3000;
 /** Longest wait for work that was cut short to notice it; milliseconds. */
 const SETTLE_MS = 5000;
 
+const LONG_MS = 60_000;
+
 /** Where a rehearsal is shown, and where `--json` puts the report. */
 export interface Console {
   readonly out: Output;
@@ -96,7 +98,10 @@ class Run {
     this.say('');
     for (const line of connectionHelp(this.rehearsal.lab)) this.say(line);
     this.say('Everything is up until this program ends: Ctrl-C removes it.');
+    // Nothing else may be left that this process waits for, and a signal's handler does not count.
+    const alive = setInterval(() => undefined, LONG_MS);
     await raised(this.stop);
+    clearInterval(alive);
   }
 
   async tearDown(work: Promise<unknown>): Promise<void> {

@@ -76,7 +76,8 @@ describe('what a rehearsal writes and shows', () => {
       passwordFile: '/tmp/lab/pgpass',
       environment: { IBEX_HOME: '/tmp/lab/host', IBEX_CONFIG: '/tmp/lab/host/ibex.json', USER: 'postgres' },
     });
-    expect(lines).toContain('  PGPASSFILE=/tmp/lab/pgpass psql -h 127.0.0.1 -p 40003 -U shop_app shop');
+    expect(lines).toContain('  psql -h 127.0.0.1 -p 40003 -U shop_app shop');
+    expect(lines).toContain('  export PGPASSFILE=/tmp/lab/pgpass');
     expect(lines).toContain("  psql -h '/tmp/lab/host socket' -p 40001 -U postgres -l");
     expect(secrets.hide(lines.join('\n'))).toBe(lines.join('\n'));
   });
