@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Aws, CfnWaitCondition, CfnWaitConditionHandle, Validations } from 'aws-cdk-lib';
+import {
+  BlockDeviceVolume,
+  EbsDeviceVolumeType,
+  Instance,
+  InstanceType,
+  UserData,
+  type SecurityGroup,
+} from 'aws-cdk-lib/aws-ec2';
+import type { Role } from 'aws-cdk-lib/aws-iam';
+import { Construct, type IDependable } from 'constructs';
+import { ROOT } from '../bundle';
+import { HostImage } from '../host-image';
+import type { Network } from '../network';
+import type { ResolvedPooler, ResolvedSettings } from '../settings';
+
+export interface PoolerInstancesProps {
+  readonly network: Network;
+  readonly role: Role;
+  readonly securityGroup: SecurityGroup;
+  readonly pooler: ResolvedPooler;
+  readonly settings: ResolvedSettings;
+}
+
+/** Longest time that the bootstrap may take before the deployment fails; seconds. */
+const BOOTSTRAP_TIMEOUT_SECONDS = 1_200;
+
+/** One in each of two zones, so that a zone may fail. */
+const COUNT = 2;
+
+/**
+ * The pooler's machines. They are instances and no scaling group: whoever switches has to know every pooler there is,
+ * and one that a group adds in that moment would come up on the old side. EC2 recovers an instance on other hardware
+ * with its address, and the machine reads its side anew.
+ */
+export class PoolerInstances extends Construct {
+  readonly instances: readonly Instance[];
+  /** Done when each bootstrap has said so. */
+  readonly ready: readonly IDependable[];
+
+  constructor(scope: Construct, id: string, props: PoolerInstancesProps) {
+    super(scope, id);
+    if (props.settings.network.availabilityZones) {
+      Validations.of(this).acknowledge({
+        id: 'CloudFormation-Validate::W3010',
+        reason: 'The settings name the zones: each instance stays in its own at every deployment.',
+      });
+    }
+    const { machineImage } = new HostImage(this, 'Image', props.pooler.image);
+    const subnets = props.network.vpc.privateSubnets.slice(0, COUNT);
+    const ready: IDependable[] = [];
+    this.instances = subnets.map((subnet, index) => {
+      const handle = new CfnWaitConditionHandle(this, `Signal${index + 1}`);
+      const instance = new Instance(this, `Instance${index + 1}`, {
+        vpc: props.network.vpc,
+        vpcSubnets: { subnets: [subnet] },
+        instanceType: new InstanceType(props.pooler.instanceType),
+        machineImage,
+        role: props.role,
+        securityGroup: props.securityGroup,
+        requireImdsv2: true,
+        disableApiTermination: props.settings.target.deletionProtection,
+        detailedMonitoring: true,
+        propagateTagsToVolumeOnCreation: true,
+        userData: userData(handle, props.settings.host.ssmAgentVersion),
+        blockDevices: [
+          {
+            deviceName: '/dev/xvda',
+            volume: BlockDeviceVolume.ebs(10, { encrypted: true, volumeType: EbsDeviceVolumeType.GP3 }),
+          },
+        ],
+      });
+      const condition = new CfnWaitCondition(this, `Ready${index + 1}`, {
+        handle: handle.ref,
+        count: 1,
+        timeout: String(BOOTSTRAP_TIMEOUT_SECONDS),
+      });
+      condition.node.addDependency(instance);
+      ready.push(condition);
+      return instance;
+    });
+    this.ready = ready;
+  }
+}
+
+function userData(handle: CfnWaitConditionHandle, ssmAgentVersion: string): UserData {
+  const values: Readonly<Record<string, string>> = {
+    IBEX_REGION: Aws.REGION,
+    IBEX_SIGNAL_URL: handle.ref,
+    IBEX_SSM_AGENT_VERSION: ssmAgentVersion,
+  };
+  const script = readFileSync(join(ROOT, 'assets', 'pooler', 'bootstrap.sh'), 'utf8');
+  const [shebang, ...rest] = script.split('\n');
+  const lines = Object.entries(values).map(([name, value]) => `export ${name}='${value}'`);
+  return UserData.custom([shebang, ...lines, ...rest].join('\n'));
+}
