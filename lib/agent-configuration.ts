@@ -8,25 +8,34 @@ export interface AgentConfigurationProps {
   readonly settings: ResolvedSettings;
   readonly database: Database;
   readonly sourceSecret: ISecret;
+  /** Login that the program makes on the target, and works with. */
+  readonly migratorSecret: ISecret;
 }
 
 /** Where install.sh puts the authorities of RDS. */
 const RDS_AUTHORITIES = '/opt/ibex/rds-global-bundle.pem';
 
 /** What the program on the host is told: settings, and where bootstrap.sh and install.sh put things. */
-export function agentConfiguration({ settings, database, sourceSecret }: AgentConfigurationProps): AgentConfig {
+export function agentConfiguration({
+  settings,
+  database,
+  sourceSecret,
+  migratorSecret,
+}: AgentConfigurationProps): AgentConfig {
   return {
     ...settings.agent,
     migration: settings.name,
     secrets: { kind: 'aws', region: Aws.REGION },
     source: {
       secret: sourceSecret.secretArn,
+      version: settings.source.version,
       port: settings.source.port,
       sslmode: settings.source.sslmode,
       ...(settings.source.certificates === 'rds' && { sslRootCert: RDS_AUTHORITIES }),
     },
     target: {
-      secret: database.resource.secret.secretArn,
+      secret: migratorSecret.secretArn,
+      masterSecret: database.resource.secret.secretArn,
       host: database.resource.writerAddress,
       port: Database.PORT,
       database: database.databaseName,

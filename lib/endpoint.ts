@@ -1,30 +1,49 @@
 import { CfnOutput, Duration } from 'aws-cdk-lib';
 import { Peer, Port, SecurityGroup, SubnetType, type IVpc } from 'aws-cdk-lib/aws-ec2';
-import { NetworkLoadBalancer, NetworkTargetGroup, Protocol, TargetType } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import {
+  NetworkLoadBalancer,
+  NetworkTargetGroup,
+  Protocol,
+  TargetType,
+  type NetworkListener,
+} from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import { ARecord, PrivateHostedZone, RecordTarget } from 'aws-cdk-lib/aws-route53';
+import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets';
 import { Construct } from 'constructs';
 import { Database } from './database';
 import { EndpointSync } from './endpoint-sync';
 import type { ResolvedSettings } from './settings';
 
+type Settings = ResolvedSettings['endpoint'];
+
 export interface EndpointProps {
   readonly vpc: IVpc;
   readonly database: Database;
-  readonly settings: ResolvedSettings['endpoint'];
+  readonly settings: Settings;
   /** Whether AWS refuses to delete the load balancer. */
   readonly deletionProtection: boolean;
 }
 
 /**
- * The applications' address: a network load balancer whose one target is the writer. The addresses of Aurora change at
- * a failover, so EndpointSync keeps the target group on the writer's. A new target takes minutes to be healthy; who
- * wants seconds uses the cluster's own endpoint.
+ * The applications' address: a network load balancer whose one target is the writer, and, where the settings say so, a
+ * second listener whose targets are the readers. The addresses of a database change at a failover, so EndpointSync
+ * keeps the target groups right. A new target takes minutes to be healthy; who wants seconds uses the database's own
+ * endpoint.
  */
 export class Endpoint extends Construct {
   readonly loadBalancer: NetworkLoadBalancer;
   readonly targetGroup: NetworkTargetGroup;
+  /** Absent without a port for readers. */
+  readonly readerTargetGroup?: NetworkTargetGroup;
+  readonly sync: EndpointSync;
+  /** Name by which applications connect. */
+  readonly address: string;
+  readonly port: number;
 
   constructor(scope: Construct, id: string, { vpc, database, settings, deletionProtection }: EndpointProps) {
     super(scope, id);
+    this.port = settings.port;
+    const ports = [settings.port, ...(settings.readerPort === undefined ? [] : [settings.readerPort])];
     // A load balancer that is made without a security group can never be given one.
     const securityGroup = new SecurityGroup(this, 'SecurityGroup', {
       vpc,
@@ -32,7 +51,7 @@ export class Endpoint extends Construct {
       allowAllOutbound: false,
     });
     for (const cidr of settings.allowedCidrs) {
-      securityGroup.addIngressRule(Peer.ipv4(cidr), Port.tcp(settings.port), 'Applications');
+      for (const port of ports) securityGroup.addIngressRule(Peer.ipv4(cidr), Port.tcp(port), 'Applications');
     }
     securityGroup.connections.allowTo(database.securityGroup, Port.tcp(Database.PORT), 'Load balancer to database');
 
@@ -46,12 +65,31 @@ export class Endpoint extends Construct {
       crossZoneEnabled: true,
       deletionProtection,
     });
-    this.targetGroup = new NetworkTargetGroup(this, 'Writer', {
+    this.targetGroup = this.targets('Writer', vpc);
+    this.listen('Listener', settings.port, this.targetGroup, settings);
+    if (settings.readerPort !== undefined) {
+      this.readerTargetGroup = this.targets('Readers', vpc);
+      this.listen('ReaderListener', settings.readerPort, this.readerTargetGroup, settings);
+    }
+    this.sync = new EndpointSync(this, 'Sync', {
+      targetGroup: this.targetGroup,
+      ...(this.readerTargetGroup && { readerTargetGroup: this.readerTargetGroup }),
+      database,
+    });
+    this.address = this.privateName(settings) ?? this.loadBalancer.loadBalancerDnsName;
+    new CfnOutput(this, 'Address', {
+      description: 'Address of the target for applications',
+      value: `${this.address}:${settings.port}`,
+    });
+  }
+
+  private targets(id: string, vpc: IVpc): NetworkTargetGroup {
+    const group = new NetworkTargetGroup(this, id, {
       vpc,
       targetType: TargetType.IP,
       protocol: Protocol.TCP,
       port: Database.PORT,
-      // Clients of a writer that is none any more are cut off at once, so that they come back to the new one.
+      // Clients of a server that has left the group are cut off at once, so that they come back to the right one.
       deregistrationDelay: Duration.seconds(0),
       connectionTermination: true,
       // The database then sees the load balancer's addresses, which its security group names.
@@ -63,16 +101,33 @@ export class Endpoint extends Construct {
         unhealthyThresholdCount: 2,
       },
     });
-    this.loadBalancer.addListener('Listener', {
-      port: settings.port,
+    // Who hangs on a server that died is told so, instead of waiting for the keepalive.
+    group.setAttribute('target_health_state.unhealthy.connection_termination.enabled', 'true');
+    return group;
+  }
+
+  private listen(id: string, port: number, group: NetworkTargetGroup, settings: Settings): NetworkListener {
+    return this.loadBalancer.addListener(id, {
+      port,
       protocol: Protocol.TCP,
       tcpIdleTimeout: Duration.seconds(settings.idleTimeoutSeconds),
-      defaultTargetGroups: [this.targetGroup],
+      defaultTargetGroups: [group],
     });
-    new EndpointSync(this, 'Sync', { targetGroup: this.targetGroup, database });
-    new CfnOutput(this, 'Address', {
-      description: 'Address of the target for applications',
-      value: `${this.loadBalancer.loadBalancerDnsName}:${settings.port}`,
+  }
+
+  /** The name of the settings, in a zone that exists; the record follows the load balancer's addresses by itself. */
+  private privateName({ privateName }: Settings): string | undefined {
+    if (!privateName) return undefined;
+    const zone = PrivateHostedZone.fromHostedZoneAttributes(this, 'Zone', {
+      hostedZoneId: privateName.hostedZoneId,
+      zoneName: privateName.zoneName,
     });
+    new ARecord(this, 'Name', {
+      zone,
+      recordName: privateName.recordName,
+      target: RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)),
+      comment: 'Ibex: address of the target for applications',
+    });
+    return `${privateName.recordName}.${privateName.zoneName}`;
   }
 }

@@ -15,6 +15,7 @@ import {
   Volume,
 } from 'aws-cdk-lib/aws-ec2';
 import type { Role } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { ROOT } from './bundle';
 import { Database } from './database';
@@ -26,6 +27,8 @@ export interface HostProps {
   readonly network: Network;
   readonly database: Database;
   readonly role: Role;
+  /** Encrypts the data volume, and the snapshot that is left of it. */
+  readonly key: IKey;
   readonly settings: ResolvedSettings;
 }
 
@@ -64,6 +67,7 @@ export class Host extends Construct {
       iops: settings.host.volume.iops,
       throughput: settings.host.volume.throughputMiBs,
       encrypted: true,
+      encryptionKey: props.key,
       removalPolicy: RemovalPolicy.SNAPSHOT,
     });
     const handle = new CfnWaitConditionHandle(this, 'Signal');

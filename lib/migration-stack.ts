@@ -1,9 +1,13 @@
 import { Aws, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Secret, type ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { agentConfiguration } from './agent-configuration';
+import { Artifacts } from './artifacts';
 import { automationRole } from './automation-role';
+import { collectDocument } from './collect-document';
+import { customerKey } from './customer-key';
 import { Host } from './host';
 import { hostRole } from './host-role';
 import { Installation } from './installation';
@@ -27,27 +31,30 @@ export class MigrationStack extends Stack {
     const prefix = this.stackName;
     const { database, network } = target;
 
-    const sourceSecret = this.sourceSecret(settings);
+    const key = customerKey(this, 'Key', 'Ibex migration: data volume, secrets, artifacts');
+    const sourceSecret = this.sourceSecret(settings, key);
     const logGroup = new LogGroup(this, 'CommandOutput', {
       // Where Systems Manager puts the output of our Command document.
       logGroupName: `/aws/ssm/${prefix}-job`,
       retention: RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,
     });
+    const migratorSecret = this.migratorSecret(key);
     const role = hostRole(this, 'HostRole', {
       secretArns: [
         sourceSecret.secretArn,
+        migratorSecret.secretArn,
         database.resource.secret.secretArn,
         ...Object.values(settings.agent.applicationLogins),
       ],
       logGroup,
       documentPrefix: prefix,
     });
-    const host = new Host(this, 'Host', { network, database, role, settings });
+    const host = new Host(this, 'Host', { network, database, role, key, settings });
     new Installation(this, 'Installation', {
       documentName: `${prefix}-install`,
       instance: host.instance,
-      configuration: agentConfiguration({ settings, database, sourceSecret }),
+      configuration: agentConfiguration({ settings, database, sourceSecret, migratorSecret }),
       after: host.ready,
     });
     const profiles = new Profiles(this, 'Profiles', {
@@ -57,6 +64,9 @@ export class MigrationStack extends Stack {
       after: host.ready,
     });
 
+    const artifacts = new Artifacts(this, 'Artifacts', { key, settings: settings.artifacts });
+    artifacts.grantAdd(role);
+    collectDocument(this, 'Collect', `${prefix}-collect`, artifacts.bucket);
     const job = jobDocument(this, 'Job', `${prefix}-job`);
     const { topic } = new Notices(this, 'Notices', { name: prefix, emails: settings.notifications.emails });
     const runbookRole = automationRole(this, 'AutomationRole', {
@@ -65,7 +75,7 @@ export class MigrationStack extends Stack {
       documentPrefix: prefix,
       topic,
     });
-    const { approvers } = settings.notifications;
+    const { approvers, thresholds } = settings.notifications;
     const runbooks = new Runbooks(this, 'Runbooks', {
       prefix,
       defaults: {
@@ -76,16 +86,37 @@ export class MigrationStack extends Stack {
         ...(approvers.length > 0 && { Approvers: approvers }),
       },
     });
-    new Monitoring(this, 'Monitoring', { instance: host.instance, runbooks: Object.values(runbooks.names), topic });
+    new Monitoring(this, 'Monitoring', {
+      instance: host.instance,
+      runbooks: Object.values(runbooks.names),
+      topic,
+      thresholds,
+    });
     this.outputs(host, sourceSecret, runbooks, profiles);
   }
 
   /** The source's login: the one that settings name, or an empty one to be filled by hand. */
-  private sourceSecret({ source }: ResolvedSettings): ISecret {
+  private sourceSecret({ source }: ResolvedSettings, encryptionKey: IKey): ISecret {
     if (source.secretArn !== undefined) return Secret.fromSecretCompleteArn(this, 'SourceSecret', source.secretArn);
     return new Secret(this, 'SourceSecret', {
       // A random text, which is no JSON: the first runbook says that it is not filled.
       description: 'Login of the source: {"username", "password", "host", "port", "dbname"}',
+      encryptionKey,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+  }
+
+  /** Our login on the target: RDS rotates the master's every seven days, in the midst of a migration; this one stays. */
+  private migratorSecret(encryptionKey: IKey): ISecret {
+    return new Secret(this, 'MigratorSecret', {
+      description: 'Login that the host program makes on the target, and works with',
+      generateSecretString: {
+        secretStringTemplate: JSON.stringify({ username: 'ibex_migrator' }),
+        generateStringKey: 'password',
+        passwordLength: 40,
+        excludePunctuation: true,
+      },
+      encryptionKey,
       removalPolicy: RemovalPolicy.DESTROY,
     });
   }

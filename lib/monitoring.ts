@@ -1,57 +1,28 @@
-import { Duration, Stack } from 'aws-cdk-lib';
-import { Alarm, ComparisonOperator, Metric, TreatMissingData, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
-import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { Duration } from 'aws-cdk-lib';
+import { Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Instance } from 'aws-cdk-lib/aws-ec2';
-import { Rule, RuleTargetInput, EventField } from 'aws-cdk-lib/aws-events';
+import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
+import { Alarms } from './alarms';
+import { HOST_NAMESPACE } from './host-role';
 
 export interface MonitoringProps {
   readonly instance: Instance;
   /** Names of the Automation documents whose failures are told. */
   readonly runbooks: readonly string[];
   readonly topic: ITopic;
-}
-
-/** When people are disturbed: `high` is for now, `low` for the next working day. */
-export type Severity = 'high' | 'low';
-
-/** One alarm: what is measured, from where on it is wrong, and which article of docs/alarms.md says what to do. */
-export interface AlarmSpec {
-  readonly name: string;
-  readonly severity: Severity;
-  readonly metric: IMetric;
-  readonly threshold: number;
-  readonly evaluationPeriods: number;
-  readonly missing: TreatMissingData;
-  readonly what: string;
+  /** Thresholds of the settings, by the alarm's name. */
+  readonly thresholds: Readonly<Record<string, number>>;
 }
 
 /** Alarms about the host, and notices of runbooks that did not succeed. */
 export class Monitoring extends Construct {
-  private readonly topic: ITopic;
-
-  constructor(scope: Construct, id: string, { instance, runbooks, topic }: MonitoringProps) {
+  constructor(scope: Construct, id: string, { instance, runbooks, topic, thresholds }: MonitoringProps) {
     super(scope, id);
-    this.topic = topic;
-    this.alarm({
-      name: 'HostStatus',
-      severity: 'high',
-      metric: new Metric({
-        namespace: 'AWS/EC2',
-        metricName: 'StatusCheckFailed',
-        dimensionsMap: { InstanceId: instance.instanceId },
-        statistic: 'Maximum',
-        period: Duration.minutes(1),
-      }),
-      // One failed check can be a hiccup; sync stands still after three.
-      threshold: 1,
-      evaluationPeriods: 3,
-      // A host that is stopped reports nothing.
-      missing: TreatMissingData.BREACHING,
-      what: 'The Bucardo host fails its status checks, or is stopped; changes pile up on the source.',
-    });
+    const alarms = new Alarms(this, 'Alarms', { topic, thresholds });
+    hostAlarms(alarms, instance);
     new Rule(this, 'RunbookFailed', {
       description: 'Runbooks of the migration that did not succeed',
       eventPattern: {
@@ -68,20 +39,46 @@ export class Monitoring extends Construct {
       ],
     });
   }
+}
 
-  /** Adds one alarm that tells the topic when it starts and when it is over. */
-  alarm(spec: AlarmSpec): Alarm {
-    const alarm = new Alarm(this, spec.name, {
-      alarmName: `${Stack.of(this).stackName}-${spec.name}`,
-      alarmDescription: `[${spec.severity}] ${spec.what} What to do: docs/alarms.md, ${spec.name}.`,
-      metric: spec.metric,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-      threshold: spec.threshold,
-      evaluationPeriods: spec.evaluationPeriods,
-      treatMissingData: spec.missing,
+function hostAlarms(alarms: Alarms, instance: Instance): void {
+  const metric = (namespace: string, metricName: string): Metric =>
+    new Metric({
+      namespace,
+      metricName,
+      dimensionsMap: { InstanceId: instance.instanceId },
+      statistic: 'Maximum',
+      period: Duration.minutes(1),
     });
-    alarm.addAlarmAction(new SnsAction(this.topic));
-    alarm.addOkAction(new SnsAction(this.topic));
-    return alarm;
-  }
+  alarms.add({
+    name: 'HostStatus',
+    severity: 'high',
+    metric: metric('AWS/EC2', 'StatusCheckFailed'),
+    threshold: 1,
+    evaluationPeriods: 3,
+    // A host that is stopped reports nothing.
+    missing: TreatMissingData.BREACHING,
+    what: 'The Bucardo host fails its status checks, or is stopped; changes pile up on the source.',
+    because: 'one failed check can be a hiccup; sync stands still after three.',
+  });
+  alarms.add({
+    name: 'HostDisk',
+    severity: 'high',
+    metric: metric(HOST_NAMESPACE, 'DataVolumeUsed'),
+    threshold: 80,
+    evaluationPeriods: 5,
+    missing: TreatMissingData.MISSING,
+    what: 'The data volume of the Bucardo host is filling up: dump, queue or logs.',
+    because: 'a volume can be enlarged while it works, but only once in six hours.',
+  });
+  alarms.add({
+    name: 'HostMemory',
+    severity: 'low',
+    metric: metric(HOST_NAMESPACE, 'MemoryUsed'),
+    threshold: 90,
+    evaluationPeriods: 5,
+    missing: TreatMissingData.MISSING,
+    what: 'The Bucardo host has little memory left; the kernel may kill Bucardo or its PostgreSQL.',
+    because: 'the page cache does not count, so nine tenths are really taken.',
+  });
 }

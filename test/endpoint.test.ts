@@ -3,8 +3,9 @@ import type { MigrationSettings } from '../lib/settings';
 import { TargetStack } from '../lib/target-stack';
 import { leastSettings, resolved, testApp } from './helpers/app';
 
-function endpoint(settings: MigrationSettings['endpoint']): Template {
-  return Template.fromStack(new TargetStack(testApp(), 'shop-target', { settings: resolved({ endpoint: settings }) }));
+function endpoint(settings: MigrationSettings['endpoint'], target: MigrationSettings['target'] = {}): Template {
+  const stack = new TargetStack(testApp(), 'shop-target', { settings: resolved({ endpoint: settings, target }) });
+  return Template.fromStack(stack);
 }
 
 const internal = endpoint(leastSettings.endpoint);
@@ -72,6 +73,7 @@ test('clients of a former writer are cut off at once', () => {
     TargetGroupAttributes: Match.arrayWith([
       { Key: 'preserve_client_ip.enabled', Value: 'false' },
       { Key: 'deregistration_delay.connection_termination.enabled', Value: 'true' },
+      { Key: 'target_health_state.unhealthy.connection_termination.enabled', Value: 'true' },
     ]),
   });
 });
@@ -127,5 +129,68 @@ describe('the function that keeps targets on the writer', () => {
         ]),
       },
     });
+  });
+});
+
+describe('a second listener', () => {
+  const both = endpoint({ ...leastSettings.endpoint, readerPort: 5433 }, { readers: 2 });
+
+  test('leads to the readers, for the same networks and with the same attributes', () => {
+    both.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', {
+      Port: 5433,
+      DefaultActions: [Match.objectLike({ TargetGroupArn: { Ref: Match.stringLikeRegexp('^EndpointReaders') } })],
+      ListenerAttributes: [{ Key: 'tcp.idle_timeout.seconds', Value: '6000' }],
+    });
+    both.hasResourceProperties('AWS::EC2::SecurityGroup', {
+      SecurityGroupIngress: [Match.objectLike({ FromPort: 5432 }), Match.objectLike({ FromPort: 5433 })],
+    });
+    both.resourceCountIs('AWS::ElasticLoadBalancingV2::TargetGroup', 2);
+  });
+
+  test('is kept by the function, which knows every server and may change both groups', () => {
+    both.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: {
+          READER_TARGET_GROUP_ARN: { Ref: Match.stringLikeRegexp('^EndpointReaders') },
+          INSTANCES: { 'Fn::Join': ['', Match.arrayWith([','])] },
+        },
+      },
+    });
+    both.hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Action: ['elasticloadbalancing:DeregisterTargets', 'elasticloadbalancing:RegisterTargets'],
+            Resource: [
+              { Ref: Match.stringLikeRegexp('^EndpointReaders') },
+              { Ref: Match.stringLikeRegexp('^EndpointWriter') },
+            ],
+          }),
+        ]),
+      },
+    });
+  });
+
+  test('is not there by default', () => internal.resourceCountIs('AWS::ElasticLoadBalancingV2::Listener', 1));
+});
+
+test('a private name leads to the load balancer, and is what applications are told', () => {
+  const named = endpoint({
+    ...leastSettings.endpoint,
+    privateName: { hostedZoneId: 'Z0123456789ABCDEFGHIJ', zoneName: 'shop.internal', recordName: 'db' },
+  });
+  named.hasResourceProperties('AWS::Route53::RecordSet', {
+    HostedZoneId: 'Z0123456789ABCDEFGHIJ',
+    Name: 'db.shop.internal.',
+    Type: 'A',
+    AliasTarget: Match.objectLike({ DNSName: Match.anyValue() }),
+  });
+  named.hasOutput('*', { Value: 'db.shop.internal:5432' });
+  internal.resourceCountIs('AWS::Route53::RecordSet', 0);
+});
+
+test('RDS for PostgreSQL is followed by the events of its instance', () => {
+  endpoint(leastSettings.endpoint, { engine: 'postgres' }).hasResourceProperties('AWS::Events::Rule', {
+    EventPattern: { source: ['aws.rds'], 'detail-type': ['RDS DB Instance Event'] },
   });
 });

@@ -53,17 +53,40 @@ describe('identity', () => {
     });
   });
 
-  test('the host reads the two logins, and those of the applications', () => {
+  test('the host reads the logins of source, migrator and master, and those of the applications', () => {
     const secret = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-web';
     const { migration: other } = templatesOf({ ...leastSettings, agent: { applicationLogins: { web: secret } } });
     expect(actionsOf('Secrets')).toEqual(['secretsmanager:GetSecretValue']);
-    expect(resourcesOf('Secrets')).toHaveLength(2);
+    expect(resourcesOf('Secrets')).toHaveLength(3);
     expect([statement(other, 'Secrets')['Resource']].flat()).toContain(secret);
   });
 
-  test.each(['SystemsManagerAgent', 'LogGroups', 'FollowCommands'])('%s is among the few without a resource', (sid) => {
-    expect(resourcesOf(sid)).toEqual(['*']);
+  test('the host opens those secrets with whatever key they have, and nothing else with it', () => {
+    expect(statement(migration, 'SecretKeys')).toMatchObject({
+      Action: 'kms:Decrypt',
+      Condition: {
+        StringEquals: {
+          'kms:EncryptionContext:SecretARN': expect.arrayContaining(
+            statement(migration, 'Secrets')['Resource'] as unknown[],
+          ) as unknown,
+          'kms:ViaService': expect.anything() as unknown,
+        },
+      },
+    });
   });
+
+  test('the host publishes metrics in its own namespace only', () => {
+    expect(statement(migration, 'HostMetrics')).toMatchObject({
+      Condition: { StringEquals: { 'cloudwatch:namespace': 'Ibex/Host' } },
+    });
+  });
+
+  test.each(['SystemsManagerAgent', 'LogGroups', 'FollowCommands', 'HostMetrics'])(
+    '%s is among the few without a resource',
+    (sid) => {
+      expect(resourcesOf(sid)).toEqual(['*']);
+    },
+  );
 
   test('no other statement is for every resource', () => {
     const policies = Object.entries(migration.findResources('AWS::IAM::Policy')).filter(([id]) =>
@@ -73,7 +96,7 @@ describe('identity', () => {
       .flatMap(([, policy]) => policy['Properties'].PolicyDocument.Statement as { Sid: string; Resource: unknown }[])
       .filter(({ Resource }) => Resource === '*')
       .map(({ Sid }) => Sid);
-    expect(wide.sort()).toEqual(['FollowCommands', 'LogGroups', 'SystemsManagerAgent']);
+    expect(wide.sort()).toEqual(['FollowCommands', 'HostMetrics', 'LogGroups', 'SystemsManagerAgent']);
   });
 });
 
@@ -88,8 +111,22 @@ describe('the source secret', () => {
   test('is not made when the settings name one', () => {
     const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:source-AbCdEf';
     const { migration: other } = templatesOf({ ...leastSettings, source: { version: 11, reach: 'public', secretArn } });
-    other.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    expect(Object.keys(other.findResources('AWS::SecretsManager::Secret')).join()).toMatch(/^MigratorSecret\w+$/);
     expect([statement(other, 'Secrets')['Resource']].flat()).toContain(secretArn);
+  });
+});
+
+describe('the migrator secret', () => {
+  test('holds a login of our own with a password that never rotates, under our key', () => {
+    migration.hasResourceProperties('AWS::SecretsManager::Secret', {
+      GenerateSecretString: {
+        SecretStringTemplate: '{"username":"ibex_migrator"}',
+        GenerateStringKey: 'password',
+        PasswordLength: 40,
+      },
+      KmsKeyId: { 'Fn::GetAtt': [Match.stringLikeRegexp('^Key'), 'Arn'] },
+    });
+    migration.resourceCountIs('AWS::SecretsManager::RotationSchedule', 0);
   });
 });
 

@@ -27,6 +27,7 @@ install -d -o root -g root -m 0755 "$release" "$release/bin"
 install -o root -g root -m 0755 "$package/bin/ibex.cjs" "$release/bin/ibex"
 install -o root -g postgres -m 0640 "$configuration" /etc/ibex/ibex.json
 
+install -o root -g root -m 0755 "$package/metrics.sh" "$HOME_DIR/metrics.sh"
 for unit in "$package"/systemd/*.service "$package"/systemd/*.timer; do
   install -o root -g root -m 0644 "$unit" "/etc/systemd/system/$(basename "$unit")"
 done
@@ -40,7 +41,7 @@ ln -sfn "$release/bin" "$HOME_DIR/bin.new"
 mv -T "$HOME_DIR/bin.new" "$HOME_DIR/bin"
 ln -sfn "$HOME_DIR/bin/ibex" /usr/local/bin/ibex
 
-systemctl enable --now --quiet ibex-grow.timer
+systemctl enable --now --quiet ibex-grow.timer ibex-metrics.timer
 # The supervisor may be killed at any time, and Bucardo goes on meanwhile: so the new program takes over here.
 systemctl enable --quiet ibex-supervise.service
 systemctl restart ibex-supervise.service

@@ -9,7 +9,7 @@ const scripts = readdirSync(HOST).filter((name) => name.endsWith('.sh'));
 const shellcheck = spawnSync('shellcheck', ['--version']).error === undefined;
 
 test('there are scripts to look at', () =>
-  expect(scripts.sort()).toEqual(['bootstrap.sh', 'install.sh', 'profile.sh']));
+  expect(scripts.sort()).toEqual(['bootstrap.sh', 'install.sh', 'metrics.sh', 'profile.sh']));
 
 describe.each(scripts)('%s', (name) => {
   test('parses', () => {

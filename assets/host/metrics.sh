@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Tells CloudWatch how full data volume and memory are, which EC2 itself does not know. Run each minute by
+# ibex-metrics.timer; a minute that cannot be told is left out.
+set -euo pipefail
+
+token=$(curl --silent --fail --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+  http://169.254.169.254/latest/api/token)
+about() { # about PATH: what the instance knows of itself
+  curl --silent --fail --max-time 5 -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$1"
+}
+instance=$(about meta-data/instance-id)
+region=$(about meta-data/placement/region)
+
+disk=$(df --output=pcent /database | tail -n 1 | tr -dc '0-9')
+memory=$(awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { free = $2 } END { print int(100 - 100 * free / total) }' \
+  /proc/meminfo)
+
+aws cloudwatch put-metric-data --region "$region" --namespace Ibex/Host --metric-data \
+  "MetricName=DataVolumeUsed,Unit=Percent,Value=$disk,Dimensions=[{Name=InstanceId,Value=$instance}]" \
+  "MetricName=MemoryUsed,Unit=Percent,Value=$memory,Dimensions=[{Name=InstanceId,Value=$instance}]"
