@@ -2,7 +2,7 @@
 // TypeScript program of this repository, in this process: nothing stands between the program and Ctrl-C.
 // Plain JavaScript, since it runs before anything is installed.
 import { execFileSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, statSync, utimesSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,15 +17,19 @@ if (major < 20 || (major === 20 && minor < 19)) {
 const lock = join(root, 'package-lock.json');
 const installed = join(root, 'node_modules', '.package-lock.json');
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
-  console.error('ibex: installing the npm packages that package-lock.json names (npm ci)');
+  console.error('ibex: installing the npm packages that package-lock.json names');
   try {
-    // Its words go to standard error: the standard output is the program's.
-    execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    // Not `npm ci`: it refuses a lock file without the binaries of platforms that a mirror does not carry. With --no-save
+    // the lock file decides in the same way, and stays as it is. npm's words go to standard error, since standard output
+    // is the program's.
+    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
       cwd: root,
       stdio: ['ignore', process.stderr, process.stderr],
     });
+    // npm leaves the record of what it installed alone when that was right already.
+    utimesSync(installed, new Date(), new Date());
   } catch {
-    console.error('ibex: npm ci failed; its messages above say why. Mend that and run the same command again.');
+    console.error('ibex: npm install failed; its messages above say why. Mend that and run the same command again.');
     process.exit(1);
   }
 }
