@@ -1,0 +1,126 @@
+import { applyChanges } from '../../../assets/agent/catch-up/apply';
+import { readBacklog } from '../../../assets/agent/catch-up/backlog';
+import { CatchUp } from '../../../assets/agent/catch-up/rounds';
+import type { Context } from '../../../assets/agent/context';
+import { intercept, startMoving, type Moving } from './moving';
+
+const TABLES = `
+  CREATE TABLE public.parent (id int PRIMARY KEY);
+  CREATE TABLE public.child (id int PRIMARY KEY, parent int REFERENCES public.parent);
+  CREATE TABLE public.third (id int PRIMARY KEY, v int)`;
+
+let moving: Moving;
+beforeAll(async () => {
+  moving = await startMoving(TABLES, 'INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1)');
+});
+afterAll(() => moving.migration.stop());
+
+/** A context whose catch-up sessions on the source call `before` ahead of each statement. */
+async function watched(before: (text: string) => Promise<unknown> | undefined): Promise<Context> {
+  const context = await moving.migration.context('sync');
+  const connect = context.connect.bind(context);
+  context.connect = async (end, purpose) => {
+    const client = await connect(end, purpose);
+    return end === 'source' && purpose === 'catch-up' ? intercept(client, before) : client;
+  };
+  return context;
+}
+
+async function catchUp(before: (text: string) => Promise<unknown> | undefined = () => undefined): Promise<CatchUp> {
+  return new CatchUp(await watched(before), moving.relations(), moving.lease);
+}
+
+const everything = async (end: 'source' | 'target'): Promise<string[][]> =>
+  Promise.all(['parent', 'child', 'third'].map((name) => moving.rows(end, name)));
+
+describe('catch-up of many tables', () => {
+  it('goes round until fewer changes than asked for are left, and counts what it applied', async () => {
+    // While a round runs, the application writes on, a little less each time.
+    const later = [30, 10, 3];
+    const rounds = await catchUp((text) => {
+      if (!text.startsWith('DELETE FROM "bucardo"."delta_public_third"')) return undefined;
+      const rows = later.shift() ?? 0;
+      return moving.source.query(`INSERT INTO third SELECT ${rows} * 1000 + i FROM generate_series(1, ${rows}) i`);
+    });
+    await moving.source.query(
+      'INSERT INTO third SELECT i FROM generate_series(1, 100) i; INSERT INTO parent VALUES (2)',
+    );
+    const session = await moving.sessions();
+    const applied = await rounds.until(session.source, 1);
+    expect(applied).toBe(144);
+    expect(await everything('target')).toEqual(await everything('source'));
+    const context = await moving.migration.context('sync');
+    expect((await context.state.counters())['rows.catch-up']).toBe(144);
+    await rounds.close();
+  });
+
+  it('leaves a backlog below the threshold to Bucardo', async () => {
+    await moving.source.query('INSERT INTO third SELECT 5000 + i FROM generate_series(1, 9) i');
+    const rounds = await catchUp();
+    const session = await moving.sessions();
+    expect(await rounds.until(session.source, 10)).toBe(0);
+    expect(await moving.queued('third')).toBe(9);
+    expect(await rounds.until(session.source, 9)).toBe(9);
+    expect(await moving.queued('third')).toBe(0);
+    await rounds.close();
+  });
+
+  it('knows how long each queue is, up to the limit it is asked for, and of truncated tables', async () => {
+    await moving.source.query('UPDATE third SET v = 1 WHERE id < 51; TRUNCATE child');
+    const backlog = await readBacklog(moving.source, moving.relations(), 20);
+    const known = Object.fromEntries(backlog.map(({ relation, changes }) => [relation.name, changes]));
+    expect(known).toEqual({ third: 20, child: 1 });
+    await (await catchUp()).apply(moving.relations());
+    expect(await readBacklog(moving.source, moving.relations(), 20)).toEqual([]);
+  });
+
+  it('brings every table to one instant; what is written later stays in the queues', async () => {
+    await moving.source.query(
+      'INSERT INTO parent VALUES (10); INSERT INTO child VALUES (10, 10); UPDATE third SET v = 2 WHERE id = 1',
+    );
+    const atExport = await everything('source');
+    let written = false;
+    const rounds = await catchUp((text) => {
+      if (written || !text.startsWith('SET TRANSACTION SNAPSHOT')) return undefined;
+      written = true;
+      return moving.source.query(`
+        INSERT INTO parent VALUES (11); INSERT INTO child VALUES (11, 11); DELETE FROM child WHERE id = 10;
+        UPDATE third SET v = 3 WHERE id IN (1, 2)`);
+    });
+    const session = await moving.sessions();
+    expect(await rounds.toOneSnapshot(session.source)).toBe(3);
+    expect(written).toBe(true);
+    expect(await everything('target')).toEqual(atExport);
+    expect([await moving.queued('parent'), await moving.queued('child'), await moving.queued('third')]).toEqual([
+      1, 2, 2,
+    ]);
+    expect((await session.source.query(`SELECT txid_current_if_assigned() AS open`)).rows).toEqual([{ open: null }]);
+    await rounds.until(session.source, 1);
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('gives up with the first table that fails, after the others are done', async () => {
+    await moving.target.query('ALTER TABLE public.parent ADD CHECK (id <> 66)');
+    await moving.source.query('INSERT INTO parent VALUES (66); INSERT INTO third VALUES (600)');
+    const rounds = await catchUp();
+    await expect(rounds.apply(moving.relations())).rejects.toThrow('"public"."parent" cannot be applied');
+    expect(await moving.queued('third')).toBe(0);
+    expect(await moving.queued('parent')).toBe(1);
+    await moving.target.query('ALTER TABLE public.parent DROP CONSTRAINT parent_id_check');
+    await rounds.apply(moving.relations());
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('started twice with one lease ends equal all the same', async () => {
+    await moving.source.query(
+      'UPDATE third SET v = 100 + id; DELETE FROM third WHERE id % 2 = 0; INSERT INTO third VALUES (-1)',
+    );
+    const [one, two] = [await moving.sessions(), await moving.sessions()];
+    const third = moving.relation('third');
+    await Promise.all([applyChanges(one, moving.lease, third), applyChanges(two, moving.lease, third)]);
+    expect(await everything('target')).toEqual(await everything('source'));
+    expect(await moving.queued('third')).toBe(0);
+  });
+});
