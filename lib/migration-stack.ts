@@ -82,6 +82,7 @@ export class MigrationStack extends Stack {
         AutomationAssumeRole: runbookRole.roleArn,
         InstanceId: host.instance.instanceId,
         CommandDocument: job.name,
+        CopyMethod: settings.agent.copy.method,
         ApprovalTopicArn: topic.topicArn,
         ...(approvers.length > 0 && { Approvers: approvers }),
       },

@@ -5,10 +5,18 @@ export const PHASES = [
   'capture',
   'dump',
   'restore',
+  'copy',
   'sync',
   'verify',
   'cutover',
   'cleanup',
 ] as const;
+
+/** How the rows get to the target: `AgentConfig.copy.method`. */
+export type CopyMethod = 'dump' | 'stream';
+
+/** The phases that a migration goes through when its rows are copied in this way. */
+export const phasesOf = (method: CopyMethod): readonly Phase[] =>
+  PHASES.filter((phase) => (method === 'stream' ? phase !== 'dump' && phase !== 'restore' : phase !== 'copy'));
 
 export type Phase = (typeof PHASES)[number];

@@ -103,6 +103,21 @@ export const settings: MigrationSettings = {
     },
     // Connections to the target, one for each vCPU.
     restore: { jobs: 8 },
+    // Another way for the same rows, from server to server, which needs no room on the volume.
+    copy: {
+      // 'dump' takes the phases dump and restore, 'stream' the phase copy.
+      method: 'dump',
+      // Chunks at once in each process, and processes: so many connections to either side.
+      jobs: 4,
+      processes: 2,
+      // How much is read under one snapshot, and is repeated after an interruption.
+      chunkMegabytes: 256,
+      // No limit.
+      maxBytesPerSecond: 0,
+      // Indexes that are built at once on the target, each with so much memory.
+      indexJobs: 4,
+      maintenanceWorkMemMb: 512,
+    },
     sync: {
       // Seconds between Bucardo's looks for changes.
       checkSeconds: 2,

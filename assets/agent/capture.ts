@@ -39,10 +39,10 @@ async function refuseGaps(
   problems: Map<string, string>,
 ): Promise<void> {
   const remembered = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
-  const dumped = (await context.state.phase('dump')) !== undefined;
+  const copying = (await context.state.phases()).some(({ name }) => name === 'dump' || name === 'copy');
   const lost = relations.filter((relation) => remembered[relation.sql] !== undefined && problems.has(relation.sql));
   const gone = [...problems.keys()].filter((name) => !relations.some((relation) => relation.sql === name));
-  if (dumped && lost.length + gone.length > 0) {
+  if (copying && lost.length + gone.length > 0) {
     const lines = [...lost.map((relation) => relation.sql), ...gone].map((name) => problems.get(name) ?? name);
     throw new Failure(
       `changes may have been missed since the copy began: ${lines.join('; ')}; run cleanup and migrate again`,

@@ -68,6 +68,7 @@ export interface AgentConfig {
     /** Parallel tables and index builds, each a connection to the target. */
     readonly jobs: number;
   };
+  readonly copy: CopyConfig;
   readonly sync: {
     /** How often Bucardo looks for changes; seconds. */
     readonly checkSeconds: number;
@@ -83,6 +84,27 @@ export interface AgentConfig {
     readonly settleSeconds: number;
   };
   readonly cutover: CutoverConfig;
+}
+
+/** How the rows get to the target. */
+export interface CopyConfig {
+  /**
+   * `dump`: pg_dump to the host's volume, then pg_restore (phases dump and restore). `stream`: chunk by chunk from server
+   * to server, nothing on disk (phase copy).
+   */
+  readonly method: 'dump' | 'stream';
+  /** Chunks that one process copies at once, each a connection to the source and one to the target. */
+  readonly jobs: number;
+  /** Processes that share the chunks; one carries about a gigabyte a second, a third of that under TLS. */
+  readonly processes: number;
+  /** Size of a chunk: so long is a snapshot held on the source, and so much an interruption costs; 1,000,000 bytes. */
+  readonly chunkMegabytes: number;
+  /** Limit of all processes together; bytes a second, 0 for none. */
+  readonly maxBytesPerSecond: number;
+  /** Indexes that are built at once, beside the copying; each a connection to the target. */
+  readonly indexJobs: number;
+  /** maintenance_work_mem of each index that is built; MB. */
+  readonly maintenanceWorkMemMb: number;
 }
 
 /** What the cutover may take and how it moves the clients. */

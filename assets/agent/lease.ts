@@ -20,6 +20,9 @@ const TABLES = [
       PRIMARY KEY (schema_name, relation_name))`,
 ];
 
+/** Somebody else may write now: whatever this process still does, it must stop. */
+export class LeaseLost extends Failure {}
+
 /** Makes the table of leases on the target, with a row for each relation that has none. */
 export async function prepareLeases(target: Client, relations: readonly Relation[]): Promise<void> {
   await target.query('SET client_min_messages = warning');
@@ -42,31 +45,49 @@ export class Lease {
     readonly generation: string,
   ) {}
 
-  /** Takes all relations at once; waits for transactions of the present holder that are under way. */
-  static async take(target: Client, applier: Applier): Promise<Lease> {
+  /**
+   * Takes relations at once; waits for transactions of the present holder that are under way.
+   *
+   * @param relations @default all
+   */
+  static async take(target: Client, applier: Applier, relations?: readonly Relation[]): Promise<Lease> {
     const { rows } = await target.query(
       sql`
         WITH next AS (SELECT nextval('ibex.generation') AS generation)
         UPDATE ibex.relation SET applier = $1, generation = next.generation FROM next
+        WHERE $2::text[] IS NULL OR (schema_name, relation_name) IN (SELECT * FROM unnest($2::text[], $3::text[]))
         RETURNING relation.generation`,
-      [applier],
+      [
+        applier,
+        relations?.map((relation) => relation.schema) ?? null,
+        relations?.map((relation) => relation.name) ?? null,
+      ],
     );
     const first = rows[0] as { generation: string } | undefined;
     if (!first) throw new Failure('the target has no leases yet; start the schema runbook');
     return new Lease(applier, first.generation);
   }
 
-  /** To be called first in each target transaction that writes the relation: locks its lease until commit. */
-  async hold(target: Client, relation: Relation): Promise<void> {
+  /** The lease that another process of ours has taken and told of, for work that several processes share. */
+  static shared(applier: Applier, generation: string): Lease {
+    return new Lease(applier, generation);
+  }
+
+  /**
+   * To be called first in each target transaction that writes the relation: locks its lease until commit.
+   *
+   * @param beside whether other transactions under the same lease may write the relation meanwhile. @default alone
+   */
+  async hold(target: Client, relation: Relation, beside: 'alone' | 'others' = 'alone'): Promise<void> {
     const { rows } = await target.query(
       sql`
         SELECT applier, generation FROM ibex.relation
-        WHERE schema_name = $1 AND relation_name = $2 FOR UPDATE`,
+        WHERE schema_name = $1 AND relation_name = $2 FOR ${beside === 'alone' ? 'UPDATE' : 'SHARE'}`,
       [relation.schema, relation.name],
     );
     const now = rows[0] as { applier: Applier; generation: string } | undefined;
     if (now?.applier !== this.applier || now.generation !== this.generation) {
-      throw new Failure(
+      throw new LeaseLost(
         `${relation.sql} on the target belongs to ${now?.applier ?? 'nobody'} (generation ${now?.generation ?? '-'}), not to this ${this.applier} (generation ${this.generation}): another run has taken over; nothing was written`,
       );
     }

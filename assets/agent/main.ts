@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { readConfig, type AgentConfig } from './config';
+import { COPY_WORKER, copyBeside } from './copy/beside';
 import { UsageError, oneLine } from './errors';
 import { isSystemd, Jobs } from './job';
 import { runPhase } from './phase';
@@ -50,6 +51,10 @@ function program(): Command {
     .command(SUPERVISOR)
     .description('keep the sync alive until killed')
     .action(() => supervise(settings()));
+  ibex
+    .command(COPY_WORKER)
+    .description('copy chunks beside the phase copy, which starts this')
+    .action(() => copyBeside(settings()));
   ibex
     .command('report')
     .description('print the evidence as JSON')

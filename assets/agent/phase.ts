@@ -13,8 +13,8 @@ export interface PhaseOutcome {
 /** One phase of the migration. */
 export interface Phase {
   readonly name: string;
-  /** Phases that must have succeeded before. */
-  readonly after: readonly string[];
+  /** Phases that must have succeeded before; of those in a list of their own, one. */
+  readonly after: readonly (string | readonly string[])[];
   /** Whether a phase that has succeeded has nothing left to do; `false` for those that look anew each time. */
   readonly once: boolean;
   readonly run: (context: Context) => Promise<PhaseOutcome>;
@@ -68,8 +68,10 @@ async function recorded(context: Context, phase: Phase): Promise<string> {
 }
 
 function requireEarlier(phase: Phase, known: readonly PhaseRecord[]): void {
-  const missing = phase.after.filter((name) => known.find((record) => record.name === name)?.status !== 'succeeded');
+  const hasSucceeded = (name: string): boolean => known.find((record) => record.name === name)?.status === 'succeeded';
+  const missing = phase.after.filter((one) => ![one].flat().some(hasSucceeded));
   if (missing.length > 0) {
-    throw new Failure(`${phase.name} needs ${missing.join(', ')} to have succeeded first; start that runbook`);
+    const names = missing.map((one) => [one].flat().join(' or '));
+    throw new Failure(`${phase.name} needs ${names.join(', ')} to have succeeded first; start that runbook`);
   }
 }

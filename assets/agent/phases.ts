@@ -1,6 +1,7 @@
 import { assess } from './assess';
 import { capture } from './capture';
 import { cleanup } from './cleanup';
+import { copy } from './copy';
 import { cutover } from './cutover';
 import { dump } from './dump';
 import type { Phase } from './phase';
@@ -9,5 +10,5 @@ import { schema } from './schema';
 import { sync } from './sync';
 import { verify } from './verify';
 
-/** The phases of a migration, in their order. */
-export const PHASES: readonly Phase[] = [assess, schema, capture, dump, restore, sync, verify, cutover, cleanup];
+/** The phases of a migration, in their order; rows take either dump and restore, or copy. */
+export const PHASES: readonly Phase[] = [assess, schema, capture, dump, restore, copy, sync, verify, cutover, cleanup];

@@ -1,7 +1,4 @@
-import { makeEntries } from './archive/make-entries';
-import { applicationEntries, classify, type EntryKind, type PostDataEntry } from './archive/post-data';
-import { prepareRestored, unrestored } from './archive/restored';
-import { schemaArchive } from './archive/schema-dump';
+import { buildIndexes } from './archive/early-indexes';
 import { runTasks } from './archive/tasks';
 import { readToc } from './archive/toc';
 import type { Client } from 'pg';
@@ -12,7 +9,6 @@ import { Failure } from './errors';
 import { copiedRelations, Lease } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 import { copyTable, type TableCopy } from './restore/copy-table';
-import { readForeignOwners } from './schema/source-roles';
 
 /** Brings the dumped rows to the target, then builds primary keys and plain indexes. */
 export const restore: Phase = { name: 'restore', after: ['dump'], once: true, run: restoreRows };
@@ -22,10 +18,10 @@ export async function restoreRows(context: Context): Promise<PhaseOutcome> {
   const { config } = context;
   const source = await context.connect('source');
   const relations = await readRelations(source, config);
-  const workers = await Promise.all(
+  const workers = (await Promise.all(
     Array.from({ length: Math.max(1, config.restore.jobs) }, () => context.connect('target')),
-  );
-  const [target] = workers as [Client, ...Client[]];
+  )) as [Client, ...Client[]];
+  const [target] = workers;
   const rows = await copyRows(context, workers, relations);
   const indexes = await buildIndexes(context, source, workers, relations);
   await analyze(context, workers, relations);
@@ -92,30 +88,6 @@ async function copiesOf(
         `${relation.sql} is not in the dump ${archive}: it was made after the dump began; remove that directory, start schema, capture and dump again`,
       );
     });
-}
-
-/** Kinds that are built before changes are applied: the keys first, since applying looks rows up by them. */
-const EARLY: readonly EntryKind[] = ['key', 'plain index'];
-
-async function buildIndexes(
-  context: Context,
-  source: Client,
-  workers: readonly Client[],
-  relations: readonly Relation[],
-): Promise<number> {
-  const { config, progress } = context;
-  const [target] = workers as [Client, ...Client[]];
-  await prepareRestored(target);
-  const archive = schemaArchive(config.host.stateDirectory);
-  const all = await applicationEntries(source, await readToc(config, archive, 'post-data'));
-  const entries = await classify(source, await unrestored(target, all), relations);
-  const early = EARLY.flatMap((kind) => entries.filter((entry) => entry.kind === kind));
-  const owners = await readForeignOwners(source, config);
-  let built = 0;
-  progress.restart();
-  const made = (entry: PostDataEntry): void => progress.report((built += 1), early.length, 'indexes', entry.text);
-  await makeEntries({ context, archive, workers, owners, warnings: [], made }, early);
-  return built;
 }
 
 async function analyze(context: Context, workers: readonly Client[], relations: readonly Relation[]): Promise<void> {

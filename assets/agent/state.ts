@@ -52,6 +52,9 @@ const TABLES = [
       value jsonb NOT NULL)`,
 ];
 
+/** A further session on Ibex's own database, which must be there; for work that holds a transaction open. */
+export const openStateSession = (host: HostConfig): Promise<Client> => connectToHost(host, DATABASE);
+
 /** Ibex's memory on the host: phases, evidence, counters and facts, in a schema of the host's own PostgreSQL. */
 export class State {
   private constructor(readonly client: Client) {}

@@ -98,4 +98,4 @@ async function settle(context: Context, ends: Ends, relations: readonly Relation
 }
 
 /** Catches up, builds constraints at one instant, and hands over to Bucardo under its supervisor. */
-export const sync: Phase = { name: 'sync', after: ['capture', 'restore'], once: false, run };
+export const sync: Phase = { name: 'sync', after: ['capture', ['restore', 'copy']], once: false, run };

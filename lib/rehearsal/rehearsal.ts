@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import type { AgentConfig } from '../../assets/agent/config';
 import { Failure, oneLine } from '../../assets/agent/errors';
 import { readProgress, type Progress } from '../../assets/agent/progress';
+import type { CopyMethod } from '../phases';
 import type { ApprovalRequest } from './automation/actions/approve';
 import type { AutomationEvent, ExecutionResult } from './automation/result';
 import { openLab, type Lab } from './lab';
@@ -31,6 +32,8 @@ export interface RehearsalOptions {
   readonly connections: number;
   /** A dump that takes the place of the example data. */
   readonly dump?: string;
+  /** How the rows get to the target. @default 'dump' */
+  readonly copy?: CopyMethod;
   /** Overrides of the host program's settings. */
   readonly settings?: Partial<AgentConfig>;
   /** Takes a line about something that takes its time. */
@@ -101,7 +104,8 @@ export class Rehearsal {
       onEvent(event);
     };
     const { environment, directory } = this.lab;
-    const execution = this.runbooks.run(runbook, environment, directory, { approve, onEvent: watch });
+    const parameters = runbook === 'migrate' ? { CopyMethod: this.options.copy ?? 'dump' } : {};
+    const execution = this.runbooks.run(runbook, environment, directory, { approve, onEvent: watch }, parameters);
     this.cancelRunbook = () => execution.cancel();
     return execution.done;
   }

@@ -1,4 +1,4 @@
-import { PHASES } from '../phases';
+import { phasesOf } from '../phases';
 import type { WritersResult } from './rehearsal';
 
 /** The part of the host program's evidence that a rehearsal looks at. */
@@ -94,11 +94,12 @@ export function concludeRehearsal(outcome: RehearsalOutcome): RehearsalReport {
 function reasonsOfPhases(agent: AgentReport | undefined): string[] {
   if (!agent) return ['the host program gave no evidence'];
   const status = (name: string): PhaseReport | undefined => agent.phases.find((phase) => phase.name === name);
-  const ended = PHASES.flatMap((name) => {
+  const expected = phasesOf(status('copy') ? 'stream' : 'dump');
+  const ended = expected.flatMap((name) => {
     const phase = status(name);
     return phase && phase.status !== 'succeeded' ? [`phase ${name} ${phase.status}: ${phase.message}`] : [];
   });
-  const missing = PHASES.filter((name) => !status(name));
+  const missing = expected.filter((name) => !status(name));
   return missing.length === 0 ? ended : [...ended, `never ran: ${missing.join(', ')}`];
 }
 

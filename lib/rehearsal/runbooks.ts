@@ -31,18 +31,20 @@ export class Runbooks {
    * @param phase its short name, `migrate` or a phase
    * @param environment what commands on the host are given
    * @param directory where they run
+   * @param parameters of the runbook, beside what every one is given. @default none
    */
   run(
     phase: string,
     environment: Readonly<Record<string, string>>,
     directory: string,
     options: Pick<AutomationOptions, 'approve' | 'onEvent'>,
+    parameters: Readonly<Record<string, unknown>> = {},
   ): { readonly done: Promise<ExecutionResult>; cancel(): void } {
     const name = `${this.stackName}-${phase}`;
     const host = new LocalCommandHost({ instanceId: this.instanceId(name), environment, directory });
     const execution = new Automation({ documents: this.documents, host, ...options }).start(
       name,
-      phase === 'migrate' ? { Approvers: [APPROVER] } : {},
+      phase === 'migrate' ? { Approvers: [APPROVER], ...parameters } : parameters,
     );
     return { done: execution.done, cancel: () => execution.cancel() };
   }

@@ -7,7 +7,7 @@ const identifier = (what: string): Rule<string> =>
 
 type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
-const { capture, dump, restore, sync, verify, cutover } = DEFAULT_AGENT;
+const { capture, dump, restore, copy, sync, verify, cutover } = DEFAULT_AGENT;
 
 const clientSwitch: Rule<Agent['cutover']['switch']> = (value, path, mistakes) =>
   typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'command'
@@ -35,6 +35,21 @@ export const agentRule = object<Agent>({
     }),
   ),
   restore: byDefault({}, object<Agent['restore']>({ jobs: jobs(restore.jobs) })),
+  copy: byDefault(
+    {},
+    object<Agent['copy']>({
+      method: byDefault(copy.method, oneOf('dump', 'stream')),
+      jobs: jobs(copy.jobs),
+      processes: byDefault(copy.processes, integer('processes', 1, 16)),
+      chunkMegabytes: byDefault(copy.chunkMegabytes, integer('1,000,000 bytes', 1, 100_000)),
+      maxBytesPerSecond: byDefault(
+        copy.maxBytesPerSecond,
+        integer('bytes a second, 0 for no limit', 0, 100_000_000_000),
+      ),
+      indexJobs: jobs(copy.indexJobs),
+      maintenanceWorkMemMb: byDefault(copy.maintenanceWorkMemMb, integer('MB', 1, 65_536)),
+    }),
+  ),
   sync: byDefault(
     {},
     object<Agent['sync']>({

@@ -132,7 +132,7 @@ export type AgentSettings = {
 } & Pick<AgentConfig, 'excludeSchemas' | 'applicationLogins'>;
 
 /** The parts of AgentConfig that settings tune. */
-export type TunedParts = 'capture' | 'dump' | 'restore' | 'sync' | 'verify' | 'cutover';
+export type TunedParts = 'capture' | 'dump' | 'restore' | 'copy' | 'sync' | 'verify' | 'cutover';
 
 /** Who hears of alarms, failures and approvals, and who may approve. */
 export interface NotificationSettings {

@@ -20,6 +20,21 @@ describe('the runbook migrate', () => {
     ]);
   });
 
+  test('copies from server to server instead of dumping and restoring, when it is told to', async () => {
+    const host = new StubHost(scratch(), {});
+    const result = await host.run('migrate', async () => 'Approved', { CopyMethod: 'stream' });
+    expect(result.status).toBe('Success');
+    const before = BEFORE.filter((phase) => phase !== 'dump' && phase !== 'restore');
+    expect(host.started()).toEqual([...before.toSpliced(3, 0, 'copy'), 'cutover', 'cleanup']);
+  });
+
+  test('takes no third way of copying', () => {
+    const host = new StubHost(scratch(), {});
+    expect(() => host.run('migrate', async () => 'Approved', { CopyMethod: 'both' })).toThrow(
+      'Parameter "CopyMethod" has value "both"',
+    );
+  });
+
   test('tells the approver what will happen and what to read first', async () => {
     const asked: ApprovalRequest[] = [];
     await new StubHost(scratch(), {}).run('migrate', async (request) => {

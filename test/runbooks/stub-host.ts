@@ -92,7 +92,12 @@ export class StubHost {
       .map((call) => call.split(' ')[1] ?? '');
   }
 
-  run(runbook: string, approve: Approver = async () => 'Approved'): Promise<ExecutionResult> {
+  /** @param given parameters beside those that every run has */
+  run(
+    runbook: string,
+    approve: Approver = async () => 'Approved',
+    given: Readonly<Record<string, unknown>> = {},
+  ): Promise<ExecutionResult> {
     const documents = new Map<string, SsmDocument>([['ibex-job', parse(JOB_DOCUMENT) as SsmDocument]]);
     for (const phase of RUNBOOKS.keys()) documents.set(`ibex-${phase}`, parsed(phase));
     const host = new LocalCommandHost({
@@ -100,7 +105,8 @@ export class StubHost {
       environment: { PATH: process.env['PATH'] ?? '', IBEX_HOME: this.home },
       directory: this.home,
     });
-    return new Automation({ documents, host, approve }).start(`ibex-${runbook}`, parameters(runbook)).done;
+    return new Automation({ documents, host, approve }).start(`ibex-${runbook}`, { ...parameters(runbook), ...given })
+      .done;
   }
 }
 

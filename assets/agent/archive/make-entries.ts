@@ -7,7 +7,7 @@ import { inTransaction, tried } from '../schema/tried';
 import { asMember, entrySql } from './entry-sql';
 import type { EntryKind, PostDataEntry } from './post-data';
 import { markRestored } from './restored';
-import { runTasks } from './tasks';
+import { runTasks, type Task } from './tasks';
 
 /** What it takes to make entries of the schema archive on the target. */
 export interface EntryMaker {
@@ -34,12 +34,17 @@ export async function makeEntries(maker: EntryMaker, entries: readonly PostDataE
   if (first === undefined) return;
   for (const run of runsOf(entries)) {
     const workers = SIDE_BY_SIDE.includes(run[0]?.kind ?? 'other') ? maker.workers : [first];
-    const tasks = run.map((entry) => ({
-      needs: entry.tables,
-      run: (worker: Client) => makeEntry(maker, worker, entry),
-    }));
-    await runTasks(tasks, workers);
+    await runTasks(
+      run.map((entry) => entryTask(maker, entry)),
+      workers,
+    );
   }
+}
+
+/** An entry as work for a session on the target. Plain indexes of one table are built side by side. */
+export function entryTask(maker: EntryMaker, entry: PostDataEntry): Task<Client> {
+  const run = (worker: Client): Promise<void> => makeEntry(maker, worker, entry);
+  return entry.kind === 'plain index' ? { needs: [], shares: entry.tables, run } : { needs: entry.tables, run };
 }
 
 /** Cuts the list where the kind of work changes, so that what comes later may rest on what comes before. */
@@ -92,5 +97,7 @@ function explain(entry: PostDataEntry, error: unknown): Failure {
     '23505': `the target's rows differ from the source's, or the source breaks ${constraint ?? 'this constraint'} itself; start verify, then this again`,
     '23503': `rows without their counterpart: the source has them too, or the target's rows differ; look there, then start again`,
   };
-  return new Failure(`${text}; ${(code !== undefined && cures[code]) || 'correct that and start again'}`);
+  return new Failure(`${text}; ${(code !== undefined && cures[code]) || 'correct that and start again'}`, {
+    cause: error,
+  });
 }

@@ -1,9 +1,10 @@
 import type { Client } from 'pg';
+import { indexAscends, rangeColumns } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
 import type { TypeShape } from '../row-hash';
 import { readTypeShapes } from '../type-shapes';
 import { DifferenceTally, type KeyDifference, type RelationComparison } from './comparison';
-import { indexAscends, KeySteps, rangeColumns } from './key-range';
+import { KeySteps } from './key-range';
 import { differencesOf, readListing } from './listing';
 import { hashOf, RelationSql, usableKey, type Condition } from './relation-sql';
 import { prepareSessions } from './session';

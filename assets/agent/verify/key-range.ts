@@ -1,50 +1,7 @@
 import type { Client } from 'pg';
-import type { Key, KeyColumn, Relation } from '../catalog/relations';
+import { withoutModifier, type KeyRange } from '../catalog/key-order';
+import type { KeyColumn, Relation } from '../catalog/relations';
 import { ident, sql } from '../sql';
-
-/** Types whose values every server sorts alike: no collation, no rounding, no order of a user's making. */
-const ORDERED_ALIKE = new Set([
-  'smallint',
-  'integer',
-  'bigint',
-  'numeric',
-  'uuid',
-  'date',
-  'timestamp without time zone',
-  'timestamp with time zone',
-  'bytea',
-  'boolean',
-]);
-
-/** A part of a relation by its key: after `after`, up to and including `upTo`; absent means without end. */
-export interface KeyRange {
-  readonly after?: readonly string[];
-  readonly upTo?: readonly string[];
-}
-
-const withoutModifier = (type: string): string => type.replace(/\(\d+(,-?\d+)?\)/, '');
-
-/** The leading columns of a key that both ends sort alike, so that a range of them means the same rows on both. */
-export function rangeColumns(key: Key): readonly KeyColumn[] {
-  const end = key.columns.findIndex((column) => !ORDERED_ALIKE.has(withoutModifier(column.type)));
-  return end < 0 ? key.columns : key.columns.slice(0, end);
-}
-
-/**
- * Whether the key's index yields its columns in their usual ascending order. A primary key's always does; a unique
- * index may be descending or sort by a user's rules, and stepping through it would sort the table for every chunk.
- */
-export async function indexAscends(source: Client, key: Key): Promise<boolean> {
-  if (key.primary) return true;
-  const { rows } = await source.query(
-    sql`
-      SELECT NOT EXISTS (SELECT FROM unnest(i.indoption::int2[]) AS o WHERE o <> 0)
-        AND NOT EXISTS (SELECT FROM pg_opclass c WHERE c.oid = ANY (i.indclass::oid[]) AND NOT c.opcdefault) AS ascends
-      FROM pg_index i WHERE i.indexrelid = $1`,
-    [key.indexOid],
-  );
-  return (rows[0] as { ascends: boolean } | undefined)?.ascends ?? false;
-}
 
 /** Cuts a relation into ranges by stepping through its key's index on the source. */
 export class KeySteps {

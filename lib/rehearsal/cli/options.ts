@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { oneLine, UsageError } from '../../../assets/agent/errors';
 import { DEFAULT_MIGRATION, loadMigration } from '../../app';
+import type { CopyMethod } from '../../phases';
 import { detectDump } from '../lab/dump-format';
 
 /** What a person asks of `npm run rehearse`. */
@@ -17,6 +18,8 @@ export interface RehearseOptions {
   readonly dump?: string;
   /** Absolute path of the directory for report.json. */
   readonly report?: string;
+  /** How the rows get to the target. */
+  readonly copy: CopyMethod;
   /** Leave the servers up at the end. */
   readonly keep: boolean;
   /** The report on standard output, everything else on standard error. */
@@ -74,6 +77,11 @@ function describeCommand(directory: string): Command {
     .option('--scale <n>', "pgbench's scale, 100,000 accounts each", whole('--scale', 1, 10_000), 1)
     .option('--rate <n>', "the writers' transactions per second, all together", whole('--rate', 1, 100_000), 100)
     .option('--connections <n>', "the writers' connections", whole('--connections', 1, 100), 8)
+    .addOption(
+      new Option('--copy <way>', 'rows go through a dump, or stream from server to server')
+        .choices(['dump', 'stream'])
+        .default('dump'),
+    )
     .option('--dump <file>', 'rehearse this dump (of pg_dump, any format) instead of the example', path('--dump'))
     .option('--report <dir>', 'write report.json into this directory', report)
     .option('--keep', 'leave the servers up at the end, and say how to connect', false)

@@ -94,6 +94,15 @@ export function hostConfig(
     capture: { lockTimeoutMs: 500, attempts: 100 },
     dump: { jobs: 2, compression: 1 },
     restore: { jobs: 2 },
+    copy: {
+      method: 'dump',
+      jobs: 2,
+      processes: 1,
+      chunkMegabytes: 64,
+      maxBytesPerSecond: 0,
+      indexJobs: 2,
+      maintenanceWorkMemMb: 256,
+    },
     sync: { checkSeconds: 1, handoverKeys: 5000 },
     verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
     cutover: {

@@ -29,6 +29,7 @@ describe('the options of a rehearsal', () => {
       scale: 1,
       rate: 100,
       connections: 8,
+      copy: 'dump',
       keep: false,
       json: false,
     });

@@ -1,0 +1,56 @@
+import type { Client } from 'pg';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import { readForeignOwners } from '../schema/source-roles';
+import { makeEntries, type EntryMaker } from './make-entries';
+import { applicationEntries, classify, type EntryKind, type PostDataEntry } from './post-data';
+import { prepareRestored, unrestored } from './restored';
+import { schemaArchive } from './schema-dump';
+import { readToc } from './toc';
+
+/** Kinds that are built before changes are applied: the keys first, since applying looks rows up by them. */
+const EARLY: readonly EntryKind[] = ['key', 'plain index'];
+
+/** Reads which keys and plain indexes the target does not have yet, the keys first. */
+export async function missingIndexes(
+  context: Context,
+  source: Client,
+  target: Client,
+  relations: readonly Relation[],
+): Promise<PostDataEntry[]> {
+  await prepareRestored(target);
+  const archive = schemaArchive(context.config.host.stateDirectory);
+  const all = await applicationEntries(source, await readToc(context.config, archive, 'post-data'));
+  const entries = await classify(source, await unrestored(target, all), relations);
+  return EARLY.flatMap((kind) => entries.filter((entry) => entry.kind === kind));
+}
+
+/** What it takes to make entries. @param made called after each */
+export async function entryMaker(
+  context: Context,
+  source: Client,
+  workers: readonly Client[],
+  made: (entry: PostDataEntry) => void,
+): Promise<EntryMaker> {
+  const archive = schemaArchive(context.config.host.stateDirectory);
+  const owners = await readForeignOwners(source, context.config);
+  return { context, archive, workers, owners, warnings: [], made };
+}
+
+/** Builds the keys and plain indexes that the target does not have yet. Returns how many. */
+export async function buildIndexes(
+  context: Context,
+  source: Client,
+  workers: readonly [Client, ...Client[]],
+  relations: readonly Relation[],
+): Promise<number> {
+  const { progress } = context;
+  const missing = await missingIndexes(context, source, workers[0], relations);
+  let built = 0;
+  progress.restart();
+  const maker = await entryMaker(context, source, workers, (entry) =>
+    progress.report((built += 1), missing.length, 'indexes', entry.text),
+  );
+  await makeEntries(maker, missing);
+  return built;
+}

@@ -1,0 +1,96 @@
+import type { Client } from 'pg';
+import { checkCapture } from './capture/check';
+import { readRelations, type Relation } from './catalog/relations';
+import type { Context } from './context';
+import { startBeside } from './copy/beside';
+import { copyPending } from './copy/drive';
+import { IndexBuilder } from './copy/index-builder';
+import { readPending } from './copy/plan-copy';
+import { PAUSES_MS } from './copy/reconnecting';
+import { copiedRows } from './copy/target-plan';
+import { Failure } from './errors';
+import { copiedRelations } from './lease';
+import type { Phase, PhaseOutcome } from './phase';
+import { columnDifferences } from './schema/same-columns';
+
+/** Brings the rows from server to server, chunk by chunk, and builds primary keys and plain indexes. */
+export const copy: Phase = { name: 'copy', after: ['capture'], once: true, run: (context) => copyAll(context) };
+
+/** What the copy asks of the outside; replaced in tests. */
+export interface CopyProbes {
+  /** Relations whose changes are not captured, one line each. */
+  readonly checkCapture: (context: Context, source: Client) => Promise<string[]>;
+  /** Starts a further process that shares the chunks; resolves when it has ended. */
+  readonly startBeside: () => Promise<void>;
+  /** Pauses between tries of work whose server is gone; milliseconds. */
+  readonly pauses: readonly number[];
+}
+
+const PROBES: CopyProbes = { checkCapture, startBeside, pauses: PAUSES_MS };
+
+/** How many failures are told in full. */
+const SHOWN = 5;
+
+/** Copies what is not copied yet. May be repeated at any point. */
+export async function copyAll(context: Context, probes: CopyProbes = PROBES): Promise<PhaseOutcome> {
+  const source = await context.connect('source');
+  const target = await context.connect('target');
+  await requireCapture(context, source, probes, 'before the copy');
+  const relations = await readRelations(source, context.config);
+  const pending = await readPending(context, target, relations);
+  const failures = [...pending.refused.values()];
+  const indexes = await IndexBuilder.open(context, source, target, relations, probes.pauses);
+  try {
+    const isWaiting = new Set([...pending.relations.map((relation) => relation.sql), ...pending.refused.keys()]);
+    for (const relation of relations) if (!isWaiting.has(relation.sql)) indexes.add(relation);
+    if (pending.relations.length > 0) {
+      failures.push(...(await copyPending(context, { ...probes, ...pending, source, target, indexes })));
+    }
+    await indexes.finish(await uncopied(context, relations));
+  } finally {
+    await indexes.close();
+    await countRows(context);
+  }
+  failures.push(...indexes.failures, ...(await altered(context, relations)));
+  await context.with('source', (fresh) =>
+    requireCapture(context, fresh, probes, 'after the copy; remove the cause, start capture, then copy again'),
+  );
+  const rows = (await context.state.counters())['rows.copy'] ?? 0;
+  const result = { tables: relations.length, rows, indexes: indexes.built };
+  await context.evidence('all rows copied', failures.length === 0, 'ibex.chunk', { ...result, failures });
+  if (failures.length > 0) throw new Failure(`${failures.slice(0, SHOWN).join('; ')}${more(failures.length - SHOWN)}`);
+  return { message: `${rows} rows of ${relations.length} tables copied, ${indexes.built} indexes built`, result };
+}
+
+const more = (count: number): string => (count > 0 ? `; and ${count} more, see the log` : '');
+
+/** A change that nobody recorded while its table was copied would be lost, so the phase stops by the table's name. */
+async function requireCapture(context: Context, source: Client, probes: CopyProbes, when: string): Promise<void> {
+  const problems = await probes.checkCapture(context, source);
+  if (problems.length === 0) return;
+  throw new Failure(
+    `changes are not captured ${when}: ${problems.slice(0, SHOWN).join('; ')}${more(problems.length - SHOWN)}`,
+  );
+}
+
+/** Oids of the relations that have no indexes yet, because their rows are not there. */
+async function uncopied(context: Context, relations: readonly Relation[]): Promise<Set<number>> {
+  const copied = await context.with('target', (target) => copiedRelations(target));
+  return new Set(relations.filter((relation) => !copied.has(relation.sql)).map((relation) => relation.oid));
+}
+
+/** The counter follows what the target knows: a kill may come between a chunk's commit and its count. */
+async function countRows(context: Context): Promise<void> {
+  const rows = await context.with('target', (target) => copiedRows(target));
+  const counted = (await context.state.counters())['rows.copy'] ?? 0;
+  if (counted !== rows) await context.state.count('rows.copy', rows - counted);
+}
+
+/** A table whose columns were changed while it was copied, one line each. */
+async function altered(context: Context, relations: readonly Relation[]): Promise<string[]> {
+  const now = await context.with('source', (source) => readRelations(source, context.config));
+  const there = await context.with('target', (target) => readRelations(target, context.config));
+  const names = new Set(relations.map((relation) => relation.sql));
+  const known = now.filter((relation) => names.has(relation.sql));
+  return columnDifferences(known, there).map((line) => `${line}: it was altered while it was copied; make both alike`);
+}

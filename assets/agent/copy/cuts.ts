@@ -1,0 +1,124 @@
+import type { Client } from 'pg';
+import { indexAscends, rangeColumns, withoutModifier, type KeyRange } from '../catalog/key-order';
+import type { KeyColumn, Relation } from '../catalog/relations';
+import { ident, literal, sql } from '../sql';
+
+/** A part of a relation: all of it, a range of its key, or pages of its heap from `from` to before `to`. */
+export type Part =
+  | { readonly kind: 'whole' }
+  | ({ readonly kind: 'key' } & KeyRange)
+  | { readonly kind: 'pages'; readonly from: number; readonly to?: number };
+
+/** First major whose servers read a range of pages without reading the others. */
+const TID_RANGE_SCAN = 140_000;
+
+/** Line pointers that a page of 8 kB can have; those that are not in use cost little. */
+const MOST_ITEMS = 291;
+
+/** From this correlation between key and place on, reading by key is reading in order. */
+const IN_ORDER = 0.9;
+
+/** Rows of the sample for each chunk. */
+const SAMPLE_ROWS = 30;
+
+/**
+ * Cuts a relation into parts of about the same size. By pages, where the server can: that reads each page once, in
+ * order, needs no index, and so finds rows that a damaged or wrongly sorted index hides. Servers before 14 have to look
+ * for each row of a page by itself, which costs more than reading by key as long as the rows lie in the key's order.
+ */
+export async function cut(source: Client, relation: Relation, version: number, chunkBytes: number): Promise<Part[]> {
+  const parts = Math.ceil(relation.bytes / chunkBytes);
+  if (parts <= 1 || relation.key === undefined || relation.key.unusable !== undefined) return [{ kind: 'whole' }];
+  if (version < TID_RANGE_SCAN) {
+    const columns = await orderedKey(source, relation);
+    const bounds = columns.length === 0 ? [] : await sampleBounds(source, relation, columns, parts);
+    if (bounds.length > 0) return keyParts(bounds);
+  }
+  return pageParts(source, relation, parts);
+}
+
+/** The columns by which the relation can be read in order; none when its rows lie in another one. */
+async function orderedKey(source: Client, relation: Relation): Promise<readonly KeyColumn[]> {
+  const { key } = relation;
+  if (key === undefined || !(await indexAscends(source, key))) return [];
+  const columns = rangeColumns(key);
+  const { rows } = await source.query(
+    'SELECT correlation FROM pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3 AND NOT inherited',
+    [relation.schema, relation.name, columns[0]?.name ?? ''],
+  );
+  const { correlation } = (rows[0] as { correlation: number | null } | undefined) ?? {};
+  return Math.abs(correlation ?? 0) >= IN_ORDER ? columns : [];
+}
+
+/** Keys that part the relation evenly, from a sample of its pages. */
+async function sampleBounds(
+  source: Client,
+  relation: Relation,
+  columns: readonly KeyColumn[],
+  parts: number,
+): Promise<readonly (readonly string[])[]> {
+  const names = columns.map((column) => `t.${ident(column.name)}`);
+  const wanted = parts * SAMPLE_ROWS;
+  const percent = Math.min(100, Math.max(0.01, (100 * wanted) / Math.max(1, relation.rows)));
+  const { rows } = await source.query({
+    text: sql`
+      SELECT ${names.map((_, i) => `k${i}`).join(', ')} FROM (
+        SELECT ${names.map((name, i) => `${name}::text AS k${i}`).join(', ')},
+          row_number() OVER (ORDER BY ${names.join(', ')}) AS place, count(*) OVER () AS rows
+        FROM ONLY ${relation.sql} AS t TABLESAMPLE SYSTEM (${percent})) AS s
+      WHERE place < rows AND place * ${parts} / rows <> (place - 1) * ${parts} / rows ORDER BY place`,
+    rowMode: 'array',
+  });
+  return rows as string[][];
+}
+
+function keyParts(bounds: readonly (readonly string[])[]): Part[] {
+  const first = bounds[0] as readonly string[];
+  const last = bounds[bounds.length - 1] as readonly string[];
+  const between = bounds.slice(1).map((upTo, i) => ({ kind: 'key' as const, after: bounds[i] as string[], upTo }));
+  return [{ kind: 'key', upTo: first }, ...between, { kind: 'key', after: last }];
+}
+
+async function pageParts(source: Client, relation: Relation, parts: number): Promise<Part[]> {
+  const { rows } = await source.query(
+    `SELECT (pg_relation_size($1::oid) / current_setting('block_size')::int)::int AS pages`,
+    [relation.oid],
+  );
+  const { pages } = rows[0] as { pages: number };
+  const step = Math.max(1, Math.ceil(pages / parts));
+  const starts = Array.from({ length: Math.max(1, Math.ceil(pages / step)) }, (_, i) => i * step);
+  // The last part has no end: the relation grows while it is copied.
+  return starts.map((from, i) => ({ kind: 'pages', from, ...(i < starts.length - 1 && { to: from + step }) }));
+}
+
+/** The statement's source that yields a part's rows, for COPY … TO. */
+export function selectPart(relation: Relation, columns: string, part: Part, version: number): string {
+  if (part.kind === 'whole') return `${relation.sql} (${columns})`;
+  const condition = part.kind === 'key' ? keyCondition(relation, part) : pagesCondition(relation, part, version);
+  return `(SELECT ${columns} FROM ONLY ${relation.sql} AS t WHERE ${condition})`;
+}
+
+/** Values are literals, since COPY takes no parameters. */
+function keyCondition(relation: Relation, { after, upTo }: KeyRange): string {
+  const columns = (relation.key?.columns ?? []).slice(0, (after ?? upTo)?.length);
+  const row = `(${columns.map((column) => `t.${ident(column.name)}`).join(', ')})`;
+  const bound = (values: readonly string[]): string =>
+    `(${columns.map((column, i) => `${literal(values[i] ?? '')}::${withoutModifier(column.type)}`).join(', ')})`;
+  return [
+    ...(after === undefined ? [] : [`${row} > ${bound(after)}`]),
+    ...(upTo === undefined ? [] : [`${row} <= ${bound(upTo)}`]),
+  ].join(' AND ');
+}
+
+function pagesCondition(relation: Relation, part: Extract<Part, { kind: 'pages' }>, version: number): string {
+  if (version >= TID_RANGE_SCAN) {
+    const end = part.to === undefined ? '' : ` AND t.ctid < '(${part.to},0)'::tid`;
+    return `t.ctid >= '(${part.from},0)'::tid${end}`;
+  }
+  const last =
+    part.to === undefined
+      ? `(pg_relation_size(${relation.oid}::oid) / current_setting('block_size')::int)::int`
+      : String(part.to - 1);
+  return sql`t.ctid = ANY (ARRAY(SELECT ('(' || page || ',' || item || ')')::tid
+    FROM generate_series(${part.from}, ${last}) AS page, generate_series(1, ${MOST_ITEMS}) AS item))`;
+}

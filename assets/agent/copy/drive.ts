@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import { Failure, oneLine } from '../errors';
+import { Lease, LeaseLost } from '../lease';
+import { COPY_LEASE_FACT, copyTerms, runWorkers } from './beside';
+import { endCopy } from './end-copy';
+import { explainCopy } from './explain';
+import type { IndexBuilder } from './index-builder';
+import { planCopy } from './plan-copy';
+import { Reconnecting } from './reconnecting';
+import { Schedule } from './schedule';
+import { openEnds, type Ends } from './sessions';
+
+/** What `copyPending` needs beside the context. */
+export interface CopyWork {
+  /** What the target lacks, largest first. */
+  readonly relations: readonly Relation[];
+  readonly source: Client;
+  readonly target: Client;
+  /** Is given each relation whose rows are there. */
+  readonly indexes: IndexBuilder;
+  /** Starts a further process that shares the chunks; resolves when it has ended. */
+  readonly startBeside: () => Promise<void>;
+  /** Pauses between tries of work whose server is gone; milliseconds. */
+  readonly pauses: readonly number[];
+}
+
+/** How often progress is told and relations are looked for that are complete; milliseconds. */
+const LOOK_MS = 300;
+
+/** How often it is looked whether a chunk was given back by a process that died; each `LOOK_MS`. */
+const LEFT_BEHIND_LOOKS = 200;
+
+/**
+ * Copies relations with all workers, ends each as soon as its chunks are there, and returns why some could not be
+ * copied, one line each. Throws when nothing more can be done: a server stays away, or another run has taken over.
+ */
+export async function copyPending(context: Context, copying: CopyWork): Promise<string[]> {
+  const { relations, source, target } = copying;
+  const lease = await Lease.take(target, 'copy', relations);
+  await context.state.setFact(COPY_LEASE_FACT, lease.generation);
+  const schedule = new Schedule(context.state.client);
+  const terms = await copyTerms(context, source, relations, lease);
+  await planCopy(context, { source, target, schedule, lease, relations, sourceVersion: terms.sourceVersion });
+  const ending = new Ending(context, copying, schedule, lease);
+  const { processes } = context.config.copy;
+  try {
+    for (let round = 0; round === 0 || (await schedule.isUnfinished()); round += 1) {
+      if (round > LEFT_BEHIND_LOOKS)
+        throw new Failure('chunks are still held by another process; end it, start copy again');
+      if (round > 0) await sleep(LOOK_MS);
+      const others = round === 0 ? Array.from({ length: processes - 1 }, () => copying.startBeside()) : [];
+      const all = [runWorkers(context, terms, copying.pauses), ...others];
+      await ending.whileRunning(Promise.allSettled(all));
+      // A process beside this one may die: its chunks are copied in the next round. This one may not.
+      await all[0];
+      for (const other of others)
+        await other.catch((error: unknown) => context.log.warn({ cause: oneLine(error) }, 'worker'));
+    }
+    await ending.look();
+  } finally {
+    await ending.close();
+  }
+  return [...(await schedule.failures()).map(({ error }) => error), ...ending.failures];
+}
+
+/** Looks for relations that are complete, and ends them. */
+class Ending {
+  readonly failures: string[] = [];
+  private readonly ended = new Set<string>();
+  private readonly byName: ReadonlyMap<string, Relation>;
+  private readonly sessions: Reconnecting<Ends>;
+
+  constructor(
+    private readonly context: Context,
+    private readonly copying: CopyWork,
+    private readonly schedule: Schedule,
+    private readonly lease: Lease,
+  ) {
+    this.byName = new Map(copying.relations.map((relation) => [relation.sql, relation]));
+    this.sessions = new Reconnecting(() => openEnds(context), copying.pauses);
+    context.progress.restart();
+  }
+
+  /** Looks again and again until the workers have ended. */
+  async whileRunning(workers: Promise<unknown>): Promise<void> {
+    const state = { running: true };
+    const end = workers.then(() => (state.running = false));
+    while (state.running) {
+      await Promise.race([end, sleep(LOOK_MS)]);
+      await this.look();
+    }
+  }
+
+  async look(): Promise<void> {
+    for (const { relation: name, byPages } of await this.schedule.complete()) {
+      const relation = this.byName.get(name);
+      if (relation === undefined || this.ended.has(name)) continue;
+      this.ended.add(name);
+      try {
+        await this.sessions.run(({ source, target }) => endCopy(source, target, this.lease, relation, byPages));
+        this.copying.indexes.add(relation);
+      } catch (error) {
+        if (error instanceof LeaseLost) throw error;
+        this.failures.push(explainCopy(relation, error).message);
+      }
+    }
+    const { bytesDone, bytes, rows, relationsDone, relations: all } = await this.schedule.progress();
+    const note = `${rows.toLocaleString('en-US')} rows, ${relationsDone} of ${all} tables, ${this.copying.indexes.built} indexes`;
+    this.context.progress.report(bytesDone, bytes, 'bytes', note);
+  }
+
+  close(): Promise<void> {
+    return this.sessions.close();
+  }
+}

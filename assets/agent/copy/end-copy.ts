@@ -1,0 +1,51 @@
+import type { Client } from 'pg';
+import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { keyOf } from '../capture/objects';
+import type { Relation } from '../catalog/relations';
+import { copyRows } from '../catch-up/copy-rows';
+import type { Lease } from '../lease';
+import { inTransaction } from '../schema/tried';
+import { ident, identList, qualified, sql } from '../sql';
+
+/**
+ * Ends the copy of a relation whose chunks are all there. A row that was changed while its table was read by pages may
+ * be there twice, as it was in an earlier page and as it is in a later one, and no key could be built. Every such row's
+ * key is in the queue of changes, for catch-up to bring it: so these keys go now.
+ */
+export async function endCopy(
+  source: Client,
+  target: Client,
+  lease: Lease,
+  relation: Relation,
+  byPages: boolean,
+): Promise<void> {
+  await inTransaction(target, async () => {
+    await target.query(`SET LOCAL session_replication_role = 'replica'`);
+    await lease.hold(target, relation);
+    if (byPages) await deleteChanged(source, target, relation);
+    await target.query(
+      sql`
+        UPDATE ibex.relation r SET copied_at = clock_timestamp(), copied_rows = (
+          SELECT coalesce(sum(c.rows), 0) FROM ibex.chunk c
+          WHERE c.schema_name = r.schema_name AND c.relation_name = r.relation_name)
+        WHERE schema_name = $1 AND relation_name = $2`,
+      [relation.schema, relation.name],
+    );
+  });
+}
+
+/** Deletes the rows whose keys were changed since capture began; the queue itself stays as it is. */
+async function deleteChanged(source: Client, target: Client, relation: Relation): Promise<void> {
+  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  const { rows } = await source.query(`SELECT EXISTS (SELECT FROM ${queue}) AS changed`);
+  if (!(rows[0] as { changed: boolean }).changed) return;
+  const { columns } = keyOf(relation);
+  const names = identList(columns.map((column) => column.name));
+  const match = columns.map(({ name, equals }) => `t.${ident(name)} ${equals} k.${ident(name)}`).join(' AND ');
+  await target.query(
+    `CREATE TEMP TABLE ibex_keys ON COMMIT DROP AS SELECT ${names} FROM ONLY ${relation.sql} WHERE false`,
+  );
+  await copyRows(source, `SELECT DISTINCT ${names} FROM ${queue}`, target, `pg_temp.ibex_keys (${names})`);
+  await target.query('ANALYZE pg_temp.ibex_keys');
+  await target.query(`DELETE FROM ONLY ${relation.sql} AS t USING pg_temp.ibex_keys AS k WHERE ${match}`);
+}

@@ -1,0 +1,29 @@
+import type { Relation } from '../catalog/relations';
+import { Failure, oneLine } from '../errors';
+
+const CURES: Readonly<Record<string, string>> = {
+  '22021': `the source holds text that is not valid in the target's encoding; correct that value there`,
+  '22P05': `the source holds text that the target's encoding does not know; correct that value there`,
+  '42P01': 'it was dropped; migrate again without it, or bring it back',
+  '42703': 'a column was dropped or renamed; undo that, or run cleanup and migrate again',
+  '42501': 'grant that right',
+  '53100': 'the disk is full; enlarge it',
+  '54000': 'a row is larger than the server can take; make it smaller',
+};
+
+/** What became of a relation, in one line that names it, the cause, and the way on. */
+export function explainCopy(relation: Relation, error: unknown): Failure {
+  const root = rootOf(error);
+  const { code, where } = root as { code?: string; where?: string };
+  const place = where === undefined ? '' : ` (${oneLine(where)})`;
+  const cure = (code !== undefined && CURES[code]) || undefined;
+  return new Failure(
+    `rows of ${relation.sql} cannot be copied: ${oneLine(root)}${place}${cure === undefined ? '' : `; ${cure}`}; start copy again, it resumes`,
+    { cause: error },
+  );
+}
+
+const rootOf = (error: unknown): unknown => {
+  const { cause } = error as { cause?: unknown };
+  return cause instanceof Error ? rootOf(cause) : error;
+};

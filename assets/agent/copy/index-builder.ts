@@ -1,0 +1,93 @@
+import type { Client } from 'pg';
+import { entryMaker, missingIndexes } from '../archive/early-indexes';
+import { entryTask, type EntryMaker } from '../archive/make-entries';
+import type { PostDataEntry } from '../archive/post-data';
+import { TaskPool, type Task } from '../archive/tasks';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import { oneLine } from '../errors';
+import { Reconnecting } from './reconnecting';
+
+/**
+ * Builds keys and plain indexes of relations as soon as their rows are there, while others are still being copied, then
+ * their statistics. An index that cannot be built fails its relation alone.
+ */
+export class IndexBuilder {
+  /** Why indexes could not be built, one line each. */
+  readonly failures: string[] = [];
+  /** Indexes built. */
+  built = 0;
+
+  private readonly pool: TaskPool<Reconnecting<Client>>;
+  private readonly sessions: readonly Reconnecting<Client>[];
+
+  private constructor(
+    context: Context,
+    private readonly maker: EntryMaker,
+    private readonly missing: PostDataEntry[],
+    pauses: readonly number[],
+  ) {
+    const { indexJobs, maintenanceWorkMemMb } = context.config.copy;
+    const open = async (): Promise<Client> => {
+      const session = await context.connect('target');
+      await session.query(`SELECT set_config('maintenance_work_mem', $1, false)`, [`${maintenanceWorkMemMb}MB`]);
+      return session;
+    };
+    this.sessions = Array.from({ length: Math.max(1, indexJobs) }, () => new Reconnecting(open, pauses));
+    this.pool = new TaskPool(this.sessions);
+  }
+
+  /** Finds out what is to be built. */
+  static async open(
+    context: Context,
+    source: Client,
+    target: Client,
+    relations: readonly Relation[],
+    pauses: readonly number[],
+  ): Promise<IndexBuilder> {
+    const missing = await missingIndexes(context, source, target, relations);
+    const maker = await entryMaker(context, source, [], (entry) => {
+      builder.built += 1;
+      context.log.info({ entry: entry.text }, 'index built');
+    });
+    const builder = new IndexBuilder(context, maker, missing, pauses);
+    return builder;
+  }
+
+  /** To be called when all rows of a relation are there. */
+  add(relation: Relation): void {
+    this.build((entry) => entry.tables.includes(relation.oid));
+    this.begin({
+      needs: [relation.oid],
+      run: async (session) => void (await session.query(`ANALYZE ${relation.sql}`)),
+    });
+  }
+
+  /**
+   * Builds what belongs to no relation that was added, such as indexes of partitioned tables, and waits for all.
+   *
+   * @param without oids of relations whose rows are not there
+   */
+  async finish(without: ReadonlySet<number>): Promise<void> {
+    this.build((entry) => !entry.tables.some((table) => without.has(table)));
+    await this.pool.finish();
+  }
+
+  /** Ends the sessions once what is under way is done. */
+  async close(): Promise<void> {
+    await this.pool.finish();
+    await Promise.all(this.sessions.map((session) => session.close()));
+  }
+
+  private build(isWanted: (entry: PostDataEntry) => boolean): void {
+    const wanted = this.missing.filter(isWanted);
+    for (const entry of wanted) this.missing.splice(this.missing.indexOf(entry), 1);
+    for (const entry of wanted) this.begin(entryTask(this.maker, entry));
+  }
+
+  private begin(task: Task<Client>): void {
+    const run = (session: Reconnecting<Client>): Promise<void> =>
+      session.run((client) => task.run(client)).catch((error: unknown) => void this.failures.push(oneLine(error)));
+    this.pool.add({ ...task, run });
+  }
+}

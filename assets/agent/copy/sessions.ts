@@ -1,0 +1,57 @@
+import type { Client } from 'pg';
+import type { Context } from '../context';
+import { Failure } from '../errors';
+
+/** What sessions that read chunks fix beside the form of values: one core each, and no plan that reads all for each. */
+const SOURCE_SETTINGS: Readonly<Record<string, string>> = {
+  max_parallel_workers_per_gather: '0',
+  enable_seqscan: 'off',
+  jit: 'off',
+};
+
+/** A session on each end, for reading chunks and writing them. */
+export interface Ends {
+  readonly source: Client;
+  readonly target: Client;
+  end(): Promise<unknown>;
+}
+
+/** Opens a session on each end. */
+export async function openEnds(context: Context): Promise<Ends> {
+  const source = await openSource(context);
+  const target = await context.connect('target');
+  return { source, target, end: () => Promise.allSettled([source.end(), target.end()]) };
+}
+
+async function openSource(context: Context): Promise<Client> {
+  const source = await context.connect('source');
+  const names = Object.keys(SOURCE_SETTINGS);
+  await source.query(
+    `SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)
+     WHERE current_setting(name, true) IS NOT NULL`,
+    [names, names.map((name) => SOURCE_SETTINGS[name])],
+  );
+  return source;
+}
+
+/** Errors of a server that shuts down, starts or takes no more sessions; and of one that is not there. */
+const LOST = /^(08...|57P0[1-3]|53300|ECONN\w+|EPIPE|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN)$/;
+const LOST_TEXT = /connection (terminated|ended)|client (was closed|has encountered)|cannot connect to|not queryable/i;
+
+/** Errors after which the same work may well succeed. */
+const MAY_PASS = /^(40001|40P01|55P03)$/;
+
+/** Whether trying again, with new sessions, is of use. */
+export function isPassing(error: unknown): boolean {
+  for (let each: unknown = error; each !== undefined && each !== null; each = (each as { cause?: unknown }).cause) {
+    const { code, message = '' } = each as { code?: string; message?: string };
+    if (code !== undefined && (LOST.test(code) || MAY_PASS.test(code))) return true;
+    if (
+      code === undefined &&
+      (!(each instanceof Failure) || message.startsWith('cannot connect to')) &&
+      LOST_TEXT.test(message)
+    )
+      return true;
+  }
+  return false;
+}

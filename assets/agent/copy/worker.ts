@@ -1,0 +1,70 @@
+import type { Client } from 'pg';
+import type { Context } from '../context';
+import { Failure, oneLine } from '../errors';
+import { LeaseLost } from '../lease';
+import { copyChunk, type CopyTerms } from './copy-chunk';
+import { explainCopy } from './explain';
+import { Reconnecting } from './reconnecting';
+import { Schedule, type Chunk } from './schedule';
+import { isPassing, openEnds, type Ends } from './sessions';
+
+/** What a worker is told. */
+export interface WorkerOptions {
+  readonly terms: CopyTerms;
+  /** A session on the host's database, for the worker alone. */
+  readonly host: Client;
+  /** Pauses between tries of a chunk whose server is gone; milliseconds. */
+  readonly pauses: readonly number[];
+}
+
+/**
+ * Copies chunk after chunk until none is left to take. What fails for good fails its relation alone, and is noted in the
+ * schedule; the worker goes on with the others. Throws when a server stays away, or another run has taken over.
+ */
+export async function work(context: Context, options: WorkerOptions): Promise<void> {
+  const { terms, host, pauses } = options;
+  const schedule = new Schedule(host);
+  const sessions = new Reconnecting(() => openEnds(context), pauses);
+  try {
+    for (let chunk = await schedule.take(); chunk; chunk = await schedule.take()) {
+      await oneChunk(context, terms, schedule, sessions, chunk);
+    }
+  } finally {
+    await sessions.close();
+  }
+}
+
+async function oneChunk(
+  context: Context,
+  terms: CopyTerms,
+  schedule: Schedule,
+  sessions: Reconnecting<Ends>,
+  chunk: Chunk,
+): Promise<void> {
+  const name = { relation: chunk.relation, chunk: chunk.number };
+  const relation = terms.relations.get(chunk.relation);
+  if (!relation) {
+    await schedule.failed(chunk.relation, `${chunk.relation} is gone from the source; start copy again`);
+    return;
+  }
+  try {
+    const copied = await sessions.run(
+      ({ source, target }) => copyChunk(source, target, terms, relation, chunk),
+      (error, pause) => context.log.warn({ ...name, pause, cause: oneLine(error) }, 'interrupted'),
+    );
+    await schedule.done(chunk, 'known' in copied ? copied.known : copied.rows);
+    context.log.info({ ...name, ...copied }, 'copied');
+  } catch (error) {
+    context.log.error({ ...name, err: error }, 'not copied');
+    if (!(error instanceof LeaseLost) && !isPassing(error)) {
+      await schedule.failed(chunk.relation, explainCopy(relation, error).message);
+      return;
+    }
+    await schedule.release();
+    if (error instanceof LeaseLost) throw error;
+    throw new Failure(
+      `rows of ${relation.sql} cannot be copied: ${oneLine(error)}; what is there is kept; bring that server back, then start copy again, it resumes`,
+      { cause: error },
+    );
+  }
+}
