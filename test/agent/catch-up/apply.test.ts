@@ -1,7 +1,12 @@
 import type { Client } from 'pg';
+import { installCapture } from '../../../assets/agent/capture/install';
+import { installShared } from '../../../assets/agent/capture/objects';
+import { readRelations } from '../../../assets/agent/catalog/relations';
 import { applyChanges } from '../../../assets/agent/catch-up/apply';
 import { readBacklog, total } from '../../../assets/agent/catch-up/backlog';
+import { connectTo } from '../../../assets/agent/connect';
 import { Failure } from '../../../assets/agent/errors';
+import { Lease, prepareLeases } from '../../../assets/agent/lease';
 import { intercept, startMoving, type Moving } from './moving';
 
 const TABLES = `
@@ -255,5 +260,43 @@ describe('catch-up stops, names the table, and forgets and skips nothing', () =>
     await source.query('ALTER TABLE only_key RENAME no TO id');
     await moving.apply('only_key');
     await expectEqual('only_key');
+  });
+});
+
+describe('a source of a newer major', () => {
+  /** Since 12 a comparison of text must know its collation: that of the table, since the queue has the default one. */
+  const TABLES_OF_COLLATIONS = `
+    CREATE COLLATION public.fold (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    CREATE TABLE public.plain (k text COLLATE "C" PRIMARY KEY, v int);
+    CREATE TABLE public.folded (k text COLLATE public.fold PRIMARY KEY, v int)`;
+
+  it('has keys of any collation, and columns that the server computes', async () => {
+    const { migration, context } = moving;
+    await migration.fresh();
+    const endpoint = { ...(await context.endpoint('target')), database: migration.config.target.database ?? '' };
+    const boss = await migration.admin('target', 'postgres');
+    await boss.query('CREATE DATABASE newer OWNER master');
+    const open = (database: string): Promise<Client> => connectTo({ ...endpoint, database }, 'catch-up');
+    const newer = await open('newer');
+    const pair = { source: await open('newer'), target: await open(endpoint.database) };
+    for (const client of [newer, pair.target]) {
+      await client.query(
+        `${TABLES_OF_COLLATIONS}; ALTER TABLE public.plain ADD twice int GENERATED ALWAYS AS (v * 2) STORED`,
+      );
+    }
+    await installShared(newer);
+    const relations = await readRelations(newer, migration.config);
+    for (const relation of relations) await installCapture(context, newer, relation);
+    await prepareLeases(pair.target, relations);
+    const lease = await Lease.take(pair.target, 'catch-up');
+    for (const relation of relations) {
+      await newer.query(`INSERT INTO ${relation.sql} (k, v) VALUES ('a', 1), ('B', 2), ('c', 3)`);
+      await applyChanges(pair, lease, relation);
+      await newer.query(`UPDATE ${relation.sql} SET k = 'A' WHERE k = 'a'; DELETE FROM ${relation.sql} WHERE k = 'c'`);
+      await applyChanges(pair, lease, relation);
+      const rows = `SELECT * FROM ${relation.sql} ORDER BY v`;
+      expect((await pair.target.query(rows)).rows).toEqual((await newer.query(rows)).rows);
+      expect((await pair.target.query(rows)).rows).toMatchObject([{ k: 'A' }, { k: 'B' }]);
+    }
   });
 });
