@@ -50,7 +50,9 @@ export function addMigration(app: App, input: MigrationSettings): MigrationStack
     target,
     description: `Ibex: the migration ${settings.name}; destroyed when it is over`,
   });
-  for (const [name, value] of Object.entries(settings.tags)) Tags.of(app).add(name, value);
+  for (const [name, value] of Object.entries(settings.tags)) {
+    for (const stack of [target, migration]) Tags.of(stack).add(name, value);
+  }
   return { target, migration };
 }
 

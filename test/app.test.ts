@@ -54,11 +54,9 @@ const strict = (context: Record<string, string>) =>
     },
   });
 
-test('each migration passes the strict validation of AWS CDK without a finding', () => {
-  for (const migration of migrationNames()) {
-    const { status, stderr } = strict({ migration });
-    expect({ migration, status, stderr }).toEqual({ migration, status: 0, stderr: '' });
-  }
+test('the command of cdk.json synthesizes the default migration, strictly validated, without a word', () => {
+  const { status, stderr } = strict({});
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 });
 
 test('an unknown migration ends the app with status 2 and one line', () => {
