@@ -43,11 +43,18 @@ export interface FenceProof {
 }
 
 /**
- * Longest time that one try may queue the application's writers behind our lock request; milliseconds. Well above the
- * usual deadlock_timeout of 1 s, at which a server sends an autovacuum out of the way: below it one big vacuum would
- * keep the fence off until the budget is spent.
+ * How long each try may queue the application's writers behind our lock requests; milliseconds. The first ones end
+ * before the usual deadlock_timeout of 1 s, so that where writers lock tables in another order than we do, it is we who
+ * step back, and no client sees an error. The last, which is repeated, is well above it: at that time a server sends an
+ * autovacuum out of the way, which would otherwise keep the fence off until the budget is spent.
  */
-const LOCK_TIMEOUT_MS = 2_500;
+const LOCK_TIMEOUTS_MS: readonly number[] = [250, 400, 600, 800, 2_500];
+
+/** The longest of them. */
+const LOCK_TIMEOUT_MS = Math.max(...LOCK_TIMEOUTS_MS);
+
+/** Not now, but perhaps in a moment: a lock or the whole statement took too long, or a deadlock was broken. */
+const AGAIN: readonly (string | undefined)[] = ['55P03', '57014', '40P01'];
 
 /** Advisory lock, on the source, of whoever changes the state of its fence. */
 const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
@@ -65,18 +72,21 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
     budgetSeconds,
   ]);
   const { deadline } = rows[0] as { deadline: string };
+  let inTheWay: unknown;
   for (let attempts = 1; ; attempts += 1) {
     const left = giveUpAt - Date.now();
+    const timeout = LOCK_TIMEOUTS_MS[attempts - 1] ?? LOCK_TIMEOUT_MS;
     try {
       if (left <= 0) throw new Failure('the time budget is spent');
-      const proof = await lockAndFence(source, { kind: 'until', deadline }, giveUpAt);
+      const proof = await lockAndFence(source, { kind: 'until', deadline }, Math.min(timeout, left), giveUpAt);
       return { ...proof, deadline, attempts };
     } catch (error) {
       await source.query('ROLLBACK');
       const { code } = error as { code?: string };
-      if ((code !== '55P03' && code !== '40P01') || left <= LOCK_TIMEOUT_MS) {
+      if (AGAIN.includes(code)) inTheWay = error;
+      if (!AGAIN.includes(code) || left <= timeout) {
         throw new Failure(
-          `the source could not be fenced in ${attempts} tries: ${oneLine(error)}; it takes writes as before`,
+          `the source could not be fenced in ${attempts} tries: ${oneLine(inTheWay ?? error)}; it takes writes as before`,
         );
       }
       await sleep(50 + 100 * Math.random());
@@ -90,7 +100,10 @@ async function lockTables(source: Client, timeoutMs: number): Promise<FencedTabl
   await source.query(`SELECT ${FENCE_LOCK}`);
   const tables = await readFenceable(source);
   if (tables.length > 0) {
+    // lock_timeout counts for each table anew; writers of the first ones wait for all of them.
+    await source.query(`SET LOCAL statement_timeout = ${Math.max(1, Math.round(timeoutMs * 1.5))}`);
     await source.query(`LOCK TABLE ${tables.map(({ sql }) => `ONLY ${sql}`).join(', ')} IN SHARE ROW EXCLUSIVE MODE`);
+    await source.query('SET LOCAL statement_timeout = 0');
   }
   return tables;
 }
@@ -98,10 +111,11 @@ async function lockTables(source: Client, timeoutMs: number): Promise<FencedTabl
 async function lockAndFence(
   source: Client,
   state: FenceState,
+  timeoutMs: number,
   giveUpAt: number,
 ): Promise<{ tables: number; at: string }> {
   await source.query('BEGIN');
-  const tables = await lockTables(source, Math.min(LOCK_TIMEOUT_MS, giveUpAt - Date.now()));
+  const tables = await lockTables(source, timeoutMs);
   const { rows } = await source.query('SELECT clock_timestamp()::text AS at');
   if (await isPastNoReturn(source)) throw new Failure('another run has made its fence final');
   // Whoever waited for us has given up, and may have begun to open the source on this very session.

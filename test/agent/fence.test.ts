@@ -212,7 +212,8 @@ describe('fencing', () => {
     const sweeping = `SELECT 1 FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%public.swept%'`;
     while ((await source.query(sweeping)).rowCount === 0) await sleep(50);
     try {
-      expect((await fence(60, 8_000)).attempts).toBe(1);
+      // The fifth try is the first that waits for longer than deadlock_timeout, when the server sends it away.
+      expect((await fence(60, 12_000)).attempts).toBeLessThanOrEqual(5);
     } finally {
       await source.query('ALTER SYSTEM RESET autovacuum_naptime');
       await source.query('SELECT pg_reload_conf()');
