@@ -1,13 +1,15 @@
 import type { Client } from 'pg';
 import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
 import type { AgentConfig } from '../config';
-import { sql } from '../sql';
+import { literal, qualified, sql } from '../sql';
 
 /** A sequence as the source has it. */
 interface Sequence {
   readonly schema: string;
   readonly name: string;
-  readonly last: string | null;
+  readonly last: string;
+  /** Whether `last` was given out; if not, it is the value to come. */
+  readonly called: boolean;
   readonly increment: string;
   readonly min: string;
   readonly max: string;
@@ -23,18 +25,44 @@ const SEQUENCES = sql`
 /** All sequences of the application, those of identity columns too. */
 export async function readSequences(client: Client, config: AgentConfig): Promise<Sequence[]> {
   const { rows } = await client.query(SEQUENCES, [hiddenSchemas(config)]);
-  return rows as Sequence[];
+  const sequences = rows as (Omit<Sequence, 'last' | 'called'> & { last: string | null })[];
+  const starts = await readStarts(
+    client,
+    sequences.filter((sequence) => sequence.last === null),
+  );
+  return sequences.map((sequence) => {
+    const start = starts.get(qualified(sequence.schema, sequence.name));
+    return { ...sequence, last: sequence.last ?? start ?? '', called: sequence.last !== null };
+  });
 }
 
-/** The value to go on from: `margin` steps ahead, within the bounds; a cycling one stays where it is. */
-export function forwarded(sequence: Sequence, margin: number): bigint | undefined {
-  if (sequence.last === null) return undefined;
+/**
+ * The values to come of sequences that were never called, which pg_sequences does not tell: RESTART and setval may have
+ * put them elsewhere than their definition says.
+ */
+async function readStarts(
+  client: Client,
+  sequences: readonly { schema: string; name: string }[],
+): Promise<Map<string, string>> {
+  if (sequences.length === 0) return new Map();
+  const parts = sequences.map(({ schema, name }) => {
+    const sequence = qualified(schema, name);
+    return `SELECT ${literal(sequence)} AS name, last_value::text AS start FROM ${sequence}`;
+  });
+  const { rows } = await client.query(parts.join(' UNION ALL '));
+  return new Map((rows as { name: string; start: string }[]).map((row) => [row.name, row.start]));
+}
+
+/**
+ * The value to go on from: `margin` steps ahead. A sequence that cycles, that was never called, or whose end the margin
+ * would reach goes on exactly where the source's stands: with writes stopped, that is right as well, and put to its end
+ * it would refuse the next value.
+ */
+export function forwarded(sequence: Sequence, margin: number): bigint {
   const last = BigInt(sequence.last);
-  if (sequence.cycle) return last;
+  if (sequence.cycle || !sequence.called) return last;
   const ahead = last + BigInt(margin) * BigInt(sequence.increment);
-  const [min, max] = [BigInt(sequence.min), BigInt(sequence.max)];
-  if (ahead > max) return max > last ? max : last;
-  return ahead < min ? min : ahead;
+  return ahead >= BigInt(sequence.max) || ahead <= BigInt(sequence.min) ? last : ahead;
 }
 
 /**
@@ -42,19 +70,17 @@ export function forwarded(sequence: Sequence, margin: number): bigint | undefine
  * and dies of negative ones. Returns how many were set.
  */
 export async function forwardSequences(source: Client, target: Client, config: AgentConfig): Promise<number> {
-  const moved = (await readSequences(source, config)).flatMap((sequence) => {
-    const value = forwarded(sequence, config.cutover.sequenceMargin);
-    return value === undefined ? [] : [{ sequence, value }];
-  });
-  if (moved.length === 0) return 0;
+  const sequences = await readSequences(source, config);
+  if (sequences.length === 0) return 0;
   await target.query(
-    `SELECT count(setval(format('%I.%I', s.schema, s.name)::regclass, s.value, true))
-     FROM unnest($1::text[], $2::text[], $3::int8[]) AS s (schema, name, value)`,
+    `SELECT count(setval(format('%I.%I', s.schema, s.name)::regclass, s.value, s.called))
+     FROM unnest($1::text[], $2::text[], $3::int8[], $4::bool[]) AS s (schema, name, value, called)`,
     [
-      moved.map(({ sequence }) => sequence.schema),
-      moved.map(({ sequence }) => sequence.name),
-      moved.map(({ value }) => value.toString()),
+      sequences.map((sequence) => sequence.schema),
+      sequences.map((sequence) => sequence.name),
+      sequences.map((sequence) => forwarded(sequence, config.cutover.sequenceMargin).toString()),
+      sequences.map((sequence) => sequence.called),
     ],
   );
-  return moved.length;
+  return sequences.length;
 }
