@@ -18,8 +18,8 @@ const MOST_ITEMS = 291;
 /** From this correlation between key and place on, reading by key is reading in order. */
 const IN_ORDER = 0.9;
 
-/** Rows of the sample for each chunk. */
-const SAMPLE_ROWS = 30;
+/** Pages of the sample for each part. Rows of one page are neighbours, so that a page tells one place in the key. */
+const SAMPLE_PAGES = 10;
 
 /**
  * Cuts a relation into parts of about the same size. By pages, where the server can: that reads each page once, in
@@ -58,8 +58,7 @@ async function sampleBounds(
   parts: number,
 ): Promise<readonly (readonly string[])[]> {
   const names = columns.map((column) => `t.${ident(column.name)}`);
-  const wanted = parts * SAMPLE_ROWS;
-  const percent = Math.min(100, Math.max(0.01, (100 * wanted) / Math.max(1, relation.rows)));
+  const percent = Math.min(100, (100 * parts * SAMPLE_PAGES) / Math.max(1, await heapPages(source, relation)));
   const { rows } = await source.query({
     text: sql`
       SELECT ${names.map((_, i) => `k${i}`).join(', ')} FROM (
@@ -80,15 +79,19 @@ function keyParts(bounds: readonly (readonly string[])[]): Part[] {
 }
 
 async function pageParts(source: Client, relation: Relation, parts: number): Promise<Part[]> {
-  const { rows } = await source.query(
-    `SELECT (pg_relation_size($1::oid) / current_setting('block_size')::int)::int AS pages`,
-    [relation.oid],
-  );
-  const { pages } = rows[0] as { pages: number };
+  const pages = await heapPages(source, relation);
   const step = Math.max(1, Math.ceil(pages / parts));
   const starts = Array.from({ length: Math.max(1, Math.ceil(pages / step)) }, (_, i) => i * step);
   // The last part has no end: the relation grows while it is copied.
   return starts.map((from, i) => ({ kind: 'pages', from, ...(i < starts.length - 1 && { to: from + step }) }));
+}
+
+async function heapPages(source: Client, relation: Relation): Promise<number> {
+  const { rows } = await source.query(
+    `SELECT (pg_relation_size($1::oid) / current_setting('block_size')::int)::float8 AS pages`,
+    [relation.oid],
+  );
+  return (rows[0] as { pages: number }).pages;
 }
 
 /** The statement's source that yields a part's rows, for COPY … TO. */

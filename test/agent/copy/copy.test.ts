@@ -1,0 +1,305 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { capture } from '../../../assets/agent/capture';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import { CatchUp } from '../../../assets/agent/catch-up/rounds';
+import type { AgentConfig } from '../../../assets/agent/config';
+import type { Context } from '../../../assets/agent/context';
+import { copyAll, type CopyProbes } from '../../../assets/agent/copy';
+import { copyTerms, runWorkers } from '../../../assets/agent/copy/beside';
+import { Lease } from '../../../assets/agent/lease';
+import { copySchema } from '../../../assets/agent/schema';
+import { checkCapture } from '../../../assets/agent/capture/check';
+import { startMigration, type TestMigration } from '../../helpers/migration';
+import { RICH_ROWS, RICH_SCHEMA } from '../../helpers/rich-schema';
+
+/** Tables that are cut: one that is read by its key, one by pages, and one of each text format. */
+const LARGE = `
+  CREATE TYPE public.pair AS (a int, b text);
+  CREATE TABLE public.ordered (id int PRIMARY KEY, n numeric, at timestamptz, note text);
+  CREATE TABLE public.scattered (id uuid PRIMARY KEY, n int, filler text);
+  CREATE TABLE public.textual (id int PRIMARY KEY, p public.pair, pairs public.pair[]);
+  INSERT INTO ordered SELECT i, i / 7.0, timestamptz '2020-01-01' + i * interval '1 minute', repeat('n', i % 200) FROM generate_series(1, 20000) i;
+  INSERT INTO scattered SELECT md5(i::text)::uuid, i, repeat('f', i % 200) FROM generate_series(1, 20000) i;
+  INSERT INTO textual SELECT i, ROW(i, E'tab\\t')::public.pair, ARRAY[ROW(1, NULL)::public.pair] FROM generate_series(1, 2000) i;
+  ANALYZE;`;
+
+const TABLES = [
+  ...['"my App"."Order"', '"my App".line', 'sales.booking', 'sales.event_1', 'sales.event_2', 'public.plain'],
+  ...['public.ordered', 'public.scattered', 'public.textual'],
+];
+
+const PROBES: CopyProbes = { checkCapture, startBeside: () => Promise.resolve(), pauses: [100, 200, 500, 1000] };
+
+let migration: TestMigration;
+let source: Client;
+let target: Client;
+
+beforeAll(async () => {
+  migration = await startMigration();
+});
+afterAll(() => migration.stop());
+
+async function within<T>(
+  phase: string,
+  work: (context: Context) => Promise<T>,
+  copy: Partial<AgentConfig['copy']> = {},
+): Promise<T> {
+  const context = await migration.context(phase, { copy: { ...migration.config.copy, chunkMegabytes: 0.2, ...copy } });
+  try {
+    return await work(context);
+  } finally {
+    await context.close();
+  }
+}
+
+const copied = (copy: Partial<AgentConfig['copy']> = {}, probes: Partial<CopyProbes> = {}) =>
+  within('copy', (context) => copyAll(context, { ...PROBES, ...probes }), copy);
+
+/** A pair of databases whose source is filled and captured, and whose target has the definitions. */
+async function prepare(fill: string): Promise<void> {
+  await migration.fresh();
+  source = await migration.admin('source');
+  target = await migration.admin('target');
+  await source.query(fill);
+  await within('schema', copySchema);
+  await within('capture', (context) => capture.run(context));
+}
+
+/** Every row of a table as text. Floats go by their bytes, since servers before 12 write them otherwise. */
+async function contents(client: Client, table: string): Promise<string[]> {
+  await client.query(`SET TimeZone = 'UTC'; SET bytea_output = 'hex'`);
+  const order = `ROW(id, "select", mood, share, tags, data, raw, price, float8send(f), touched, code, mail, mails)::text`;
+  const row = table === TABLES[0] ? order : 't::text';
+  const { rows } = await client.query(`SELECT ${row} AS row FROM ONLY ${table} t`);
+  return (rows as { row: string }[]).map((each) => each.row).sort();
+}
+
+async function expectEqual(tables: readonly string[] = TABLES): Promise<void> {
+  for (const table of tables) {
+    const expected = await contents(source, table);
+    expect([table, expected.length > 0]).toEqual([table, true]);
+    const found = await contents(target, table);
+    expect([table, found.length]).toEqual([table, expected.length]);
+    expect(found).toEqual(expected);
+  }
+}
+
+const one = async <T>(client: Client, query: string): Promise<T> => (await client.query(query)).rows[0] as T;
+
+const chunks = (): Promise<{ n: number; rows: number }> =>
+  one(target, 'SELECT count(*)::int AS n, coalesce(sum(rows), 0)::int AS rows FROM ibex.chunk');
+
+/** Brings what changed since capture began. */
+const caughtUp = (): Promise<void> =>
+  within('sync', async (context) => {
+    const relations = await readRelations(await context.connect('source'), context.config);
+    const client = await context.connect('target');
+    const catchUp = new CatchUp(context, relations, await Lease.take(client, 'catch-up'));
+    await catchUp.until(await context.connect('source'), 0);
+    await catchUp.close();
+  });
+
+/** A context whose sessions fail at the nth statement that begins so, as if the program were killed there. */
+async function dyingAt(end: 'source' | 'target', start: string, nth: number): Promise<Context> {
+  const context = await migration.context('copy', {
+    copy: { ...migration.config.copy, chunkMegabytes: 0.2, jobs: 1, indexJobs: 1 },
+  });
+  const connect = context.connect.bind(context);
+  let seen = 0;
+  context.connect = async (which, purpose) => {
+    const client = await connect(which, purpose);
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+    client.query = ((...args: unknown[]) => {
+      const [first] = args as [string | { text?: string }];
+      const text = typeof first === 'string' ? first : (first.text ?? '');
+      if (which === end && text.trim().startsWith(start) && (seen += 1) >= nth) throw new Error('killed');
+      return query(...args);
+    }) as typeof client.query;
+    return client;
+  };
+  return context;
+}
+
+describe('a copy of a database such as applications have', () => {
+  beforeAll(() => prepare(RICH_SCHEMA + RICH_ROWS + LARGE), 60_000);
+
+  const all = 4209 + 42_000;
+
+  it.each([
+    ['target', 'BEGIN; SET LOCAL', 3],
+    ['target', 'INSERT INTO ibex.chunk', 4],
+    ['target', 'COMMIT', 6],
+    ['source', 'COMMIT', 2],
+  ] as const)('keeps what was done when it dies on the %s at %s', async (end, start, nth) => {
+    const before = (await one<{ there: boolean }>(target, `SELECT to_regclass('ibex.chunk') IS NOT NULL AS there`))
+      .there
+      ? (await chunks()).n
+      : 0;
+    const dying = await dyingAt(end, start, nth);
+    await expect(copyAll(dying, PROBES)).rejects.toThrow('killed');
+    await dying.close();
+    expect((await chunks()).n).toBeGreaterThanOrEqual(before);
+  });
+
+  it('goes on where it was, to the end', async () => {
+    const { message, result } = await copied();
+    expect(message).toMatch(/^46209 rows of 9 tables copied, \d+ indexes built$/);
+    expect(result).toMatchObject({ tables: 9, rows: all });
+    await expectEqual();
+  });
+
+  it('has copied no chunk twice and lost none', async () => {
+    expect(await chunks()).toMatchObject({ rows: all });
+    const { n } = await one<{ n: number }>(
+      target,
+      `SELECT count(*)::int AS n FROM ibex.chunk WHERE relation_name IN ('ordered', 'scattered')`,
+    );
+    expect(n).toBeGreaterThan(20);
+    const context = await migration.context('copy');
+    expect(await context.state.counters()).toEqual({ 'rows.copy': all });
+  });
+
+  it('builds keys and plain indexes, leaves the others, and has statistics', async () => {
+    const { rows } = await target.query(`SELECT indexname FROM pg_indexes WHERE schemaname IN ('my App', 'public')`);
+    const names = (rows as { indexname: string }[]).map((row) => row.indexname);
+    expect(names).toEqual(expect.arrayContaining(['Order_pkey', 'scattered_pkey', 'Order by tag', 'Order price']));
+    expect(names).not.toEqual(expect.arrayContaining(['Order_code_key']));
+    expect(await one(target, `SELECT reltuples FROM pg_class WHERE relname = 'scattered'`)).toEqual({
+      reltuples: 20_000,
+    });
+  });
+
+  it('has nothing to do when it is started again', async () => {
+    expect((await copied()).result).toMatchObject({ rows: all, indexes: 0 });
+  });
+});
+
+describe('a copy while the application writes', () => {
+  beforeAll(() => prepare(LARGE), 60_000);
+
+  it('and catch-up end with equal rows, though rows were read twice, or not at all', async () => {
+    let running = true;
+    const writer = await migration.admin('source');
+    const write = async (): Promise<void> => {
+      for (let i = 1; running; i += 1) {
+        await writer.query(`
+          UPDATE scattered SET filler = filler || 'longer, so that it moves', n = n + 1 WHERE n % 400 = ${i % 400};
+          UPDATE ordered SET id = -id WHERE id % 1000 = ${i % 1000};
+          DELETE FROM scattered WHERE n % 5003 = ${i};
+          INSERT INTO scattered VALUES (md5('new ${i}')::uuid, ${i}, 'new'), (md5('other ${i}')::uuid, ${i}, 'new');
+          INSERT INTO ordered VALUES (${1_000_000 + i}, 1, now(), 'new')`);
+      }
+    };
+    const writing = write();
+    await copied({ maxBytesPerSecond: 1_500_000 });
+    running = false;
+    await writing;
+    const { gone } = await one<{ gone: number }>(
+      target,
+      `SELECT (SELECT sum(rows) FROM ibex.chunk WHERE relation_name = 'scattered')::int - count(*)::int AS gone FROM scattered`,
+    );
+    expect(gone).toBeGreaterThan(0);
+    await caughtUp();
+    await expectEqual(['public.ordered', 'public.scattered', 'public.textual']);
+  }, 60_000);
+});
+
+describe('a copy by several', () => {
+  beforeEach(() => prepare(LARGE), 60_000);
+  const tables = ['public.ordered', 'public.scattered', 'public.textual'];
+
+  it('is shared: each chunk is copied by one of them', async () => {
+    const took = new Map<string, number>();
+    const beside = (): Promise<void> =>
+      within('copy-worker', async (context) => {
+        context.log.info = ((_fields: unknown, text: string) => {
+          if (text === 'copied') took.set('beside', (took.get('beside') ?? 0) + 1);
+        }) as typeof context.log.info;
+        const end = await context.connect('source');
+        const relations = await readRelations(end, context.config);
+        const generation = (await context.state.fact<string>('copy.lease')) as string;
+        await runWorkers(context, await copyTerms(context, end, relations, Lease.shared('copy', generation)));
+      });
+    const { result } = await copied({ processes: 2, maxBytesPerSecond: 4_000_000 }, { startBeside: beside });
+    expect(result).toMatchObject({ rows: 42_000 });
+    const { n } = await chunks();
+    expect(took.get('beside')).toBeGreaterThan(0);
+    expect(took.get('beside')).toBeLessThan(n);
+    await expectEqual(tables);
+  }, 30_000);
+
+  it('goes on when one of them dies', async () => {
+    const startBeside = (): Promise<void> => Promise.reject(new Error('copy-worker was ended by SIGKILL'));
+    await copied({ processes: 2 }, { startBeside });
+    await expectEqual(tables);
+  });
+
+  it('shuts out one of yesterday, which writes nothing and stops', async () => {
+    await within(
+      'copy',
+      async (stale) => {
+        const client = await stale.connect('target');
+        const end = await stale.connect('source');
+        const relations = await readRelations(end, stale.config);
+        const running = copyAll(stale, PROBES);
+        while (
+          (
+            await one<{ n: number | null }>(
+              target,
+              `SELECT (SELECT count(*) FROM pg_class WHERE relname = 'chunk')::int AS n`,
+            )
+          ).n === 0
+        )
+          await sleep(20);
+        while ((await chunks()).n === 0) await sleep(20);
+        await Lease.take(client, 'copy', relations);
+        await expect(running).rejects.toThrow(/belongs to copy .* another run has taken over; nothing was written/);
+      },
+      { maxBytesPerSecond: 500_000 },
+    );
+    const before = await chunks();
+    await sleep(300);
+    expect(await chunks()).toEqual(before);
+    await copied();
+    expect(await chunks()).toMatchObject({ rows: 42_000 });
+    await expectEqual(tables);
+  }, 30_000);
+});
+
+describe('the source', () => {
+  beforeEach(() => prepare(LARGE), 60_000);
+
+  it('is read no faster than the limit', async () => {
+    const began = performance.now();
+    await copied({ maxBytesPerSecond: 2_000_000 });
+    const { bytes } = await one<{ bytes: number }>(target, 'SELECT sum(bytes)::float8 AS bytes FROM ibex.chunk');
+    const seconds = (performance.now() - began) / 1000;
+    expect(bytes / seconds).toBeLessThan(2_100_000);
+    expect(seconds).toBeGreaterThan(1.5);
+  });
+
+  it('has no snapshot held longer than a chunk takes', async () => {
+    let oldest = 0;
+    let running = true;
+    const watch = async (): Promise<void> => {
+      while (running) {
+        const { age } = await one<{ age: number }>(
+          source,
+          `SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 AS age FROM pg_stat_activity
+           WHERE application_name LIKE 'ibex %' AND backend_xmin IS NOT NULL`,
+        );
+        oldest = Math.max(oldest, age);
+        await sleep(10);
+      }
+    };
+    const watching = watch();
+    const began = performance.now();
+    await copied({ maxBytesPerSecond: 1_500_000, jobs: 1 });
+    const seconds = (performance.now() - began) / 1000;
+    running = false;
+    await watching;
+    expect(oldest).toBeGreaterThan(0);
+    expect(oldest).toBeLessThan(seconds / 4);
+  });
+});
