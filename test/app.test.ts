@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadMigration, migrationNames, synthesize } from '../lib/app';
 import { ROOT } from '../lib/bundle';
+import { PHASES } from '../lib/phases';
 
 let outdir: string;
 
@@ -34,9 +35,14 @@ test('a migration is synthesized in this process, with templates and the program
     'heroku-to-aurora-migration',
   ]);
   const template = JSON.parse(readFileSync(join(outdir, 'heroku-to-aurora-migration.template.json'), 'utf8')) as {
-    Resources: Record<string, { Type: string }>;
+    Resources: Record<string, { Type: string; Properties: { Name?: string } }>;
   };
-  expect(Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::SSM::Document')).toHaveLength(13);
+  const documents = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::SSM::Document');
+  expect(documents.map(({ Properties }) => Properties.Name).sort()).toEqual(
+    [...PHASES, 'migrate', 'job', 'install', 'profile', 'collect']
+      .map((each) => `heroku-to-aurora-migration-${each}`)
+      .sort(),
+  );
 });
 
 /** As `cdk synth` runs it: without network, context by environment, feature flags and strict validation on. */

@@ -23,6 +23,12 @@ const take = async (overrides: Partial<AgentConfig> = {}): Promise<Assessment> =
   }
 };
 
+it('refuses a source that the settings declare too old, before anything is asked of it', async () => {
+  await expect(take({ source: { ...migration.config.source, version: 9.3, port: 1 } })).rejects.toThrow(
+    'source is PostgreSQL 9.3 by the settings (source.assessOnly); 10 to 17 can be migrated: upgrade it first',
+  );
+});
+
 it('finds nothing in the way of an ordinary table, and counts it', async () => {
   await source.query('CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain SELECT generate_series(1, 50)');
   const found = await take();
