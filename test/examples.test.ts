@@ -1,8 +1,13 @@
 import type { Template } from 'aws-cdk-lib/assertions';
 import { migrationNames } from '../lib/app';
+import { stringify } from 'yaml';
 import { maskHashes, templatesOfExample } from './helpers/app';
 
-expect.addSnapshotSerializer(maskHashes);
+/** As YAML, which is read more easily than JSON, and is half as long. */
+expect.addSnapshotSerializer({
+  test: (value) => typeof value === 'object',
+  serialize: (value) => maskHashes(stringify(value, { aliasDuplicateObjects: false, lineWidth: 0 })),
+});
 
 interface Resource {
   readonly Type: string;
