@@ -86,6 +86,14 @@ async function pageParts(source: Client, relation: Relation, parts: number): Pro
   return starts.map((from, i) => ({ kind: 'pages', from, ...(i < starts.length - 1 && { to: from + step }) }));
 }
 
+/** A part in words, for whoever looks for a row in it; undefined for the whole. */
+export function describePart(part: Part): string | undefined {
+  if (part.kind === 'whole') return undefined;
+  const { from, to } = part.kind === 'pages' ? part : { from: part.after?.join(', '), to: part.upTo?.join(', ') };
+  const what = part.kind === 'pages' ? 'pages' : 'keys';
+  return [what, ...(from === undefined ? [] : [`from ${from}`]), ...(to === undefined ? [] : [`to ${to}`])].join(' ');
+}
+
 async function heapPages(source: Client, relation: Relation): Promise<number> {
   const { rows } = await source.query(
     `SELECT (pg_relation_size($1::oid) / current_setting('block_size')::int)::float8 AS pages`,

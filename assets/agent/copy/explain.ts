@@ -1,5 +1,6 @@
 import type { Relation } from '../catalog/relations';
 import { Failure, oneLine } from '../errors';
+import { describePart, type Part } from './cuts';
 
 const CURES: Readonly<Record<string, string>> = {
   '22021': `the source holds text that is not valid in the target's encoding; correct that value there`,
@@ -11,11 +12,14 @@ const CURES: Readonly<Record<string, string>> = {
   '54000': 'a row is larger than the server can take; make it smaller',
 };
 
-/** What became of a relation, in one line that names it, the cause, and the way on. */
-export function explainCopy(relation: Relation, error: unknown): Failure {
+/** What became of a relation, in one line that names it, the cause, and the way on. @param part in which it happened */
+export function explainCopy(relation: Relation, error: unknown, part?: Part): Failure {
   const root = rootOf(error);
   const { code, where } = root as { code?: string; where?: string };
-  const place = where === undefined ? '' : ` (${oneLine(where)})`;
+  // A value is at fault: where it is helps to find it.
+  const isValue = code?.startsWith('22') ?? false;
+  const places = [isValue && part && describePart(part), where && oneLine(where)].filter(Boolean).join(', ');
+  const place = places === '' ? '' : ` (${places})`;
   const cure = (code !== undefined && CURES[code]) || undefined;
   return new Failure(
     `rows of ${relation.sql} cannot be copied: ${oneLine(root)}${place}${cure === undefined ? '' : `; ${cure}`}; start copy again, it resumes`,

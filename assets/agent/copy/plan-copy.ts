@@ -35,7 +35,7 @@ export async function readPending(context: Context, target: Client, relations: r
     } else if (foreign.has(relation.sql)) {
       refused.set(
         relation.sql,
-        `${relation.sql} on the target holds rows that Ibex did not copy; TRUNCATE it there, then start copy again`,
+        `${relation.sql} on the target holds rows that Ibex did not copy; empty it there (SET session_replication_role = replica; TRUNCATE), then start copy again`,
       );
     }
   }
@@ -86,6 +86,7 @@ export async function planCopy(
   const anew = relations.filter((relation) => begun.has(relation.sql));
   const filled = await withRows(target, anew);
   await inTransaction(target, async () => {
+    await target.query(`SET LOCAL session_replication_role = 'replica'`);
     for (const relation of anew) {
       await lease.hold(target, relation);
       if (filled.has(relation.sql)) await target.query(`TRUNCATE ONLY ${relation.sql}`);

@@ -57,7 +57,7 @@ async function oneChunk(
   } catch (error) {
     context.log.error({ ...name, err: error }, 'not copied');
     if (!(error instanceof LeaseLost) && !isPassing(error)) {
-      await schedule.failed(chunk.relation, explainCopy(relation, error).message);
+      await schedule.failed(chunk.relation, explainCopy(relation, error, chunk.part).message);
       return;
     }
     await schedule.release();

@@ -25,8 +25,15 @@ const LARGE = `
   ANALYZE;`;
 
 const TABLES = [
-  ...['"my App"."Order"', '"my App".line', 'sales.booking', 'sales.event_1', 'sales.event_2', 'public.plain'],
-  ...['public.ordered', 'public.scattered', 'public.textual'],
+  '"my App"."Order"',
+  '"my App".line',
+  'sales.booking',
+  'sales.event_1',
+  'sales.event_2',
+  'public.plain',
+  'public.ordered',
+  'public.scattered',
+  'public.textual',
 ];
 
 const PROBES: CopyProbes = { checkCapture, startBeside: () => Promise.resolve(), pauses: [100, 200, 500, 1000] };
@@ -179,10 +186,10 @@ describe('a copy while the application writes', () => {
   beforeAll(() => prepare(LARGE), 60_000);
 
   it('and catch-up end with equal rows, though rows were read twice, or not at all', async () => {
-    let running = true;
+    const state = { running: true };
     const writer = await migration.admin('source');
     const write = async (): Promise<void> => {
-      for (let i = 1; running; i += 1) {
+      for (let i = 1; state.running; i += 1) {
         await writer.query(`
           UPDATE scattered SET filler = filler || 'longer, so that it moves', n = n + 1 WHERE n % 400 = ${i % 400};
           UPDATE ordered SET id = -id WHERE id % 1000 = ${i % 1000};
@@ -193,7 +200,7 @@ describe('a copy while the application writes', () => {
     };
     const writing = write();
     await copied({ maxBytesPerSecond: 1_500_000 });
-    running = false;
+    state.running = false;
     await writing;
     const { gone } = await one<{ gone: number }>(
       target,
@@ -281,9 +288,9 @@ describe('the source', () => {
 
   it('has no snapshot held longer than a chunk takes', async () => {
     let oldest = 0;
-    let running = true;
+    const state = { running: true };
     const watch = async (): Promise<void> => {
-      while (running) {
+      while (state.running) {
         const { age } = await one<{ age: number }>(
           source,
           `SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 AS age FROM pg_stat_activity
@@ -297,7 +304,7 @@ describe('the source', () => {
     const began = performance.now();
     await copied({ maxBytesPerSecond: 1_500_000, jobs: 1 });
     const seconds = (performance.now() - began) / 1000;
-    running = false;
+    state.running = false;
     await watching;
     expect(oldest).toBeGreaterThan(0);
     expect(oldest).toBeLessThan(seconds / 4);
