@@ -16,12 +16,26 @@ step='start'
 
 exec >>"$LOG" 2>&1
 
+# By Python, on which cloud-init runs too: curl is not there yet when the package sources fail.
 signal() { # signal SUCCESS|FAILURE REASON
-  local reason body
-  reason=$(tr -cs '[:alnum:] .,:;/_()=+-' ' ' <<<"$2" | cut -c 1-900)
-  body=$(printf '{"Status":"%s","Reason":"%s","UniqueId":"bootstrap","Data":"%s"}' "$1" "$reason" "$HOSTNAME")
-  curl --silent --show-error --fail --retry 5 --retry-all-errors --max-time 60 -X PUT -H 'Content-Type:' \
-    --data-binary "$body" "$IBEX_SIGNAL_URL"
+  python3 - "$1" "$2" <<'END'
+import json, os, socket, sys, time, urllib.error, urllib.request
+status, reason = sys.argv[1], ' '.join(sys.argv[2].split())[:900]
+body = {'Status': status, 'Reason': reason, 'UniqueId': 'bootstrap', 'Data': socket.gethostname()}
+# S3 signed the address for no content type.
+request = urllib.request.Request(
+    os.environ['IBEX_SIGNAL_URL'], json.dumps(body).encode(), {'Content-Type': ''}, method='PUT')
+for wait in 1, 5, 15, 30, 0:
+    try:
+        urllib.request.urlopen(request, timeout=60)
+        sys.exit(0)
+    except OSError as error:
+        print(f'the signal was not taken: {error}')
+        if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+            break
+    time.sleep(wait)
+sys.exit(1)
+END
 }
 
 ended() {
@@ -143,8 +157,17 @@ install_packages "postgresql-$IBEX_HOST_POSTGRES" "postgresql-plperl-$IBEX_HOST_
 begin 'PostgreSQL cluster'
 install -d -o postgres -g postgres -m 0700 "$DATA/postgresql"
 config="/etc/postgresql/$IBEX_HOST_POSTGRES/main"
-# A host that was replaced finds the cluster of its predecessor on the volume, and takes it over.
-[[ -d $config ]] || pg_createcluster "$IBEX_HOST_POSTGRES" main --datadir "$DATA/postgresql/$IBEX_HOST_POSTGRES/main" \
+cluster="$DATA/postgresql/$IBEX_HOST_POSTGRES/main"
+if [[ ! -d $config && -f $cluster/PG_VERSION ]]; then
+  # A host that was replaced finds the cluster of its predecessor on the volume, and takes it over. Its files belong to
+  # the predecessor's number for the user; its configuration was on the predecessor's own disk, and is made anew.
+  chown -R postgres:postgres "$DATA/postgresql"
+  if [[ -d $DATA/ibex ]]; then chown -R postgres:postgres "$DATA/ibex"; fi
+  install -o postgres -g postgres -m 0600 "/usr/share/postgresql/$IBEX_HOST_POSTGRES/postgresql.conf.sample" \
+    "$cluster/postgresql.conf"
+  for file in pg_hba.conf pg_ident.conf; do install -o postgres -g postgres -m 0600 /dev/null "$cluster/$file"; done
+fi
+[[ -d $config ]] || pg_createcluster "$IBEX_HOST_POSTGRES" main --datadir "$cluster" \
   --encoding UTF8 --locale C.UTF-8 --port 5432
 put "$config/conf.d/ibex.conf" <<'END'
 listen_addresses = ''

@@ -64,9 +64,9 @@ export async function unpackRoot(archive: string, directory: string): Promise<vo
   writeFileSync(join(directory, 'etc', 'machine-id'), '');
 }
 
-/** Downloaded packages, kept between runs; apt checks each against the signed lists before it uses it. */
-export function packageCache(): string {
-  const directory = join(cacheDirectory(), 'apt-archives-debian-12');
+/** Packages that a machine of this name downloaded, kept between runs; apt checks each against the signed lists first. */
+export function packageCache(machine: string): string {
+  const directory = join(cacheDirectory(), `debian-12-packages-${machine}`);
   mkdirSync(join(directory, 'partial'), { recursive: true });
   return directory;
 }

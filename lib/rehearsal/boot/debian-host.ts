@@ -116,11 +116,13 @@ async function rerun(machine: Machine, world: World, check: Check): Promise<void
   check('and ends well', again.Status === 'SUCCESS', again);
 }
 
-/** As a new instance with the old volume: the cluster's configuration is not there, its data is. */
+/** As a new instance with the old volume: the cluster's configuration is not there, its data is, of another number. */
 async function replace(machine: Machine, world: World, check: Check): Promise<void> {
   const databases = `runuser -u postgres -- psql -XAt -d postgres -c "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database"`;
   const before = await machine.shell(databases);
-  await machine.shell('systemctl stop ibex-supervise postgresql@15-main && rm -r /etc/postgresql/15/main');
+  await machine.shell(
+    'systemctl stop ibex-supervise postgresql@15-main; rm -r /etc/postgresql/15/main; chown -R 4242:4242 /database/*',
+  );
   const taken = await runAgain(machine, world);
   const after = await machine.shell(databases);
   check(

@@ -37,16 +37,16 @@ export async function prepareGround(directory: string, log: (line: string) => vo
   await buildPackage(agentPackage(AGENT_VERSION, REGION), agent);
   const signing = await SigningKey.create(join(directory, 'gnupg'));
   try {
-    const repositories = { [CURRENT_HOST]: join(directory, 'current'), [ARCHIVE_HOST]: join(directory, 'archive') };
-    await makeRepository(join(directory, 'current'), 'bookworm-pgdg', await currentPackages(17, log), signing);
-    await makeRepository(join(directory, 'archive'), 'bookworm-pgdg-archive', await archivedPackages(11, log), signing);
+    const [current, archive] = [join(directory, 'repository-current'), join(directory, 'repository-archive')];
+    await makeRepository(current, 'bookworm-pgdg', await currentPackages(17, log), signing);
+    await makeRepository(archive, 'bookworm-pgdg-archive', await archivedPackages(11, log), signing);
     return {
       directory,
       base,
       node,
       authority,
       agent: { file: agent, version: AGENT_VERSION },
-      repositories,
+      repositories: { [CURRENT_HOST]: current, [ARCHIVE_HOST]: archive },
       key: await signing.publicKey(),
     };
   } finally {

@@ -85,7 +85,7 @@ export class Machine {
         '--resolv-conf=copy-host',
         `--bind=${device}:/dev/nvme2n1`,
         `--property=DeviceAllow=${device} rwm`,
-        `--bind=${packageCache()}:/var/cache/apt/archives`,
+        `--bind=${packageCache(this.spec.name)}:/var/cache/apt/archives`,
         '--boot',
       ],
       // A terminal's Ctrl-C is for us, who then take the machine down.

@@ -1,5 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../../../lib/bundle';
@@ -50,25 +52,70 @@ describe('the bootstrap script', () => {
     expect(stderr).toContain('IBEX_REGION');
   });
 
-  test('tells CloudFormation which step failed and why, in JSON that parses whatever the log holds', () => {
-    const directory = mkdtempSync(join(tmpdir(), 'ibex-signal-'));
-    try {
-      const functions = script.slice(script.indexOf('signal() {'), script.indexOf('begin() {'));
-      writeFileSync(join(directory, 'log'), 'first\nE: "quoted" \\ and \t tab\n');
-      const run = [
-        'set -euo pipefail',
-        `LOG=${directory}/log IBEX_SIGNAL_URL=https://signal HOSTNAME=host step=packages`,
-        `curl() { while (($# > 1)); do if [[ $1 == --data-binary ]]; then printf '%s' "$2" >${directory}/body; fi; shift; done; }`,
-        functions,
-        'exec >>"$LOG"',
-        'false',
-      ].join('\n');
-      expect(spawnSync('bash', ['-c', run], { encoding: 'utf8' }).status).toBe(1);
-      const body = JSON.parse(readFileSync(join(directory, 'body'), 'utf8')) as Record<string, string>;
-      expect(body).toMatchObject({ Status: 'FAILURE', UniqueId: 'bootstrap', Data: 'host' });
-      expect(body['Reason']).toMatch(/^packages failed with status 1: first E: quoted and tab/);
-    } finally {
+  describe('tells CloudFormation', () => {
+    const functions = script.slice(script.indexOf('signal() {'), script.indexOf('begin() {'));
+    let directory: string;
+    let server: Server;
+    const told: { method: string | undefined; type: string | undefined; body: Record<string, string> }[] = [];
+    const answers: number[] = [];
+
+    beforeAll(async () => {
+      directory = mkdtempSync(join(tmpdir(), 'ibex-signal-'));
+      server = createServer((request, response) => {
+        let body = '';
+        request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        request.on('end', () => {
+          told.push({ method: request.method, type: request.headers['content-type'], body: JSON.parse(body) });
+          response.writeHead(answers.shift() ?? 200).end();
+        });
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    });
+
+    afterAll(async () => {
+      await new Promise((resolve) => server.close(resolve));
       rmSync(directory, { recursive: true });
-    }
+    });
+
+    /** Runs lines with the script's functions. @returns exit status and log */
+    const run = async (...lines: string[]): Promise<{ status: number; log: string }> => {
+      const log = join(directory, 'log');
+      writeFileSync(log, 'first\nE: "quoted" \\ and \t tab\n');
+      const { port } = server.address() as AddressInfo;
+      const text = ['set -euo pipefail', `LOG=${log} step=packages`, functions, 'exec >>"$LOG" 2>&1', ...lines].join(
+        '\n',
+      );
+      told.length = 0;
+      const status = await new Promise<number>((resolve) => {
+        const env = { PATH: process.env['PATH'], IBEX_SIGNAL_URL: `http://127.0.0.1:${port}/?Signature=a%2Fb` };
+        execFile('bash', ['-c', text], { env }, (error) => resolve(error ? Number(error.code) : 0));
+      });
+      return { status, log: readFileSync(log, 'utf8') };
+    };
+
+    test('which step failed and why, in JSON that parses whatever the log holds', async () => {
+      expect((await run('false')).status).toBe(1);
+      expect(told).toEqual([
+        {
+          method: 'PUT',
+          type: '',
+          body: expect.objectContaining({ Status: 'FAILURE', UniqueId: 'bootstrap' }) as unknown,
+        },
+      ]);
+      expect(told[0]?.body['Reason']).toMatch(/^packages failed with status 1: first E: "quoted" \\ and tab/);
+    });
+
+    test('again, when it does not take the signal the first time', async () => {
+      answers.push(503);
+      expect((await run('signal SUCCESS ready', 'trap - EXIT')).status).toBe(0);
+      expect(told.map(({ body }) => body['Status'])).toEqual(['SUCCESS', 'SUCCESS']);
+    });
+
+    test('once, when the address is not valid any more', async () => {
+      answers.push(403);
+      const { status, log } = await run('trap - EXIT', 'signal SUCCESS ready');
+      expect([status, told.length]).toEqual([1, 1]);
+      expect(log).toContain('the signal was not taken: HTTP Error 403');
+    });
   });
 });
