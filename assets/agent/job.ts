@@ -1,5 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { AgentConfig } from './config';
 import { Failure, oneLine } from './errors';
@@ -18,6 +29,9 @@ export interface JobRecord {
 /** Longest time until a started process has written its record; milliseconds. */
 const START_TIMEOUT_MS = 20_000;
 const POLL_MS = 100;
+
+/** When the marker of a starter is taken for that of a dead one; milliseconds. */
+const MARKER_TIMEOUT_MS = START_TIMEOUT_MS + 5_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -68,9 +82,36 @@ export class Jobs {
     return record !== undefined && record.outcome === undefined && isAlive(record.process);
   }
 
-  /** Starts the phase as a detached unit, unless it runs already. Returns the status line. */
+  /** Starts the phase as a detached unit, unless it runs already or is being started. Returns the status line. */
   async start(phase: string): Promise<string> {
-    if (this.isRunning(phase)) return this.line(phase);
+    const marker = await this.claimStart(phase);
+    try {
+      return this.isRunning(phase) ? this.line(phase) : await this.startNow(phase);
+    } finally {
+      rmSync(marker, { force: true });
+    }
+  }
+
+  /**
+   * Waits until nobody else starts the phase: of two started at once the later would write over what is known of the
+   * earlier, and then fail. The marker of a starter that was killed counts only for a while.
+   */
+  private async claimStart(phase: string): Promise<string> {
+    const marker = join(this.directory, `${phase}.starting`);
+    for (;;) {
+      try {
+        closeSync(openSync(marker, 'wx'));
+        return marker;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      const since = statSync(marker, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+      if (Date.now() - since > MARKER_TIMEOUT_MS) rmSync(marker, { force: true });
+      else await sleep(POLL_MS);
+    }
+  }
+
+  private async startNow(phase: string): Promise<string> {
     const before = this.read(phase);
     const launched = launch(this.config, phase, join(this.directory, `${phase}.out`));
     const deadline = Date.now() + START_TIMEOUT_MS;
