@@ -65,7 +65,7 @@ function program(): Command {
     .command('status')
     .description('print each job and its progress as JSON')
     .action(() => say(JSON.stringify(status(settings()))));
-  ibex.addCommand(jobCommand());
+  ibex.addCommand(jobCommand(ibex));
   return ibex;
 }
 
@@ -78,8 +78,8 @@ function status(config: AgentConfig): unknown {
   });
 }
 
-function jobCommand(): Command {
-  const job = new Command('job').description('run a phase detached, as the runbooks do').exitOverride();
+function jobCommand(ibex: Command): Command {
+  const job = new Command('job').description('run a phase detached, as the runbooks do').copyInheritedSettings(ibex);
   const wait = ['--wait <seconds>', 'longest wait for the job to end', '0'] as const;
   job
     .command('start <phase>')
@@ -113,7 +113,8 @@ async function main(): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return;
-      process.stderr.write(`ibex: ${oneLine(error).replace(/^error: /, '')}; "ibex --help" lists the commands\n`);
+      const what = error.code === 'commander.help' ? 'no command is given' : oneLine(error).replace(/^error: /, '');
+      process.stderr.write(`ibex: ${what}; "ibex --help" lists the commands\n`);
       process.exitCode = 2;
       return;
     }
