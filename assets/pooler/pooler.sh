@@ -46,7 +46,7 @@ render() {
         def quoted: "\u0027" + gsub("\u0027"; "\u0027\u0027") + "\u0027";
         .sides[$side] as $to
         | "[databases]",
-          "\"\(.database)\" = host=\($to.host) port=\($to.port) dbname=\($to.database | quoted)",
+          "\(.database) = host=\($to.host) port=\($to.port) dbname=\($to.database | quoted)",
           ""' "$CONFIG"
       cat "$HOME_DIR/pgbouncer.ini"
       jq -r --arg side "$name" '
@@ -64,8 +64,8 @@ render() {
   done
 }
 
-# PgBouncer looks at the list by itself when it has changed. A secret that cannot be read leaves the old list as it is.
-users() {
+# Writes the list of users anew. A secret that cannot be read or used leaves the old list as it is.
+list_users() {
   local login arn
   {
     secret "$(setting .consoleSecret)" | user_line ibex_admin
@@ -73,7 +73,15 @@ users() {
       secret "$arn" | user_line "$login"
     done < <(jq -r '.logins | to_entries[] | [.key, .value] | @tsv' "$CONFIG")
   } >"$USERS.new"
-  if cmp -s "$USERS.new" "$USERS"; then rm "$USERS.new"; else mv "$USERS.new" "$USERS"; fi
+  mv "$USERS.new" "$USERS"
+}
+
+# RELOAD keeps every client, and the side: it reads the file that PgBouncer was told last.
+users() {
+  local before
+  before=$(sha256sum "$USERS")
+  list_users
+  if [[ $(sha256sum "$USERS") != "$before" ]]; then console RELOAD; fi
 }
 
 user_line() { # user_line LOGIN: its line, of the secret on standard input
@@ -107,7 +115,7 @@ start() {
   side=$(side)
   render
   # After a crash the list is still there, and a client waits: the timer brings it up to date.
-  [[ -s $USERS ]] || users
+  [[ -s $USERS ]] || list_users
   certificate
   exec /usr/sbin/pgbouncer "$RUN/$side.ini"
 }
@@ -137,7 +145,7 @@ prove() {
       error=$(PGPASSFILE=$passwords PGHOST=$host PGPORT=$port PGDATABASE=$database PGUSER=$login PGSSLMODE=$sslmode \
         PGSSLROOTCERT=$authorities PGSSLCERT=/nonexistent PGCONNECT_TIMEOUT=10 \
         psql -X -A -t -q -w -c 'SELECT' 2>&1 >/dev/null) || {
-        echo "login $login fails on the $side: $(tr -s '\n\t ' ' ' <<<"$error")" >&2
+        echo "login $login fails on the $side: $(grep -v '^password retrieved' <<<"$error" | paste -sd ' ')" >&2
         failed=$((failed + 1))
       }
     done < <(jq -c '.logins | keys[]' "$CONFIG")
@@ -168,7 +176,7 @@ watch() {
 
 reload() { # after a new configuration: the side stays the one that PgBouncer is on
   render
-  users
+  list_users
   console RELOAD
 }
 

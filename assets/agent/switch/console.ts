@@ -1,0 +1,114 @@
+import { Socket } from 'node:net';
+import { Client } from 'pg';
+import type { End } from '../endpoints';
+import { Failure, oneLine } from '../errors';
+
+/** Where one pooler's console is. */
+export interface ConsoleAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** User and password of the consoles. */
+export interface ConsoleLogin {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Where pooler.sh puts the configuration of a side, on the pooler. */
+export const configurationFile = (side: End): string => `/run/ibex-pooler/${side}.ini`;
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** The console of one PgBouncer: its commands as methods, its answers as values. */
+export class Console {
+  /** Address, for messages. */
+  readonly name: string;
+
+  private constructor(
+    private readonly client: Client,
+    private readonly socket: Socket,
+    { host, port }: ConsoleAddress,
+    private readonly database: string,
+  ) {
+    this.name = `pooler ${host}:${port}`;
+  }
+
+  /**
+   * Connects, with TLS: the certificate is the pooler's own and cannot be checked, SCRAM proves either end to the other.
+   * Throws Failure that names the pooler.
+   *
+   * @param database the clients' database
+   */
+  static async connect(address: ConsoleAddress, login: ConsoleLogin, database: string): Promise<Console> {
+    const socket = new Socket();
+    const client = new Client({
+      ...address,
+      stream: () => socket,
+      user: login.username,
+      password: login.password,
+      database: 'pgbouncer',
+      ssl: { rejectUnauthorized: false },
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 30_000,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    });
+    const console = new Console(client, socket, address, database);
+    // A connection that breaks while nothing is asked shows at the next command.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+    } catch (error) {
+      throw new Failure(
+        `${console.name} lets nobody command it: ${oneLine(error)}; look at its units ibex-pooler and ibex-pooler-console`,
+      );
+    }
+    return console;
+  }
+
+  /**
+   * Holds back new transactions; returns when those that run have ended. Another session may call it off by `resume`;
+   * PgBouncer 1.24 never answers this one then, so it is to be closed.
+   */
+  async pause(): Promise<void> {
+    await this.command(`PAUSE ${this.database}`);
+  }
+
+  /** Lets transactions run again; nothing happens where they already may. */
+  async resume(): Promise<void> {
+    if (await this.isPaused()) await this.command(`RESUME ${this.database}`);
+  }
+
+  /** Leads the clients to a side from their next transaction on. Throws Failure when the pooler is not there then. */
+  async lead(side: End): Promise<void> {
+    await this.command(`SET conffile = '${configurationFile(side)}'`);
+    await this.command('RELOAD');
+    const now = await this.side();
+    if (now !== side) throw new Failure(`${this.name} is on ${now ?? 'no known side'} after it was told ${side}`);
+  }
+
+  /** The side whose configuration is in force; undefined for a file that is not ours. */
+  async side(): Promise<End | undefined> {
+    const rows = await this.command('SHOW CONFIG');
+    const file = rows.find((row) => row['key'] === 'conffile')?.['value'];
+    return (['source', 'target'] as const).find((side) => configurationFile(side) === file);
+  }
+
+  async isPaused(): Promise<boolean> {
+    const rows = await this.command('SHOW DATABASES');
+    return rows.some((row) => row['name'] === this.database && Number(row['paused']) === 1);
+  }
+
+  /** Ends the session at once, also one that waits for an answer: PgBouncer reads no farewell from such a one. */
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private async command(text: string): Promise<Record<string, unknown>[]> {
+    try {
+      return (await this.client.query<Record<string, unknown>>(text)).rows;
+    } catch (error) {
+      throw new Failure(`${this.name} refuses ${text}: ${oneLine(error)}`);
+    }
+  }
+}
