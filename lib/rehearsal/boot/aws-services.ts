@@ -116,8 +116,7 @@ export const waitCondition =
   (signals: Signal[]): Route =>
   (request, response, body) => {
     // S3 refuses a content type that was not signed.
-    if (request.method !== 'PUT' || request.headers['content-type'])
-      return void response.writeHead(403).end();
+    if (request.method !== 'PUT' || request.headers['content-type']) return void response.writeHead(403).end();
     signals.push(JSON.parse(body.toString()) as Signal);
     response.writeHead(200).end();
   };
