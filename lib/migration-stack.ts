@@ -14,6 +14,7 @@ import { Installation } from './installation';
 import { jobDocument } from './job-document';
 import { Monitoring } from './monitoring';
 import { Notices } from './notices';
+import { ConsoleAccess } from './pooler/console-access';
 import { Profiles } from './profiles';
 import { Runbooks } from './runbooks';
 import type { ResolvedSettings } from './settings';
@@ -46,11 +47,15 @@ export class MigrationStack extends Stack {
         migratorSecret.secretArn,
         database.resource.secret.secretArn,
         ...Object.values(settings.agent.applicationLogins),
+        ...(target.pooler ? [target.pooler.consoleSecret.secretArn] : []),
       ],
       logGroup,
       documentPrefix: prefix,
     });
     const host = new Host(this, 'Host', { network, database, role, key, settings });
+    if (target.pooler) {
+      new ConsoleAccess(this, 'PoolerConsole', { pooler: target.pooler, securityGroup: host.securityGroup, role });
+    }
     new Installation(this, 'Installation', {
       documentName: `${prefix}-install`,
       instance: host.instance,

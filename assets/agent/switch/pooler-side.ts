@@ -9,10 +9,10 @@ export interface SideRecord {
 
 const TIMEOUT_MS = 5_000;
 
-async function systemsManager(region: string) {
-  const { GetParameterCommand, PutParameterCommand, SSMClient } = await import('@aws-sdk/client-ssm');
-  const client = new SSMClient({ region, maxAttempts: 5 });
-  return { client, GetParameterCommand, PutParameterCommand };
+/** Loaded when it is needed: most commands of the program never ask Systems Manager, and would pay for it. */
+function systemsManager(region: string) {
+  const sdk = require('@aws-sdk/client-ssm') as typeof import('@aws-sdk/client-ssm');
+  return { ...sdk, client: new sdk.SSMClient({ region, maxAttempts: 5 }) };
 }
 
 /**
@@ -21,7 +21,7 @@ async function systemsManager(region: string) {
  * Throws Failure when Systems Manager does not take it.
  */
 export async function recordSide({ region, parameter }: SideRecord, side: End): Promise<void> {
-  const { client, PutParameterCommand } = await systemsManager(region);
+  const { client, PutParameterCommand } = systemsManager(region);
   try {
     await client.send(new PutParameterCommand({ Name: parameter, Value: side, Overwrite: true }), {
       requestTimeout: TIMEOUT_MS,
@@ -37,7 +37,7 @@ export async function recordSide({ region, parameter }: SideRecord, side: End): 
 
 /** The side that is recorded. Throws Failure when it cannot be read. */
 export async function recordedSide({ region, parameter }: SideRecord): Promise<End> {
-  const { client, GetParameterCommand } = await systemsManager(region);
+  const { client, GetParameterCommand } = systemsManager(region);
   try {
     const { Parameter } = await client.send(new GetParameterCommand({ Name: parameter }), {
       requestTimeout: TIMEOUT_MS,
