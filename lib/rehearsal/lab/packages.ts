@@ -50,7 +50,7 @@ const installedOf = (output: string): string[] =>
   output.split('\n').flatMap((line) => (line.startsWith('installed ') ? [line.slice('installed '.length)] : []));
 
 /** Debian's package makes and starts a server on port 5432 when it is installed; nobody asked for that one. */
-function withoutDefaultCluster(install: () => void): void {
+export function withoutDefaultCluster(install: () => void): void {
   const file = join(DIRECTORY, 'ibex-rehearsal.conf');
   mkdirSync(DIRECTORY, { recursive: true });
   writeFileSync(file, 'create_main_cluster = false\n');
@@ -64,14 +64,17 @@ function withoutDefaultCluster(install: () => void): void {
 /**
  * Installs what is missing of Debian's packages, saying what before it does so. Throws Failure with one line that says
  * what to install where it may not, or where apt-get fails.
+ *
+ * @param names what is needed; the tests need more than a rehearsal
  */
 export function ensurePackages(
   log: (line: string) => void,
   system: PackageSystem = debian,
   guard = withoutDefaultCluster,
+  names: readonly string[] = DEBIAN_PACKAGES,
 ): void {
-  const present = new Set(system.installed(DEBIAN_PACKAGES));
-  const missing = DEBIAN_PACKAGES.filter((name) => !present.has(name));
+  const present = new Set(system.installed(names));
+  const missing = names.filter((name) => !present.has(name));
   if (missing.length === 0) return;
   const command = `apt-get install --no-install-recommends ${missing.join(' ')}`;
   const { id, version } = system.system();
