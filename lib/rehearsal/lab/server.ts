@@ -119,6 +119,8 @@ export class PostgresServer implements Server {
 
   async start(): Promise<void> {
     if (this.postmaster() !== undefined) return;
+    // After a kill the file names a process that may still wait to be buried, or a stranger with the same number.
+    if (this.processes().length === 0) rmSync(join(this.data, 'postmaster.pid'), { force: true });
     const { account, programs } = this.spec;
     const log = openSync(this.log, 'a');
     const child = spawn(join(programs, 'postgres'), ['-D', this.data], {

@@ -106,10 +106,17 @@ describe('capture, installed under a writer that does not end', () => {
     expect(await problems()).toEqual([]);
   });
 
+  /** Until the installation waits for its lock, or until it has given up waiting for this time. */
+  async function untilWaiting(expected: boolean): Promise<void> {
+    const query = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%'`;
+    while (((await source.query(query)).rowCount !== 0) !== expected) await sleep(10);
+  }
+
   it('waits for that writer, so that no row changes unseen', async () => {
     open = await holding('UPDATE item SET n = 100 WHERE id = 1');
     const patient = runCapture(migration, { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 100 } });
-    await sleep(LOCK_TIMEOUT_MS * 1.5);
+    await untilWaiting(true);
+    await untilWaiting(false);
     await open.query('UPDATE item SET n = 101 WHERE id = 3; COMMIT');
     expect((await patient).message).toMatch(/^2 relations captured, 2 of them now, [1-9]\d* lock retries$/);
     const { rows } = await source.query(
