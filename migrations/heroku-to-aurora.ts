@@ -111,12 +111,14 @@ export const settings: MigrationSettings = {
       jobs: 4,
       processes: 2,
       // How much is read under one snapshot, and is repeated after an interruption.
-      chunkMegabytes: 256,
+      chunkMegabytes: 1_000,
       // No limit.
       maxBytesPerSecond: 0,
       // Indexes that are built at once on the target, each with so much memory.
       indexJobs: 4,
       maintenanceWorkMemMb: 512,
+      // Parallel workers of the server for each of them.
+      indexWorkers: 2,
     },
     sync: {
       // Seconds between Bucardo's looks for changes.

@@ -47,6 +47,11 @@ export interface AgentConfig {
     { readonly kind: 'aws'; readonly region: string } | { readonly kind: 'directory'; readonly path: string };
   readonly source: SourceConfig;
   readonly target: TargetConfig;
+  /**
+   * A fork or replica of the source, taken after capture, that is dumped in its stead; its own secret. Changes since it
+   * was taken stand in the source's queues. @default the source
+   */
+  readonly dumpSource?: EndConfig;
   /** Schemas that are not migrated, beside PostgreSQL's own and ours. @default [] */
   readonly excludeSchemas?: readonly string[];
   /** Secrets with the password of each application login to be made on the target, by role name. @default {} */
@@ -97,7 +102,10 @@ export interface CopyConfig {
   readonly jobs: number;
   /** Processes that share the chunks; one carries about a gigabyte a second, a third of that under TLS. */
   readonly processes: number;
-  /** Size of a chunk: so long is a snapshot held on the source, and so much an interruption costs; 1,000,000 bytes. */
+  /**
+   * Size of a chunk: so long is a snapshot held on the source, and so much an interruption costs; 1,000,000 bytes. Tables
+   * that are not larger are written frozen, which costs the target a fifth less.
+   */
   readonly chunkMegabytes: number;
   /** Limit of all processes together; bytes a second, 0 for none. */
   readonly maxBytesPerSecond: number;
@@ -105,6 +113,8 @@ export interface CopyConfig {
   readonly indexJobs: number;
   /** maintenance_work_mem of each index that is built; MB. */
   readonly maintenanceWorkMemMb: number;
+  /** Parallel workers of the server for each index: faster while cores are idle, dearer in all. */
+  readonly indexWorkers: number;
 }
 
 /** What the cutover may take and how it moves the clients. */

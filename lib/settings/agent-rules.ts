@@ -48,6 +48,7 @@ export const agentRule = object<Agent>({
       ),
       indexJobs: jobs(copy.indexJobs),
       maintenanceWorkMemMb: byDefault(copy.maintenanceWorkMemMb, integer('MB', 1, 65_536)),
+      indexWorkers: byDefault(copy.indexWorkers, integer('workers', 0, 64)),
     }),
   ),
   sync: byDefault(

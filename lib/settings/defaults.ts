@@ -22,10 +22,12 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     method: 'dump',
     jobs: 4,
     processes: 2,
-    chunkMegabytes: 256,
+    // Ten seconds at 100 MB/s.
+    chunkMegabytes: 1_000,
     maxBytesPerSecond: 0,
     indexJobs: 4,
     maintenanceWorkMemMb: 512,
+    indexWorkers: 2,
   },
   sync: { checkSeconds: 2, handoverKeys: 10_000 },
   verify: { chunkRows: 10_000, jobs: 4, settleSeconds: 30 },

@@ -91,6 +91,7 @@ export async function startMigration(): Promise<TestMigration> {
         maxBytesPerSecond: 0,
         indexJobs: 2,
         maintenanceWorkMemMb: 32,
+        indexWorkers: 0,
       },
       sync: { checkSeconds: 1, handoverKeys: 100 },
       verify: { chunkRows: 1000, jobs: 2, settleSeconds: 1 },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { AgentConfig } from '../config';
 import type { Context } from '../context';
-import type { End } from '../endpoints';
+import type { Server } from '../endpoints';
 import { Failure } from '../errors';
 import { clientServiceFile, writeServices } from '../libpq';
 
@@ -21,13 +21,13 @@ export interface ToolRun {
 /** How a client program is started. */
 export interface ToolOptions {
   /** The end that it connects to; none for programs that read an archive only. */
-  readonly end?: End;
+  readonly end?: Server;
   /** Called with each line of its error output, as pg_dump -v writes it. */
   readonly onLine?: (line: string) => void;
 }
 
 /** Writes the service file that pg_dump reads, so that no address and no password is in its arguments. */
-export async function prepareServices(context: Context, ends: readonly End[]): Promise<void> {
+export async function prepareServices(context: Context, ends: readonly Server[]): Promise<void> {
   const services = await Promise.all(ends.map(async (end) => ({ name: end, endpoint: await context.endpoint(end) })));
   writeServices(clientServiceFile(context.config.host.runDirectory), services);
 }

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { readForeignOwners } from '../schema/source-roles';
+import { entryScripts } from './entry-sql';
 import { makeEntries, type EntryMaker } from './make-entries';
 import { applicationEntries, classify, type EntryKind, type PostDataEntry } from './post-data';
 import { prepareRestored, unrestored } from './restored';
@@ -25,16 +26,18 @@ export async function missingIndexes(
   return EARLY.flatMap((kind) => entries.filter((entry) => entry.kind === kind));
 }
 
-/** What it takes to make entries. @param made called after each */
+/** What it takes to make these entries. @param made called after each */
 export async function entryMaker(
   context: Context,
   source: Client,
   workers: readonly Client[],
+  entries: readonly PostDataEntry[],
   made: (entry: PostDataEntry) => void,
 ): Promise<EntryMaker> {
   const archive = schemaArchive(context.config.host.stateDirectory);
   const owners = await readForeignOwners(source, context.config);
-  return { context, archive, workers, owners, warnings: [], made };
+  const scripts = await entryScripts(context.config, archive, entries);
+  return { context, archive, workers, owners, warnings: [], scripts, made };
 }
 
 /** Builds the keys and plain indexes that the target does not have yet. Returns how many. */
@@ -48,7 +51,7 @@ export async function buildIndexes(
   const missing = await missingIndexes(context, source, workers[0], relations);
   let built = 0;
   progress.restart();
-  const maker = await entryMaker(context, source, workers, (entry) =>
+  const maker = await entryMaker(context, source, workers, missing, (entry) =>
     progress.report((built += 1), missing.length, 'indexes', entry.text),
   );
   await makeEntries(maker, missing);

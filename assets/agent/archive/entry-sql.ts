@@ -29,6 +29,24 @@ export async function entrySql(config: AgentConfig, archive: string, entries: re
   );
 }
 
+/**
+ * The same, entry by entry, in one run of pg_restore instead of one for each. Empty where the script cannot be told
+ * apart, because a definition holds what looks like a heading.
+ */
+export async function entryScripts(
+  config: AgentConfig,
+  archive: string,
+  entries: readonly TocEntry[],
+): Promise<ReadonlyMap<string, string>> {
+  const parts = splitEntries(await entrySql(config, archive, entries));
+  if (parts.length !== entries.length) return new Map();
+  return new Map(entries.map((entry, i) => [entry.key, parts[i] as string]));
+}
+
+/** Cuts pg_restore's script at the comments that it writes above each entry. */
+export const splitEntries = (script: string): string[] =>
+  script.split(/(?=^--\n-- Name: .*; Type: .*; Schema: .*; Owner: .*\n--\n)/m).filter((part) => part.trim() !== '');
+
 const FIRST_ENTRY = /^--\n-- Name: /m;
 const TRAILER = '\n--\n-- PostgreSQL database dump complete\n--\n';
 const SWITCH_USER = /^SET SESSION AUTHORIZATION (.*);$/gm;

@@ -18,6 +18,8 @@ export interface EntryMaker {
   readonly owners: readonly ForeignOwner[];
   /** What the target refused of grants and comments, one line each; added to. */
   readonly warnings: string[];
+  /** Scripts that were read before, by the entry's key; others are read one by one. */
+  readonly scripts?: ReadonlyMap<string, string>;
   /** Called after each entry. */
   readonly made: (entry: PostDataEntry) => void;
 }
@@ -63,7 +65,7 @@ function runsOf(entries: readonly PostDataEntry[]): PostDataEntry[][] {
 async function makeEntry(maker: EntryMaker, target: Client, entry: PostDataEntry): Promise<void> {
   const { context, owners, warnings, made } = maker;
   const isGrant = entry.classOid === 0 && entry.text.startsWith('ACL ');
-  const script = await entrySql(context.config, maker.archive, [entry]);
+  const script = maker.scripts?.get(entry.key) ?? (await entrySql(context.config, maker.archive, [entry]));
   const statements = isGrant ? asMember(script) : script;
   const work = async (): Promise<void> => {
     if (!isGrant) await target.query(statements);

@@ -27,10 +27,13 @@ export class IndexBuilder {
     private readonly missing: PostDataEntry[],
     pauses: readonly number[],
   ) {
-    const { indexJobs, maintenanceWorkMemMb } = context.config.copy;
+    const { indexJobs, maintenanceWorkMemMb, indexWorkers } = context.config.copy;
     const open = async (): Promise<Client> => {
       const session = await context.connect('target');
-      await session.query(`SELECT set_config('maintenance_work_mem', $1, false)`, [`${maintenanceWorkMemMb}MB`]);
+      await session.query(
+        `SELECT set_config('maintenance_work_mem', $1, false), set_config('max_parallel_maintenance_workers', $2, false)`,
+        [`${maintenanceWorkMemMb}MB`, String(indexWorkers)],
+      );
       return session;
     };
     this.sessions = Array.from({ length: Math.max(1, indexJobs) }, () => new Reconnecting(open, pauses));
@@ -46,7 +49,7 @@ export class IndexBuilder {
     pauses: readonly number[],
   ): Promise<IndexBuilder> {
     const missing = await missingIndexes(context, source, target, relations);
-    const maker = await entryMaker(context, source, [], (entry) => {
+    const maker = await entryMaker(context, source, [], missing, (entry) => {
       builder.built += 1;
       context.log.info({ entry: entry.text }, 'index built');
     });

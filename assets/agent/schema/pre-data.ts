@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { asMember, entrySql } from '../archive/entry-sql';
+import { asMember, entrySql, splitEntries } from '../archive/entry-sql';
 import { applicationEntries } from '../archive/post-data';
 import { markRestored, PRE_DATA, prepareRestored, restoredEntries } from '../archive/restored';
 import { CATALOG, readToc, type TocEntry } from '../archive/toc';
@@ -65,10 +65,6 @@ export async function restorePreData(
   });
   return { entries: entries.length, warnings };
 }
-
-/** Cuts pg_restore's script at the comments that it writes above each entry. */
-export const splitEntries = (script: string): string[] =>
-  script.split(/(?=^--\n-- Name: .*; Type: .*; Schema: .*; Owner: .*\n--\n)/m).filter((part) => part.trim() !== '');
 
 /** Runs a script as it is; when it fails, runs it once more in parts to learn which entry it was. */
 async function runAll(target: Client, script: string): Promise<void> {

@@ -102,6 +102,7 @@ export function hostConfig(
       maxBytesPerSecond: 0,
       indexJobs: 2,
       maintenanceWorkMemMb: 256,
+      indexWorkers: 0,
     },
     sync: { checkSeconds: 1, handoverKeys: 5000 },
     verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },

@@ -1,5 +1,4 @@
-import { asMember, statementsOf } from '../../../assets/agent/archive/entry-sql';
-import { splitEntries } from '../../../assets/agent/schema/pre-data';
+import { asMember, splitEntries, statementsOf } from '../../../assets/agent/archive/entry-sql';
 
 const SCRIPT = `--
 -- PostgreSQL database dump

@@ -1,0 +1,54 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
+import type { BenchServers } from './servers';
+
+/** How much data is made. */
+export interface BenchData {
+  /** pgbench's scale: 100,000 accounts each, about 15 MB. */
+  readonly scale: number;
+  /** Rows of the wide table, about 620 bytes each. */
+  readonly wideRows: number;
+}
+
+/** Rows as applications have them: json, text of some length, numbers, times; five indexes. */
+const WIDE = `
+  ALTER TABLE pgbench_history ADD id bigserial PRIMARY KEY;
+  CREATE TABLE wide (
+    id bigint NOT NULL, account integer NOT NULL, at timestamptz NOT NULL, kind text NOT NULL, amount numeric(12, 2),
+    payload jsonb, note text, token uuid NOT NULL, active boolean);
+  INSERT INTO wide SELECT i, (i::bigint * 7919) % 100003, timestamptz '2020-01-01' + i * interval '17 seconds', 'kind ' || i % 50,
+    (i % 1000000) / 100.0,
+    jsonb_build_object('n', i, 'tags', jsonb_build_array('a', i % 7, md5(i::text)), 'text', repeat(md5((i + 1)::text), 4)),
+    repeat(md5((i * 3)::text), 7), md5(i::text)::uuid, i % 3 = 0
+  FROM generate_series(1, $ROWS) AS i;
+  ALTER TABLE wide ADD PRIMARY KEY (id);
+  CREATE INDEX wide_account ON wide (account);
+  CREATE INDEX wide_at ON wide (at);
+  CREATE INDEX wide_kind ON wide (kind, at);
+  CREATE INDEX wide_token ON wide (token);`;
+
+/** Makes the source's database and fills it. Returns its size; bytes. */
+export async function makeData(servers: BenchServers, database: string, data: BenchData): Promise<number> {
+  const admin = await servers.connect('source');
+  await admin.query(`CREATE DATABASE ${database}`);
+  await admin.end();
+  const pgbench = join(DEBIAN_POSTGRES, 'pgbench');
+  const environment = { ...process.env, ...servers.environment };
+  await promisify(execFile)(
+    pgbench,
+    ['--initialize', '--quiet', `--scale=${data.scale}`, servers.address('source', database)],
+    { env: environment },
+  );
+  const client = await servers.connect('source', database);
+  try {
+    await client.query(WIDE.replace('$ROWS', String(data.wideRows)));
+    await client.query('VACUUM ANALYZE');
+    await client.query('CHECKPOINT');
+    const { rows } = await client.query('SELECT pg_database_size(current_database())::float8 AS bytes');
+    return (rows[0] as { bytes: number }).bytes;
+  } finally {
+    await client.end();
+  }
+}
