@@ -171,16 +171,16 @@ describe('fencing', () => {
     await writer.end();
   });
 
-  it('goes around a deadlock with the application', async () => {
-    const [one, two] = [await migration.admin('source'), await migration.admin('source')];
+  it('steps back before an application that locks in another order fails for it', async () => {
+    const one = await migration.admin('source');
     await one.query(`BEGIN; LOCK TABLE measure_top IN ROW EXCLUSIVE MODE`);
     const proof = fence(60, 20_000);
     await sleep(100);
     // Asks for a table that the fence has locked already, while the fence waits for the first one.
-    await one.query('LOCK TABLE "Left Out"."Order" IN ROW EXCLUSIVE MODE').catch(() => undefined);
+    await one.query('LOCK TABLE "Left Out"."Order" IN ROW EXCLUSIVE MODE');
     await one.query('ROLLBACK');
     expect((await proof).tables).toBe(9);
-    await Promise.all([one.end(), two.end()]);
+    await one.end();
   });
 
   it('fails within its budget while a prepared transaction is open, and leaves nothing fenced', async () => {
