@@ -3,10 +3,12 @@
 # ibex-metrics.timer; a minute that cannot be told is left out.
 set -euo pipefail
 
+# The variable is the one by which AWS's own programs are told another address.
+metadata=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254/}
 token=$(curl --silent --fail --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
-  http://169.254.169.254/latest/api/token)
+  "${metadata%/}/latest/api/token")
 about() { # about PATH: what the instance knows of itself
-  curl --silent --fail --max-time 5 -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$1"
+  curl --silent --fail --max-time 5 -H "X-aws-ec2-metadata-token: $token" "${metadata%/}/latest/$1"
 }
 instance=$(about meta-data/instance-id)
 region=$(about meta-data/placement/region)

@@ -23,6 +23,8 @@ export interface Signal {
 
 const ACCESS_KEY = 'ASIAIBEXHOSTROLE';
 const ROLE = 'ibex-host';
+/** The instance, as it knows itself. */
+export const INSTANCE_ID = 'i-0123456789abcdef0';
 const IMDS_TOKEN = 'imds-v2-session';
 
 /** Parameter Store and Secrets Manager: the JSON protocol, one address per service, the operation in a header. */
@@ -52,7 +54,9 @@ function operations(known: Readonly<Record<string, Operation>>, absent: string):
     const operation = known[String(request.headers['x-amz-target'])];
     if (!operation) return answer(response, 400, { __type: 'UnknownOperationException' });
     const result = operation(JSON.parse(body.toString()) as Record<string, unknown>);
-    return result === undefined ? answer(response, 400, { __type: absent }) : answer(response, 200, result);
+    return result === undefined
+      ? answer(response, 400, { __type: absent, message: `${absent}: ${body.toString()}` })
+      : answer(response, 200, result);
   };
 }
 
@@ -92,11 +96,34 @@ export function sendFile(request: IncomingMessage, response: ServerResponse, fil
     .end(request.method === 'HEAD' ? undefined : content.subarray(from, to + 1));
 }
 
+/** Metrics of CloudWatch by the query protocol: the last value of each, by its name. */
+export const metrics =
+  (values: Map<string, string>): Route =>
+  (request, response, body) => {
+    if (!isSigned(request)) return void response.writeHead(403).end();
+    const form = new URLSearchParams(body.toString());
+    for (let member = 1; form.has(`MetricData.member.${member}.MetricName`); member += 1) {
+      const field = (name: string): string => form.get(`MetricData.member.${member}.${name}`) ?? '';
+      values.set(field('MetricName'), `${field('Value')} ${field('Unit')} ${field('Dimensions.member.1.Value')}`);
+    }
+    response
+      .writeHead(200, { 'content-type': 'text/xml' })
+      .end('<PutMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"/>');
+  };
+
+/** What an instance is told of itself. */
+const FACTS: Readonly<Record<string, string>> = {
+  '/latest/meta-data/instance-id': INSTANCE_ID,
+  '/latest/meta-data/placement/region': 'eu-central-1',
+};
+
 /** The instance's metadata service, version 2 only, with the credentials of the host's role. */
 export const metadata: Route = (request, response) => {
   const path = new URL(request.url ?? '/', 'http://metadata').pathname;
   if (request.method === 'PUT' && path === '/latest/api/token') return void response.writeHead(200).end(IMDS_TOKEN);
   if (request.headers['x-aws-ec2-metadata-token'] !== IMDS_TOKEN) return void response.writeHead(401).end();
+  const fact = FACTS[path];
+  if (fact !== undefined) return void response.writeHead(200).end(fact);
   if (path === '/latest/meta-data/iam/security-credentials/') return void response.writeHead(200).end(ROLE);
   if (path !== `/latest/meta-data/iam/security-credentials/${ROLE}`) return void response.writeHead(404).end();
   const credentials = {

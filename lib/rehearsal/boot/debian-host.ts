@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadMigration } from '../../app';
@@ -71,6 +72,11 @@ export async function debianHost(ground: Ground, narrator: Narrator): Promise<vo
     check('the machine ran the synthesized user data, byte for byte', (await userDataOf(machine)) === userData);
     await rerun(machine, world, check);
     await installProgram(machine, synthesized, say, check);
+    await machine.shell('systemctl start ibex-metrics');
+    const told = [...world.metrics].map(([name, value]) => `${name} ${value}`);
+    const expected = told.length === 2 && told.every((line) => /^(DataVolume|Memory)Used [\d.]+ Percent i-/.test(line));
+    check('its metrics reach CloudWatch', expected, told);
+    await checkRotation(machine, check);
     await migrateWithReboot({ machine, synthesized, lab, say, check });
     await replace(machine, world, check);
     check('nothing asked for what nobody answered', world.unanswered.length === 0, world.unanswered);
@@ -95,12 +101,12 @@ async function furnish(world: World, synthesized: Synthesized, lab: Lab, ground:
   const { username, password, dbname } = login('source');
   const { account } = world;
   account.secrets.set(configuration.source.secret, JSON.stringify({ username, password, dbname, host: SOURCE_HOST }));
-  // RDS's own secret has no more than these two.
-  const master = login('target');
-  account.secrets.set(
-    configuration.target.secret,
-    JSON.stringify({ username: master['username'], password: master['password'] }),
-  );
+  // RDS's own secret has no more than these two; our login is made by the host program.
+  const { username: masterName, password: masterPassword } = login('target');
+  const master = JSON.stringify({ username: masterName, password: masterPassword });
+  account.secrets.set(configuration.target.masterSecret ?? '', master);
+  const migrator = { username: 'ibex_migrator', password: randomBytes(20).toString('hex') };
+  account.secrets.set(configuration.target.secret, JSON.stringify(migrator));
   account.secrets.set(APPLICATION_SECRET, JSON.stringify(login('application')));
   account.parameters.set(parameter.name, parameter.value);
   account.objects.set(`${program.bucket}/${program.key}`, program.file);
@@ -114,6 +120,19 @@ async function rerun(machine: Machine, world: World, check: Check): Promise<void
   const changes = difference(before, await listMachine(machine));
   check(`a second run changes nothing (${before.length} lines compared)`, changes.length === 0, changes.slice(0, 10));
   check('and ends well', again.Status === 'SUCCESS', again);
+}
+
+/** Logs are rotated as systemd's timer does it, twice: what was rotated is not taken for a log of its own. */
+async function checkRotation(machine: Machine, check: Check): Promise<void> {
+  const lines = await machine.shell(
+    `runuser -u postgres -- mkdir -p /database/ibex/log
+     for run in 1 2; do
+       runuser -u postgres -- bash -c 'echo line >>/database/ibex/log/example.jsonl'
+       logrotate --force /etc/logrotate.d/ibex || echo failed
+     done
+     cd /database/ibex/log && ls example.* && rm example.*`,
+  );
+  check('logs are rotated', lines === 'example.jsonl\nexample.jsonl.1.gz\nexample.jsonl.2.gz', lines);
 }
 
 /** As a new instance with the old volume: the cluster's configuration is not there, its data is, of another number. */

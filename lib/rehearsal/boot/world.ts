@@ -2,7 +2,16 @@ import { existsSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { DEFAULT_NODE } from '../../settings/defaults';
 import type { Authority } from './authority';
-import { bucket, jsonServices, metadata, sendFile, waitCondition, type Account, type Signal } from './aws-services';
+import {
+  bucket,
+  jsonServices,
+  metadata,
+  metrics,
+  sendFile,
+  waitCondition,
+  type Account,
+  type Signal,
+} from './aws-services';
 import type { Machine } from './machine';
 import { system } from './programs';
 import { Web, type Route } from './web';
@@ -37,6 +46,8 @@ export interface WorldSpec {
 /** The world around one machine, as far as its user data and the host program look at it: AWS, package sources, Node. */
 export class World {
   readonly signals: Signal[] = [];
+  /** Value, unit and instance of each metric, by its name. */
+  readonly metrics = new Map<string, string>();
   readonly account = {
     region: REGION,
     objects: new Map<string, string>(),
@@ -105,6 +116,7 @@ export class World {
       [`s3.${REGION}.amazonaws.com`]: file,
       'nodejs.org': file,
       [`${name}.s3.${REGION}.amazonaws.com`]: bucket(name, this.account),
+      [`monitoring.${REGION}.amazonaws.com`]: metrics(this.metrics),
       [SIGNAL_HOST]: waitCondition(this.signals),
       'truststore.pki.rds.amazonaws.com': (request, response) => {
         response.writeHead(request.url === '/global/global-bundle.pem' ? 200 : 404).end(this.spec.authority.pem);
