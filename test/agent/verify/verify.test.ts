@@ -60,6 +60,7 @@ it('tells what was compared, and leaves figures, evidence and progress', async (
   });
   const gates = (await state.allEvidence()).map(({ gate, passed }) => [gate, passed]);
   expect(gates).toEqual([
+    ['capture in place', true],
     ['catalogs agree', true],
     ['every relation could be compared', true],
     ['every row is equal or in flight', true],
@@ -80,10 +81,24 @@ it('fails when rows differ, naming relation, kinds, keys and the way on', async 
   );
 });
 
-it('fails when a relation cannot be compared, even if all others are equal', async () => {
+it('fails when a table has appeared whose changes nobody records, even if all others are equal', async () => {
   await ends.run('both', 'CREATE TABLE public.later (id int PRIMARY KEY)');
-  await expect(run()).rejects.toThrow('"public"."later" could not be compared: "public"."later" is not captured');
-  await ends.run('both', 'DROP TABLE public.later');
+  try {
+    await expect(run()).rejects.toThrow(
+      'changes may have been missed: "public"."later" has no trigger "bucardo_delta"; run cleanup and migrate again',
+    );
+  } finally {
+    await ends.run('both', 'DROP TABLE public.later');
+  }
+});
+
+it('fails when a relation cannot be compared, even if all others are equal', async () => {
+  await ends.run('target', 'ALTER TABLE public.u RENAME TO elsewhere');
+  try {
+    await expect(run()).rejects.toThrow('"public"."u" could not be compared: ');
+  } finally {
+    await ends.run('target', 'ALTER TABLE public.elsewhere RENAME TO u');
+  }
 });
 
 it('fails when the target lacks an index', async () => {
