@@ -2,14 +2,14 @@ import { mkdirSync } from 'node:fs';
 import type { Client } from 'pg';
 import type { AgentConfig } from './config';
 import { connectTo } from './connect';
-import { endpointOf, type End, type Endpoint } from './endpoints';
+import { endpointOf, type Endpoint, type Server } from './endpoints';
 import { openLog, type Logger } from './log';
 import { ProgressReport } from './progress';
 import { State } from './state';
 
 /** What every phase works with: settings, state, log, progress, and connections that are closed when it ends. */
 export class Context {
-  private readonly endpoints = new Map<End, Promise<Endpoint>>();
+  private readonly endpoints = new Map<Server, Promise<Endpoint>>();
   private readonly open = new Set<Client>();
 
   private constructor(
@@ -30,7 +30,7 @@ export class Context {
   }
 
   /** Address and login of one end; the secret is read once a command. */
-  endpoint(end: End): Promise<Endpoint> {
+  endpoint(end: Server): Promise<Endpoint> {
     const known = this.endpoints.get(end);
     if (known) return known;
     const found = endpointOf(this.config, end);
@@ -39,7 +39,7 @@ export class Context {
   }
 
   /** A new session on one end. */
-  async connect(end: End, purpose: string = this.phase): Promise<Client> {
+  async connect(end: Server, purpose: string = this.phase): Promise<Client> {
     const client = await connectTo(await this.endpoint(end), purpose);
     this.open.add(client);
     client.once('end', () => this.open.delete(client));
@@ -47,7 +47,7 @@ export class Context {
   }
 
   /** Runs work with a session of its own, which is closed afterwards, whatever happens. */
-  async with<T>(end: End, work: (client: Client) => Promise<T>): Promise<T> {
+  async with<T>(end: Server, work: (client: Client) => Promise<T>): Promise<T> {
     const client = await this.connect(end);
     try {
       return await work(client);

@@ -6,6 +6,7 @@ import { dumpOptions } from './archive/schema-dump';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
+import { connectToFork, requireFork } from './dump/fork';
 import { dumpBytes, freeBytes, size } from './dump/disk';
 import { Failure } from './errors';
 import type { Phase, PhaseOutcome } from './phase';
@@ -40,7 +41,9 @@ export async function dumpRows(
   const relations = await readRelations(source, config);
   await requireCapture(context, source, probes, 'before the dump');
   if (!existsSync(directory)) {
-    await clearPartial(context, source);
+    const fork = config.dumpSource && (await connectToFork(context));
+    if (fork) await requireFork(context, source, fork);
+    await clearPartial(context, fork ?? source);
     await requireSpace(context, relations, probes);
     await runDump(context, relations, `${directory}.partial.${process.pid}`);
     await requireCapture(context, source, probes, 'after the dump; remove the cause, start capture, then dump again');
@@ -73,13 +76,13 @@ async function requireSpace(context: Context, relations: readonly Relation[], pr
   );
 }
 
-/** Removes what a killed dump left: its files, and its sessions on the source, which would go on holding a snapshot. */
-async function clearPartial(context: Context, source: Client): Promise<void> {
+/** Removes what a killed dump left: its files, and its sessions on the server that is dumped, which would go on holding a snapshot. */
+async function clearPartial(context: Context, dumped: Client): Promise<void> {
   const { stateDirectory } = context.config.host;
   for (const name of readdirSync(stateDirectory)) {
     if (name.startsWith('dump.partial')) rmSync(join(stateDirectory, name), { recursive: true, force: true });
   }
-  await source.query(
+  await dumped.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE application_name = 'ibex pg_dump' AND usename = current_user AND datname = current_database()`,
   );
@@ -87,7 +90,8 @@ async function clearPartial(context: Context, source: Client): Promise<void> {
 
 async function runDump(context: Context, relations: readonly Relation[], directory: string): Promise<void> {
   const { config, progress, log } = context;
-  await prepareServices(context, ['source']);
+  const end = config.dumpSource ? 'dumpSource' : 'source';
+  await prepareServices(context, [end]);
   const args = [
     '--data-only',
     '--format=directory',
@@ -101,7 +105,7 @@ async function runDump(context: Context, relations: readonly Relation[], directo
   let tables = 0;
   let finished = 0;
   const run = startTool(config, 'pg_dump', args, {
-    end: 'source',
+    end,
     onLine: (line) => {
       const name = FINISHED.exec(line)?.[1];
       const index = waiting.findIndex((relation) => relation.name === name);

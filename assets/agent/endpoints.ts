@@ -5,9 +5,12 @@ import { readLogin } from './secrets';
 /** One of the two databases of a migration. */
 export type End = 'source' | 'target';
 
+/** Whatever the program opens sessions on: both ends, and the fork or replica of the source that is dumped. */
+export type Server = End | 'dumpSource';
+
 /** Address, login and TLS of one end, complete. */
 export interface Endpoint {
-  readonly end: End;
+  readonly end: Server;
   readonly host: string;
   readonly port: number;
   readonly database: string;
@@ -18,8 +21,9 @@ export interface Endpoint {
 }
 
 /** Puts together what the configuration and the secret say of one end. Throws Failure that names what is missing. */
-export async function endpointOf(config: AgentConfig, end: End): Promise<Endpoint> {
-  const settings: EndConfig = config[end];
+export async function endpointOf(config: AgentConfig, end: Server): Promise<Endpoint> {
+  const settings: EndConfig | undefined = config[end];
+  if (!settings) throw new Failure(`${end}: not in the configuration; add it there`);
   const login = await readLogin(config.secrets, settings.secret);
   const host = settings.host ?? login.host;
   const database = settings.database ?? login.dbname;

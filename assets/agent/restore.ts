@@ -5,6 +5,7 @@ import type { Client } from 'pg';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { rowArchive } from './dump';
+import { DUMPED_OIDS_FACT } from './dump/fork';
 import { Failure } from './errors';
 import { copiedRelations, Lease } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
@@ -79,10 +80,11 @@ async function copiesOf(
       .filter((entry) => entry.classOid === 0 && entry.text.startsWith('TABLE DATA '))
       .map((entry) => [entry.oid, entry] as const),
   );
+  const dumped = (await context.state.fact<Readonly<Record<string, number>>>(DUMPED_OIDS_FACT)) ?? {};
   return relations
     .filter((relation) => !done.has(relation.sql))
     .map((relation) => {
-      const entry = data.get(relation.oid);
+      const entry = data.get(dumped[relation.sql] ?? relation.oid);
       if (entry) return { relation, entry };
       throw new Failure(
         `${relation.sql} is not in the dump ${archive}: it was made after the dump began; remove that directory, start schema, capture and dump again`,

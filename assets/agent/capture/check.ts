@@ -54,6 +54,20 @@ function problemOf(
   return undefined;
 }
 
+/** Delta trigger of each relation, by quoted name, and what is wrong with its capture, whichever server holds it. */
+export async function triggersOf(
+  client: Client,
+  relations: readonly Relation[],
+): Promise<Map<string, { readonly delta: string | undefined; readonly problem: string | undefined }>> {
+  const triggers = await readTriggers(client, relations);
+  return new Map(
+    relations.map((relation) => {
+      const found = triggers.get(relation.oid);
+      return [relation.sql, { delta: found?.delta ?? undefined, problem: problemOf(relation, found, undefined) }];
+    }),
+  );
+}
+
 /** Where each relation's capture stands: the trigger's oid when complete, else what is wrong with it. */
 export async function inspectCapture(
   context: Context,

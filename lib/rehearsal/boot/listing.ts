@@ -1,3 +1,4 @@
+import { RERUN_UNIT } from './bootstrap';
 import type { Machine } from './machine';
 
 /**
@@ -14,9 +15,9 @@ places=(/etc /opt /usr/local /database/ibex /var/lib/postgresql)
 find "\${places[@]}" -type f ! -path '/etc/mtab' -exec sha256sum {} + | sort -k 2
 find "\${places[@]}" -printf '%p %y %m %u:%g %l\\n' | sort
 dpkg-query -W -f '\${Package} \${Version} \${db:Status-Abbrev}\\n'
-systemctl list-unit-files --no-legend --no-pager
+systemctl list-unit-files --no-legend --no-pager | grep -v '^${RERUN_UNIT}'
 systemctl list-units --all --plain --no-legend --no-pager --type=service,timer,mount | awk '{ print $1, $2, $3 }' |
-  grep -v -e '^ibex-test' -e '^cloud-' -e '^run-' -e '^user' -e '^session'
+  grep -v -e '^${RERUN_UNIT}' -e '^cloud-' -e '^run-' -e '^user' -e '^session'
 findmnt --noheadings --output TARGET,FSTYPE,OPTIONS /database
 pg_lsclusters --no-header
 xfs_info /database
