@@ -6,7 +6,7 @@ import { dumpOptions } from './archive/schema-dump';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
-import { connectToFork, requireFork } from './dump/fork';
+import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
 import { dumpBytes, freeBytes, size } from './dump/disk';
 import { Failure } from './errors';
 import type { Phase, PhaseOutcome } from './phase';
@@ -43,6 +43,8 @@ export async function dumpRows(
   if (!existsSync(directory)) {
     const fork = config.dumpSource && (await connectToFork(context));
     if (fork) await requireFork(context, source, fork);
+    // What an earlier dump of a fork left must not steer the restore of this one.
+    else await context.state.setFact(DUMPED_OIDS_FACT, {});
     await clearPartial(context, fork ?? source);
     await requireSpace(context, relations, probes);
     await runDump(context, relations, `${directory}.partial.${process.pid}`);
