@@ -2,6 +2,7 @@ import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import { allowAgentCalls, allowCommandOutput } from './systems-manager-agent';
 
 /** Namespace of the metrics that assets/host/metrics.sh publishes. */
 export const HOST_NAMESPACE = 'Ibex/Host';
@@ -15,53 +16,14 @@ export interface HostRoleProps {
   readonly documentPrefix: string;
 }
 
-/**
- * What the host may do. The managed policy AmazonSSMManagedInstanceCore would also let it read every SSM parameter of
- * the account, so the agent's calls are listed here.
- */
+/** What the host may do. */
 export function hostRole(scope: Construct, id: string, props: HostRoleProps): Role {
   const stack = Stack.of(scope);
   const role = new Role(scope, id, {
     description: 'Ibex: the Bucardo host',
     assumedBy: new ServicePrincipal('ec2.amazonaws.com'),
   });
-  role.addToPolicy(
-    new PolicyStatement({
-      sid: 'SystemsManagerAgent',
-      actions: [
-        'ssm:UpdateInstanceInformation',
-        'ssm:ListAssociations',
-        'ssm:ListInstanceAssociations',
-        'ssm:UpdateAssociationStatus',
-        'ssm:UpdateInstanceAssociationStatus',
-        'ssm:PutComplianceItems',
-        'ssm:PutInventory',
-        'ssmmessages:CreateControlChannel',
-        'ssmmessages:CreateDataChannel',
-        'ssmmessages:OpenControlChannel',
-        'ssmmessages:OpenDataChannel',
-        'ec2messages:AcknowledgeMessage',
-        'ec2messages:DeleteMessage',
-        'ec2messages:FailMessage',
-        'ec2messages:GetEndpoint',
-        'ec2messages:GetMessages',
-        'ec2messages:SendReply',
-      ],
-      // AWS knows no narrower resource for the agent's own channels.
-      resources: ['*'],
-    }),
-  );
-  role.addToPolicy(
-    new PolicyStatement({
-      sid: 'OwnDocuments',
-      actions: ['ssm:DescribeAssociation', 'ssm:DescribeDocument', 'ssm:GetDocument'],
-      resources: [
-        stack.formatArn({ service: 'ssm', resource: 'document', resourceName: `${props.documentPrefix}-*` }),
-        stack.formatArn({ service: 'ssm', resource: 'association', resourceName: '*' }),
-        stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' }),
-      ],
-    }),
-  );
+  allowAgentCalls(role, props.documentPrefix);
   role.addToPolicy(
     new PolicyStatement({
       sid: 'Secrets',
@@ -92,14 +54,6 @@ export function hostRole(scope: Construct, id: string, props: HostRoleProps): Ro
       conditions: { StringEquals: { 'cloudwatch:namespace': HOST_NAMESPACE } },
     }),
   );
-  role.addToPolicy(
-    new PolicyStatement({
-      sid: 'CommandOutput',
-      actions: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
-      resources: [props.logGroup.logGroupArn],
-    }),
-  );
-  // The agent asks which groups exist before it writes; AWS knows no resource for that.
-  role.addToPolicy(new PolicyStatement({ sid: 'LogGroups', actions: ['logs:DescribeLogGroups'], resources: ['*'] }));
+  allowCommandOutput(role, props.logGroup);
   return role;
 }

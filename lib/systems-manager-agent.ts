@@ -9,11 +9,17 @@ export interface SystemsManagerAgentProps {
   readonly logGroup: ILogGroup;
 }
 
-/**
- * Lets an instance be managed by Systems Manager. The managed policy AmazonSSMManagedInstanceCore would also let it read
- * every SSM parameter of the account, so the agent's calls are listed here.
- */
+/** Lets an instance be managed by Systems Manager, and write the output of its commands. */
 export function allowSystemsManager(role: Role, { documentPrefix, logGroup }: SystemsManagerAgentProps): void {
+  allowAgentCalls(role, documentPrefix);
+  allowCommandOutput(role, logGroup);
+}
+
+/**
+ * The calls of the agent. The managed policy AmazonSSMManagedInstanceCore would also let it read every SSM parameter of
+ * the account, so they are listed here.
+ */
+export function allowAgentCalls(role: Role, documentPrefix: string): void {
   const stack = Stack.of(role);
   role.addToPolicy(
     new PolicyStatement({
@@ -52,6 +58,10 @@ export function allowSystemsManager(role: Role, { documentPrefix, logGroup }: Sy
       ],
     }),
   );
+}
+
+/** Lets the agent write what commands print. */
+export function allowCommandOutput(role: Role, logGroup: ILogGroup): void {
   role.addToPolicy(
     new PolicyStatement({
       sid: 'CommandOutput',
