@@ -7,12 +7,12 @@ import { makeEntries, type EntryMaker } from './make-entries';
 import { applicationEntries, classify, type EntryKind, type PostDataEntry } from './post-data';
 import { prepareRestored, unrestored } from './restored';
 import { schemaArchive } from './schema-dump';
-import { readToc } from './toc';
+import { CATALOG, readToc } from './toc';
 
 /** Kinds that are built before changes are applied: the keys first, since applying looks rows up by them. */
 const EARLY: readonly EntryKind[] = ['key', 'plain index'];
 
-/** Reads which keys and plain indexes the target does not have yet, the keys first. */
+/** Reads which keys and plain indexes the target does not have yet: the keys, then the indexes, largest first. */
 export async function missingIndexes(
   context: Context,
   source: Client,
@@ -23,7 +23,18 @@ export async function missingIndexes(
   const archive = schemaArchive(context.config.host.stateDirectory);
   const all = await applicationEntries(source, await readToc(context.config, archive, 'post-data'));
   const entries = await classify(source, await unrestored(target, all), relations);
-  return EARLY.flatMap((kind) => entries.filter((entry) => entry.kind === kind));
+  const bytes = await indexBytes(source, entries);
+  const size = ({ oid }: PostDataEntry): number => bytes.get(oid) ?? 0;
+  return EARLY.flatMap((kind) => entries.filter((entry) => entry.kind === kind).sort((a, b) => size(b) - size(a)));
+}
+
+/** The source's sizes: the index that takes longest must not be begun last, when all others are done. */
+async function indexBytes(source: Client, entries: readonly PostDataEntry[]): Promise<Map<number, number>> {
+  const { rows } = await source.query(
+    `SELECT oid::int8 AS oid, pg_relation_size(oid)::float8 AS bytes FROM pg_class WHERE oid = ANY ($1::oid[])`,
+    [entries.filter((entry) => entry.classOid === CATALOG.class).map((entry) => entry.oid)],
+  );
+  return new Map((rows as { oid: string; bytes: number }[]).map((row) => [Number(row.oid), row.bytes]));
 }
 
 /** What it takes to make these entries. @param made called after each */

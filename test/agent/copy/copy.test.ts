@@ -17,10 +17,10 @@ import { RICH_ROWS, RICH_SCHEMA } from '../../helpers/rich-schema';
 const LARGE = `
   CREATE TYPE public.pair AS (a int, b text);
   CREATE TABLE public.ordered (id int PRIMARY KEY, n numeric, at timestamptz, note text);
-  CREATE TABLE public.scattered (id uuid PRIMARY KEY, n int, filler text);
+  CREATE TABLE public.scattered (id text PRIMARY KEY, n int, filler text);
   CREATE TABLE public.textual (id int PRIMARY KEY, p public.pair, pairs public.pair[]);
   INSERT INTO ordered SELECT i, i / 7.0, timestamptz '2020-01-01' + i * interval '1 minute', repeat('n', i % 200) FROM generate_series(1, 20000) i;
-  INSERT INTO scattered SELECT md5(i::text)::uuid, i, repeat('f', i % 200) FROM generate_series(1, 20000) i;
+  INSERT INTO scattered SELECT md5(i::text), i, repeat('f', i % 200) FROM generate_series(1, 20000) i;
   INSERT INTO textual SELECT i, ROW(i, E'tab\\t')::public.pair, ARRAY[ROW(1, NULL)::public.pair] FROM generate_series(1, 2000) i;
   ANALYZE;`;
 
@@ -194,7 +194,7 @@ describe('a copy while the application writes', () => {
           UPDATE scattered SET filler = filler || 'longer, so that it moves', n = n + 1 WHERE n % 400 = ${i % 400};
           UPDATE ordered SET id = -id WHERE id % 1000 = ${i % 1000};
           DELETE FROM scattered WHERE n % 5003 = ${i};
-          INSERT INTO scattered VALUES (md5('new ${i}')::uuid, ${i}, 'new'), (md5('other ${i}')::uuid, ${i}, 'new');
+          INSERT INTO scattered VALUES (md5('new ${i}'), ${i}, 'new'), (md5('other ${i}'), ${i}, 'new');
           INSERT INTO ordered VALUES (${1_000_000 + i}, 1, now(), 'new')`);
       }
     };
