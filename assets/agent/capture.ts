@@ -19,7 +19,6 @@ async function run(context: Context): Promise<PhaseOutcome> {
   for (const [index, relation] of pending.entries()) {
     context.progress.report(relations.length - pending.length + index, relations.length, 'relations', relation.sql);
     retries += (await installCapture(context, source, relation)) - 1;
-    await remember(context, source, relation);
   }
   const after = await inspectCapture(context, source, relations);
   await context.state.setFact(CAPTURED_FACT, after.captured);
@@ -52,12 +51,6 @@ async function refuseGaps(
     const kept = Object.entries(remembered).filter(([name]) => !problems.has(name));
     await context.state.setFact(CAPTURED_FACT, Object.fromEntries(kept));
   }
-}
-
-async function remember(context: Context, source: import('pg').Client, relation: Relation): Promise<void> {
-  const { captured } = await inspectCapture(context, source, [relation]);
-  const known = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
-  await context.state.setFact(CAPTURED_FACT, { ...known, ...captured });
 }
 
 /** Installs the triggers that record the key of every changed row, relation by relation. */

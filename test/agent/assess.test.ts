@@ -72,6 +72,12 @@ describe.each<[string, string, string, string | RegExp]>([
     /has a double quote in its name/,
   ],
   [
+    'a name of many bytes',
+    `CREATE TABLE "${'ä'.repeat(31)}" (id int PRIMARY KEY)`,
+    `DROP TABLE "${'ä'.repeat(31)}"`,
+    /would be captured as "delta_public_ä+", 75 bytes long/,
+  ],
+  [
     'a key column that capture needs',
     'CREATE TABLE stamp (txntime timestamptz PRIMARY KEY)',
     'DROP TABLE stamp',

@@ -1,4 +1,4 @@
-import { deltaName } from '../capture/names';
+import { deltaName, fitsIdentifier } from '../capture/names';
 import type { Relation } from '../catalog/relations';
 import { sql } from '../sql';
 import { askFor, lookAt, refusal, warning, type Check, type Finding } from './check';
@@ -26,6 +26,16 @@ const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
 
 const quoted = (name: string): boolean => name.includes('"');
 
+function tooLong({ schema, name, sql }: Relation): Finding[] {
+  const queue = deltaName(schema, name);
+  if (fitsIdentifier(queue)) return [];
+  return [
+    refusal(
+      `table ${sql} would be captured as "${queue}", ${Buffer.byteLength(queue)} bytes long where a server keeps 63; give it a shorter name`,
+    ),
+  ];
+}
+
 const names = lookAt('names', 'names of tables and columns', ({ relations }) =>
   relations.flatMap((relation) => [
     ...(quoted(relation.schema) || quoted(relation.name)
@@ -43,6 +53,7 @@ const names = lookAt('names', 'names of tables and columns', ({ relations }) =>
       .map((column) =>
         refusal(`key column "${column.name}" of ${relation.sql} has a name that capture needs; rename it`),
       ),
+    ...tooLong(relation),
   ]),
 );
 

@@ -23,3 +23,9 @@ export const trackName = (schema: string, name: string): string => `track_${make
 
 /** Name, in schema bucardo, of the table that Bucardo's multi-source mode would use. */
 export const stageName = (schema: string, name: string): string => `stage_${maker(schema, name)}`;
+
+/** Longest identifier that a server keeps whole (NAMEDATALEN - 1 of the PostgreSQL manual); bytes. */
+const IDENTIFIER_BYTES = 63;
+
+/** Whether the server keeps a name whole. Bucardo counts characters, and would look for a name that was cut off. */
+export const fitsIdentifier = (name: string): boolean => Buffer.byteLength(name) <= IDENTIFIER_BYTES;

@@ -3,7 +3,7 @@ import { TRUNCATE_TRIGGER } from '../bucardo/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { ident, identList, literal, qualified, sql } from '../sql';
-import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName, stageName, trackName } from './names';
+import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName, fitsIdentifier, stageName, trackName } from './names';
 
 /** Table of relations that were truncated and not yet copied anew. */
 export const TRUNCATED = qualified(CAPTURE_SCHEMA, 'ibex_truncated');
@@ -23,9 +23,6 @@ const QUEUE_STORAGE =
 
 /** Functions of ours run with their owner's rights, so they find names nowhere but in pg_catalog. */
 const DEFINER = 'LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp';
-
-/** Longest identifier that a server keeps whole; bytes. */
-const IDENTIFIER_BYTES = 63;
 
 /** Columns that a queue has beside the key's. */
 const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
@@ -66,8 +63,7 @@ export function keyOf(relation: Relation): Key {
 export function queueStatements(relation: Relation): string[] {
   const { columns } = keyOf(relation);
   const name = deltaName(relation.schema, relation.name);
-  if (Buffer.byteLength(name) > IDENTIFIER_BYTES) {
-    // Bucardo counts characters, the server bytes: it would look for a name that was cut off, and not find it.
+  if (!fitsIdentifier(name)) {
     throw new Failure(`${relation.sql} would be captured as "${name}", which is too long; give it a shorter name`);
   }
   const queue = qualified(CAPTURE_SCHEMA, name);

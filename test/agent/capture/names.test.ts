@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { deltaName, stageName, trackName } from '../../../assets/agent/capture/names';
 import { queueStatements } from '../../../assets/agent/capture/objects';
 import type { Relation } from '../../../assets/agent/catalog/relations';
@@ -23,9 +23,7 @@ const NAMES: [string, string][] = [
   [`${'with space '.repeat(5)}.`, 'Table.With.Dots'],
 ];
 
-const described = existsSync(SCHEMA_FILE) ? describe : describe.skip;
-
-described("the names that we give are Bucardo's own", () => {
+describe("the names that we give are Bucardo's own", () => {
   let server: TestPostgres;
   let makerOf: (schema: string, name: string) => Promise<string>;
   beforeAll(async () => {
