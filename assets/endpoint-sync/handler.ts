@@ -1,40 +1,38 @@
-import { resolve4 } from 'node:dns/promises';
+import { Resolver } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
-import { readerAddresses } from './addresses';
-import { metricLine } from './metrics';
-import { syncTargets, type Change } from './sync';
-import { targetGroup } from './target-group';
+import { syncEndpoint, type EndpointChange, type EndpointServices, type EndpointSettings } from './endpoint';
 
-function setting(name: string): string {
-  const value = process.env[name];
-  if (value === undefined || value === '') throw new Error(`environment variable ${name} is not set`);
-  return value;
+/** What the function's environment says. Throws an error that names what is missing. */
+export function settingsOf(environment: Readonly<Record<string, string | undefined>>): EndpointSettings {
+  const setting = (name: string): string => {
+    const value = environment[name];
+    if (value === undefined || value === '') throw new Error(`environment variable ${name} is not set`);
+    return value;
+  };
+  const readerGroup = environment['READER_TARGET_GROUP_ARN'];
+  return {
+    functionName: setting('AWS_LAMBDA_FUNCTION_NAME'),
+    port: Number(setting('PORT')),
+    writer: { targetGroupArn: setting('TARGET_GROUP_ARN'), host: setting('WRITER') },
+    ...(readerGroup !== undefined && {
+      readers: { targetGroupArn: readerGroup, hosts: setting('INSTANCES').split(',') },
+    }),
+  };
 }
 
-const client = new ElasticLoadBalancingV2Client({});
+const resolver = new Resolver({ timeout: 2_000, tries: 3 });
 
-async function sync(role: 'writer' | 'readers', arn: string, addresses: readonly string[]): Promise<Change> {
-  const change = await syncTargets(addresses, targetGroup(client, arn, Number(setting('PORT'))));
-  const changes = change.registered.length + change.deregistered.length;
-  if (changes > 0) console.log(JSON.stringify({ role, ...change }));
+const services: EndpointServices = {
+  resolve: (name) => resolver.resolve4(name),
+  client: new ElasticLoadBalancingV2Client({}),
   // Not console.log, before whose lines the runtime puts a time: CloudWatch takes metrics from whole JSON lines.
-  process.stdout.write(
-    `${metricLine(setting('AWS_LAMBDA_FUNCTION_NAME'), role, { targets: addresses.length, changes }, new Date())}\n`,
-  );
-  return change;
-}
+  print: (line) => void process.stdout.write(`${line}\n`),
+  pause: () => sleep(1_000),
+};
 
 /**
  * Entry point of the Lambda function, run each minute and at every failover. The events of RDS can come before its name
- * service has changed; the next minute then puts it right. The writer's group comes first: readers can wait.
+ * service has changed; the next minute then puts it right.
  */
-export async function handler(): Promise<Change> {
-  const writer = await resolve4(setting('WRITER'));
-  const change = await sync('writer', setting('TARGET_GROUP_ARN'), writer);
-  const readerGroup = process.env['READER_TARGET_GROUP_ARN'];
-  if (readerGroup !== undefined) {
-    const instances = setting('INSTANCES').split(',');
-    await sync('readers', readerGroup, await readerAddresses(instances, writer, resolve4));
-  }
-  return change;
-}
+export const handler = (): Promise<EndpointChange> => syncEndpoint(settingsOf(process.env), services);

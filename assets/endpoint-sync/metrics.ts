@@ -5,10 +5,13 @@ export const TARGETS_METRIC = 'Targets';
 /** Addresses that a run registered or took out. */
 export const CHANGES_METRIC = 'Changes';
 
+/** Which servers a group leads to; a dimension of its metrics. */
+export type Role = 'writer' | 'readers';
+
 /** One line in the embedded metric format: CloudWatch Logs makes metrics of it, without a call and its permission. */
 export function metricLine(
   functionName: string,
-  role: 'writer' | 'readers',
+  role: Role,
   values: { readonly targets: number; readonly changes: number },
   now: Date,
 ): string {

@@ -4,7 +4,7 @@ import { metricLine } from '../../../assets/endpoint-sync/metrics';
 const names: Record<string, string[]> = { a: ['10.0.0.1'], b: ['10.0.0.2'], c: ['10.0.0.3'] };
 const resolve = async (name: string): Promise<string[]> => {
   const addresses = names[name];
-  if (!addresses) throw new Error(`ENOTFOUND ${name}`);
+  if (!addresses) throw Object.assign(new Error(`queryA ENOTFOUND ${name}`), { code: 'ENOTFOUND' });
   return addresses;
 };
 
