@@ -2,47 +2,69 @@ import { mkdirSync } from 'node:fs';
 import type { Client } from 'pg';
 import type { AgentConfig } from './config';
 import { connectTo } from './connect';
-import { endpointOf, type Endpoint, type Server } from './endpoints';
+import { endpointOf, type Direction, type End, type Endpoint, type Server } from './endpoints';
 import { openLog, type Logger } from './log';
 import { ProgressReport } from './progress';
 import { State } from './state';
 
+/** What contexts of both directions share: one session each is enough, and one end closes all. */
+interface Shared {
+  readonly endpoints: Map<Server, Promise<Endpoint>>;
+  readonly open: Set<Client>;
+}
+
 /** What every phase works with: settings, state, log, progress, and connections that are closed when it ends. */
 export class Context {
-  private readonly endpoints = new Map<Server, Promise<Endpoint>>();
-  private readonly open = new Set<Client>();
-
   private constructor(
     readonly config: AgentConfig,
     readonly phase: string,
+    /** Facts and counters are those of the direction; phases and evidence are the migration's. */
     readonly state: State,
     readonly log: Logger,
     readonly progress: ProgressReport,
+    /** Which way writes are moved. */
+    readonly direction: Direction,
+    private readonly shared: Shared,
   ) {}
 
-  static async create(config: AgentConfig, phase: string): Promise<Context> {
+  static async create(config: AgentConfig, phase: string, direction: Direction = 'forward'): Promise<Context> {
     const { stateDirectory, runDirectory } = config.host;
     mkdirSync(stateDirectory, { recursive: true });
     mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
     const log = openLog(stateDirectory, phase);
-    const state = await State.open(config.host);
-    return new Context(config, phase, state, log, new ProgressReport(stateDirectory, phase));
+    const state = (await State.open(config.host)).facing(direction);
+    const progress = new ProgressReport(stateDirectory, phase);
+    return new Context(config, phase, state, log, progress, direction, { endpoints: new Map(), open: new Set() });
+  }
+
+  /** The same in the other direction: its `source` is this one's `target`. Closed together with this one. */
+  turned(): Context {
+    const { config, phase, log, progress, shared } = this;
+    const direction = this.direction === 'forward' ? 'back' : 'forward';
+    return new Context(config, phase, this.state.facing(direction), log, progress, direction, shared);
+  }
+
+  /** The end of the settings that plays this part in the present direction, for whoever must know the machine. */
+  real(end: End): End {
+    if (this.direction === 'forward') return end;
+    return end === 'source' ? 'target' : 'source';
   }
 
   /** Address and login of one end; the secret is read once a command. */
   endpoint(end: Server): Promise<Endpoint> {
-    const known = this.endpoints.get(end);
+    const real = end === 'dumpSource' ? end : this.real(end);
+    const known = this.shared.endpoints.get(real);
     if (known) return known;
-    const found = endpointOf(this.config, end);
-    this.endpoints.set(end, found);
+    const found = endpointOf(this.config, real);
+    this.shared.endpoints.set(real, found);
     return found;
   }
 
   /** A new session on one end. */
   async connect(end: Server, purpose: string = this.phase): Promise<Client> {
     const client = await connectTo(await this.endpoint(end), purpose);
-    this.open.add(client);
-    client.once('end', () => this.open.delete(client));
+    this.shared.open.add(client);
+    client.once('end', () => this.shared.open.delete(client));
     return client;
   }
 
@@ -63,7 +85,7 @@ export class Context {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...this.open].map((client) => client.end()));
+    await Promise.allSettled([...this.shared.open].map((client) => client.end()));
     await this.state.close().catch(() => undefined);
   }
 }

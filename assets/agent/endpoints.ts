@@ -5,6 +5,12 @@ import { readLogin } from './secrets';
 /** One of the two databases of a migration. */
 export type End = 'source' | 'target';
 
+/**
+ * Which way writes are moved: `forward` from source to target, or `back`, once the target has taken writes. Everything
+ * between both ends works either way: it calls the end that is left `source`, and the end that takes over `target`.
+ */
+export type Direction = 'forward' | 'back';
+
 /** Whatever the program opens sessions on: both ends, and the fork or replica of the source that is dumped. */
 export type Server = End | 'dumpSource';
 

@@ -13,23 +13,57 @@ import {
   type FenceState,
 } from './fence/objects';
 
-const SOURCE_REASON = 'this database is being moved (Ibex cutover); reconnect and try again';
-const TARGET_REASON = 'this database takes no writes until the Ibex cutover opens it';
+/*
+ * `source` here is the end that is left, and `target` the one that takes over: in a rollback the other way round.
+ */
 
 /** Closes the target to every write but those of our appliers, which run in replica role. Safe to repeat. */
 export async function closeTarget(context: Context, target: Client): Promise<void> {
   await target.query('SET client_min_messages = warning');
   await ensureFenceSchema(target);
-  await target.query(fenceFunction({ kind: 'closed' }, TARGET_REASON));
+  await target.query(fenceFunction({ kind: 'closed' }));
   const tables = await readFenceable(target);
-  for (const table of tables) if (!table.fenced) await target.query(fenceTrigger(table.sql));
+  await putUp(target, tables);
   await context.evidence('target closed', true, 'readFenceable', { tables: tables.length });
 }
 
 /** Lets writes through on the target, at once for all tables: the state is in one function. */
 export async function openTarget(target: Client): Promise<void> {
-  await target.query(fenceFunction({ kind: 'open' }, TARGET_REASON));
+  await target.query(fenceFunction({ kind: 'open' }));
 }
+
+/**
+ * Makes the end that was left wait for its turn, so that writes can be moved back to it. Only while the other end takes
+ * the writes: with both of them shut nothing would tell any more which one is to open. Returns whether it waits now.
+ */
+export async function letWait(left: Client, serving: Client): Promise<boolean> {
+  await left.query('BEGIN');
+  try {
+    await left.query(`SELECT ${FENCE_LOCK}`);
+    const [state, other] = [await readFenceState(left), await readFenceState(serving)];
+    const may = state?.kind === 'final' && !hasLeft(other);
+    if (may) await left.query(fenceFunction({ kind: 'closed' }));
+    await left.query('COMMIT');
+    return may || state?.kind === 'closed';
+  } catch (error) {
+    await left.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Tables of a closed end that take writes all the same, one line each: without a trigger of ours, or with one altered. */
+export async function fenceGaps(client: Client): Promise<string[]> {
+  return (await readFenceable(client)).flatMap((table) => {
+    if (table.fenced) return [];
+    return [table.altered ? `the fence of ${table.sql} is disabled` : `${table.sql} has no fence`];
+  });
+}
+
+async function putUp(client: Client, tables: readonly FencedTable[]): Promise<void> {
+  for (const table of tables) if (!table.fenced) await client.query(fenceTrigger(table));
+}
+
+const hasLeft = (state: FenceState | undefined): boolean => state?.kind === 'final' || state?.kind === 'closed';
 
 /** What a fenced source has proven. */
 export interface FenceProof {
@@ -86,7 +120,7 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
       if (AGAIN.includes(code)) inTheWay = error;
       if (!AGAIN.includes(code) || left <= timeout) {
         throw new Failure(
-          `the source could not be fenced in ${attempts} tries: ${oneLine(inTheWay ?? error)}; it takes writes as before`,
+          `writes could not be stopped in ${attempts} tries: ${oneLine(inTheWay ?? error)}; they go on as before`,
         );
       }
       await sleep(50 + 100 * Math.random());
@@ -120,8 +154,8 @@ async function lockAndFence(
   if (await isPastNoReturn(source)) throw new Failure('another run has made its fence final');
   // Whoever waited for us has given up, and may have begun to open the source on this very session.
   if (Date.now() > giveUpAt) throw new Failure('the time budget is spent');
-  await source.query(fenceFunction(state, SOURCE_REASON));
-  for (const table of tables) if (!table.fenced) await source.query(fenceTrigger(table.sql));
+  await source.query(fenceFunction(state));
+  await putUp(source, tables);
   await source.query('COMMIT');
   return { tables: tables.length, at: (rows[0] as { at: string }).at };
 }
@@ -138,7 +172,7 @@ export const FINAL_MARGIN_SECONDS = 2;
 export async function makeFenceFinal(source: Client, deadline: string): Promise<void> {
   await source.query('BEGIN');
   try {
-    await lockTables(source, LOCK_TIMEOUT_MS);
+    const tables = await lockTables(source, LOCK_TIMEOUT_MS);
     const state = await readFenceState(source);
     if (state?.kind !== 'until' || state.deadline !== deadline) {
       throw new Failure('the fence of this cutover does not stand any more: another run has changed it');
@@ -148,9 +182,12 @@ export async function makeFenceFinal(source: Client, deadline: string): Promise<
       [deadline, FINAL_MARGIN_SECONDS],
     );
     if (!(rows[0] as { intime: boolean }).intime) {
-      throw new Failure(`the time budget is spent (the source opens by itself at ${deadline})`);
+      throw new Failure(`the time budget is spent (writes are let through again at ${deadline})`);
     }
-    await source.query(fenceFunction({ kind: 'closed' }, SOURCE_REASON));
+    if (tables.some((table) => !table.fenced)) {
+      throw new Failure('tables were added, or the fence was altered, after writes were stopped');
+    }
+    await source.query(fenceFunction({ kind: 'final' }));
     await source.query('COMMIT');
   } catch (error) {
     await source.query('ROLLBACK').catch(() => undefined);
@@ -159,11 +196,11 @@ export async function makeFenceFinal(source: Client, deadline: string): Promise<
 }
 
 /**
- * Whether the point of no return is behind us: then there is nothing to replicate or to compare any more, and the
- * target may have writes of its own.
+ * Whether writes have been moved away from this end: then there is nothing to replicate from it or to compare any more,
+ * and the target may have writes of its own.
  */
 export async function isPastNoReturn(source: Client): Promise<boolean> {
-  return (await readFenceState(source))?.kind === 'closed';
+  return hasLeft(await readFenceState(source));
 }
 
 /**
@@ -177,9 +214,9 @@ export async function openSource(source: Client): Promise<'open' | 'final'> {
     await source.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await source.query(`SELECT ${FENCE_LOCK}`);
     const state = await readFenceState(source);
-    if (state?.kind === 'until') await source.query(fenceFunction({ kind: 'open' }, SOURCE_REASON));
+    if (state?.kind === 'until') await source.query(fenceFunction({ kind: 'open' }));
     await source.query('COMMIT');
-    return state?.kind === 'closed' ? 'final' : 'open';
+    return hasLeft(state) ? 'final' : 'open';
   } catch (error) {
     await source.query('ROLLBACK').catch(() => undefined);
     throw error;
@@ -191,7 +228,7 @@ export async function removeFence(client: Client): Promise<string[]> {
   const busy: string[] = [];
   await client.query(`SET lock_timeout = '2s'`);
   for (const table of await readFenceable(client)) {
-    if (!table.fenced) continue;
+    if (!table.fenced && !table.altered) continue;
     try {
       await client.query(unfenceTrigger(table.sql));
     } catch {

@@ -17,6 +17,8 @@ export interface Phase {
   readonly after: readonly (string | readonly string[])[];
   /** Whether a phase that has succeeded has nothing left to do; `false` for those that look anew each time. */
   readonly once: boolean;
+  /** Phase that undoes this one: when it has succeeded since, this one may run again. @default none */
+  readonly undoneBy?: string;
   readonly run: (context: Context) => Promise<PhaseOutcome>;
 }
 
@@ -45,7 +47,8 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
     }
     const known = await context.state.phases();
     const before = known.find((record) => record.name === phase.name);
-    if (phase.once && before?.status === 'succeeded') return `done already: ${before.message}`;
+    if (phase.once && before?.status === 'succeeded' && !isUndone(phase, before, known))
+      return `done already: ${before.message}`;
     requireEarlier(phase, known);
     await context.state.phaseStarted(phase.name);
     return await recorded(context, phase);
@@ -53,6 +56,11 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
     await context.close();
   }
 }
+
+const isUndone = ({ undoneBy }: Phase, record: PhaseRecord, known: readonly PhaseRecord[]): boolean =>
+  known.some(
+    ({ name, status, startedAt }) => name === undoneBy && status === 'succeeded' && startedAt > record.startedAt,
+  );
 
 async function recorded(context: Context, phase: Phase): Promise<string> {
   try {

@@ -4,6 +4,7 @@ import { readRelations } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
 import { closeTarget } from './fence';
+import { requireStanding } from './fence/standing';
 import { prepareLeases } from './lease';
 import { ensureMigratorLogin } from './migrator-login';
 import type { Phase, PhaseOutcome } from './phase';
@@ -21,6 +22,10 @@ export async function copySchema(context: Context): Promise<PhaseOutcome> {
   const source = await context.connect('source');
   await ensureMigratorLogin(context);
   const target = await context.connect('target');
+  const standing = await requireStanding({ source, target });
+  if (standing.kind !== 'serves' || standing.end === 'target') {
+    throw new Failure('writes have been moved to the target already: it must not be closed; start cutover or rollback');
+  }
   const archive = await ensureSchemaArchive(context, !(await restoredEntries(target)).has(PRE_DATA));
   const relations = await readRelations(source, config);
   const needed = await readSourceRoles(source, config);

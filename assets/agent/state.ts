@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { HostConfig } from './config';
 import { connectToHost } from './connect';
+import type { Direction } from './endpoints';
 import { ident, sql } from './sql';
 
 /** Name of Ibex's own database on the host, and of its schema there. */
@@ -57,7 +58,16 @@ export const openStateSession = (host: HostConfig): Promise<Client> => connectTo
 
 /** Ibex's memory on the host: phases, evidence, counters and facts, in a schema of the host's own PostgreSQL. */
 export class State {
-  private constructor(readonly client: Client) {}
+  private constructor(
+    readonly client: Client,
+    /** Begins the names of facts and counters. */
+    private readonly scope = '',
+  ) {}
+
+  /** The same memory with the facts and counters of one direction; those of `forward` bear their plain names. */
+  facing(direction: Direction): State {
+    return new State(this.client, direction === 'forward' ? '' : `${direction}.`);
+  }
 
   /** Opens the state, making its database and tables where they are missing. */
   static async open(host: HostConfig): Promise<State> {
@@ -143,10 +153,11 @@ export class State {
       sql`
         INSERT INTO ibex.counter VALUES ($1, $2)
         ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value`,
-      [name, by],
+      [this.scope + name, by],
     );
   }
 
+  /** All counters of both directions. */
   async counters(): Promise<Record<string, number>> {
     const { rows } = await this.client.query('SELECT name, value FROM ibex.counter');
     return Object.fromEntries((rows as { name: string; value: string }[]).map((row) => [row.name, Number(row.value)]));
@@ -155,13 +166,13 @@ export class State {
   async setFact(name: string, value: unknown): Promise<void> {
     await this.client.query(
       'INSERT INTO ibex.fact VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
-      [name, JSON.stringify(value)],
+      [this.scope + name, JSON.stringify(value)],
     );
   }
 
   /** A fact that an earlier phase left, or undefined. */
   async fact<T>(name: string): Promise<T | undefined> {
-    const { rows } = await this.client.query('SELECT value FROM ibex.fact WHERE name = $1', [name]);
+    const { rows } = await this.client.query('SELECT value FROM ibex.fact WHERE name = $1', [this.scope + name]);
     return (rows[0] as { value: T } | undefined)?.value;
   }
 

@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import {
   closeTarget,
+  fenceGaps,
   fenceSource,
   isPastNoReturn,
+  letWait,
   makeFenceFinal,
   openSource,
   openTarget,
@@ -188,7 +190,7 @@ describe('fencing', () => {
     try {
       const begun = Date.now();
       await expect(fence(60, 900)).rejects.toThrow(
-        /^the source could not be fenced in \d+ tries: .*lock timeout; it takes writes as before$/,
+        /^writes could not be stopped in \d+ tries: .*lock timeout; they go on as before$/,
       );
       expect(Date.now() - begun).toBeLessThan(2_000);
       for (const [, statement] of WRITES.filter(([what]) => !what.includes('TRUNCATE'))) {
@@ -266,7 +268,7 @@ describe('the point of no return', () => {
     expect(await isPastNoReturn(source)).toBe(true);
     expect(await openSource(await session())).toBe('final');
     await expect(fence(60, 300)).rejects.toThrow('another run has made its fence final');
-    expect(await readFenceState(source)).toEqual({ kind: 'closed' });
+    expect(await readFenceState(source)).toEqual({ kind: 'final' });
     await sleep(3_000);
     expect(await refusal(source, 'INSERT INTO item VALUES (9)')).toBe(REFUSED);
   });
@@ -274,7 +276,7 @@ describe('the point of no return', () => {
   it('is refused when the deadline is nearer than the margin, and the source opens by itself', async () => {
     const { deadline } = await fence(1.5);
     await expect(makeFenceFinal(await session(), deadline)).rejects.toThrow(
-      `the time budget is spent (the source opens by itself at ${deadline})`,
+      `the time budget is spent (writes are let through again at ${deadline})`,
     );
     expect(await isPastNoReturn(source)).toBe(false);
     while ((await refusal(source, 'INSERT INTO item VALUES (9)')) !== undefined) await sleep(50);
@@ -322,7 +324,36 @@ describe('the point of no return', () => {
     });
     await makeFenceFinal(slow, deadline);
     expect(await opened).toBe('final');
+    expect(await readFenceState(source)).toEqual({ kind: 'final' });
+  });
+});
+
+describe('the end that was left', () => {
+  it('waits for its turn once the other end takes writes, and not before', async () => {
+    const context = await migration.context('cutover');
+    const target = await context.connect('target');
+    await closeTarget(context, target);
+    const { deadline } = await fence();
+    const own = await session();
+    expect(await letWait(own, target)).toBe(false);
+    await makeFenceFinal(own, deadline);
+    expect(await letWait(own, target)).toBe(false);
+    expect(await readFenceState(source)).toEqual({ kind: 'final' });
+    await openTarget(target);
+    expect(await letWait(own, target)).toBe(true);
     expect(await readFenceState(source)).toEqual({ kind: 'closed' });
+    expect(await openSource(own)).toBe('final');
+    expect(await refusal(source, 'INSERT INTO item VALUES (9)')).toBe(REFUSED);
+    expect(await letWait(own, target)).toBe(true);
+    await target.query('DROP SCHEMA ibex CASCADE');
+  });
+
+  it('is not made final when a table takes writes behind the fence', async () => {
+    const { deadline } = await fence();
+    await source.query('ALTER TABLE item DISABLE TRIGGER ALL');
+    await expect(makeFenceFinal(await session(), deadline)).rejects.toThrow('the fence was altered');
+    await source.query('ALTER TABLE item ENABLE TRIGGER ALL');
+    await makeFenceFinal(await session(), deadline);
   });
 });
 
@@ -352,6 +383,24 @@ describe('the fence around the target', () => {
     expect(await refusal(master, 'INSERT INTO measure VALUES (3); INSERT INTO item VALUES (9)')).toBeUndefined();
     await closeTarget(await migration.context('schema'), master);
     expect(await refusal(master, 'INSERT INTO item VALUES (9)')).toBe(REFUSED);
+  });
+
+  it('names each table where it was switched off, on for appliers, or taken off, and is mended by closing again', async () => {
+    const context = await migration.context('schema');
+    await closeTarget(context, master);
+    expect(await fenceGaps(master)).toEqual([]);
+    await master.query(`ALTER TABLE item DISABLE TRIGGER USER; ALTER TABLE child ENABLE ALWAYS TRIGGER ibex_fence;
+      DROP TRIGGER ibex_fence ON keyless`);
+    expect(await refusal(master, 'INSERT INTO item VALUES (9)')).toBeUndefined();
+    expect(await fenceGaps(master)).toEqual([
+      'the fence of "public"."child" is disabled',
+      'the fence of "public"."item" is disabled',
+      '"public"."keyless" has no fence',
+    ]);
+    await closeTarget(context, master);
+    expect(await fenceGaps(master)).toEqual([]);
+    expect(await refusal(master, 'INSERT INTO item VALUES (9)')).toBe(REFUSED);
+    expect(await refusal(master, `SET LOCAL session_replication_role = 'replica'; DELETE FROM child`)).toBeUndefined();
   });
 
   it('is taken off table by table; one that is busy is named and keeps a fence that lets through', async () => {

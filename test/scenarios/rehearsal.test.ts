@@ -66,7 +66,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
            (SELECT count(*) FROM pg_namespace WHERE nspname = 'bucardo')::int AS schemas`,
       );
       expect(rows).toEqual([{ triggers: 0, schemas: 0 }]);
-      expect(await readFenceState(source)).toEqual({ kind: 'closed' });
+      expect(await readFenceState(source)).toEqual({ kind: 'final' });
       await expect(source.query(`DELETE FROM shop.wish`)).rejects.toMatchObject({ code: '25006' });
     });
   });

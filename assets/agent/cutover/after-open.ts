@@ -5,7 +5,7 @@ import type { PhaseOutcome } from '../phase';
 import type { PauseInput, PauseOutcome } from './pause';
 
 /** Fact of the comparison at the freeze. */
-const FREEZE_FACT = 'cutover.freeze';
+export const FREEZE_FACT = 'cutover.freeze';
 
 /**
  * What follows once the target takes writes, and no client waits for: compare both ends as they stood in the pause,
@@ -41,7 +41,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
  * because the phase was started again, and both ends as they were in the pause cannot be had a second time.
  */
 async function compareFrozen({ context, relations }: PauseInput, { held }: PauseOutcome): Promise<Frozen | undefined> {
-  if (!held) return context.state.fact<Frozen>(FREEZE_FACT);
+  if (!held) return (await context.state.fact<Frozen | null>(FREEZE_FACT)) ?? undefined;
   context.progress.restart();
   const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
   const comparison = await held.compare(relations, ({ rows, relation }) =>

@@ -5,6 +5,7 @@ import type { Relation } from '../catalog/relations';
 import { missingConstraints } from '../constraints';
 import type { Context } from '../context';
 import { Failure } from '../errors';
+import { fenceGaps } from '../fence';
 import { readFenceState } from '../fence/objects';
 import { PROBLEM_FACT } from '../sync/supervise';
 import { supervisorRuns } from '../sync/supervisor-job';
@@ -40,7 +41,8 @@ export async function passGates(
   });
   await gate('lag', 'readLag', async () => {
     // After an attempt that was killed nobody applies; the catch-up that follows is then what brings it near.
-    if (!supervisorRuns(context.config)) return { result: 'the sync does not run; catch-up comes first' };
+    if (!supervisorRuns(context.config, context.direction))
+      return { result: 'the sync does not run; catch-up comes first' };
     const lag = await readLag(source, relations);
     const block =
       lag.seconds > LAG_LIMIT_SECONDS ? `the target is ${lag.seconds.toFixed(0)} s behind; wait` : undefined;
@@ -53,12 +55,14 @@ export async function passGates(
       result: missing,
     };
   });
-  await gate('target closed', 'readFenceState', async () => {
+  await gate('target closed', 'readFenceState, fenceGaps', async () => {
     const state = await readFenceState(target);
-    return {
-      ...(state?.kind !== 'closed' && { block: 'the target is not closed to writes; start schema again' }),
-      result: state,
-    };
+    if (state?.kind !== 'closed') {
+      return { block: `the ${context.real('target')} is not closed to writes; start schema again`, result: state };
+    }
+    const gaps = await fenceGaps(target);
+    const block = `the ${context.real('target')} may have taken writes: ${gaps.slice(0, 5).join(', ')}; ENABLE TRIGGER ibex_fence there, or start schema again, then verify`;
+    return { ...(gaps.length > 0 && { block }), result: { state, gaps } };
   });
   await gate('no prepared transaction', 'pg_prepared_xacts', async () => {
     const { rows } = await source.query('SELECT gid FROM pg_prepared_xacts WHERE database = current_database()');

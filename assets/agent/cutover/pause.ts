@@ -59,7 +59,7 @@ async function untilNoReturn(input: PauseInput): Promise<PauseOutcome> {
     const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
     if (holders) held = await timeline.step('hold snapshots', () => holders.hold());
     switching = true;
-    const switched = await timeline.step('switch', () => switchClients(cutover.switch, 'target'));
+    const switched = await timeline.step('switch', () => switchClients(cutover.switch, context.real('target')));
     await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline), false);
     return { fence, drainedKeys, sequences, switched, held };
   } catch (error) {
@@ -110,12 +110,12 @@ async function giveBack({ context, source, timeline }: PauseInput, switching: bo
   });
   if (final) {
     throw new Failure(
-      `the point of no return is passed although ${oneLine(cause)}; start cutover again, it goes forward`,
+      `the point of no return is passed although ${oneLine(cause)}; start ${context.phase} again, it goes forward`,
     );
   }
   if (switching) {
     await timeline
-      .step('switch back', () => switchClients(context.config.cutover.switch, 'source'), false)
+      .step('switch back', () => switchClients(context.config.cutover.switch, context.real('source')), false)
       .catch((error: unknown) => context.log.error({ err: error }, 'clients could not be switched back'));
   }
 }

@@ -13,7 +13,10 @@ const FUNCTION = `${ident(SCHEMA)}.fence`;
 /** A table that can be fenced. */
 export interface FencedTable {
   readonly sql: string;
+  /** Whether our trigger stands there and fires for applications, and for them only. */
   readonly fenced: boolean;
+  /** Whether it stands there, but was switched off, or on for appliers too. */
+  readonly altered: boolean;
 }
 
 /**
@@ -24,47 +27,64 @@ export async function readFenceable(client: Client): Promise<FencedTable[]> {
   const { rows } = await client.query(
     sql`
       SELECT n.nspname AS schema, c.relname AS name,
-        EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = ${literal(FENCE_TRIGGER)}) AS fenced
+        t.tgenabled IS NOT DISTINCT FROM 'O' AS fenced, t.tgenabled <> 'O' IS TRUE AS altered
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = ${literal(FENCE_TRIGGER)}
       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${isApplicationSchema('n.nspname', '$1')}
         AND NOT EXISTS (SELECT FROM pg_depend d
           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
       ORDER BY n.nspname, c.relname`,
     [OWN_SCHEMAS],
   );
-  return (rows as { schema: string; name: string; fenced: boolean }[]).map((row) => ({
+  return (rows as { schema: string; name: string; fenced: boolean; altered: boolean }[]).map((row) => ({
     sql: qualified(row.schema, row.name),
     fenced: row.fenced,
+    altered: row.altered,
   }));
 }
 
-/** When the fence stands: for good, until an instant on this server's clock, or not at all. */
+/**
+ * What the fence of one end does: nothing (`open`); refuse until an instant on this server's clock (`until`); refuse for
+ * good, since writes were moved to the other end (`final`); refuse as the end that waits to be opened (`closed`). What
+ * each pair of states means is said in standing.ts.
+ */
 export type FenceState =
-  { readonly kind: 'closed' } | { readonly kind: 'until'; readonly deadline: string } | { readonly kind: 'open' };
+  { readonly kind: 'open' | 'final' | 'closed' } | { readonly kind: 'until'; readonly deadline: string };
+
+const MOVED = 'this database is being moved (Ibex cutover); reconnect and try again';
+const WAITS = 'this database takes no writes until the Ibex cutover opens it';
 
 /**
  * The statement that sets the fence's state, for all tables at once. The state is part of the function and not a row of
  * a table: an older repeatable-read transaction would not see a changed row, but it calls the newest function.
  */
-export function fenceFunction(state: FenceState, reason: string): string {
-  const refuse = `RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = format('cannot execute %s on %I.%I: ', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME) || ${literal(reason)};`;
-  const body = {
-    closed: () => refuse,
-    until: ({ deadline }: { deadline: string }) =>
-      `IF clock_timestamp() < timestamptz ${literal(deadline)} THEN ${refuse} END IF; RETURN NULL;`,
+export function fenceFunction(state: FenceState): string {
+  const refuse = (reason: string): string =>
+    `RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = format('cannot execute %s on %I.%I: ', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME) || ${literal(reason)};`;
+  const text = {
     open: () => 'RETURN NULL;',
+    until: (deadline: string) =>
+      `IF clock_timestamp() < timestamptz ${literal(deadline)} THEN ${refuse(MOVED)} END IF; RETURN NULL;`,
+    final: () => refuse(MOVED),
+    closed: () => refuse(WAITS),
   };
-  const text = state.kind === 'until' ? body.until(state) : body[state.kind]();
-  const marker = state.kind === 'until' ? `until ${state.deadline}` : state.kind;
+  const deadline = state.kind === 'until' ? state.deadline : '';
+  const marker = `${state.kind} ${deadline}`.trim();
   return sql`
     CREATE OR REPLACE FUNCTION ${FUNCTION}() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$/* ${marker} */ BEGIN ${text} END $function$`;
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$/* ${marker} */ BEGIN ${text[state.kind](deadline)} END $function$`;
 }
 
-/** The statement that puts the fence on one table. Its trigger is silent for sessions in replica role, as appliers are. */
-export const fenceTrigger = (table: string): string => sql`
-  CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table}
-  FOR EACH STATEMENT EXECUTE PROCEDURE ${FUNCTION}()`;
+/**
+ * The statement that puts the fence on one table, or makes the one that stands there fire as it should: for all but
+ * sessions in replica role, as appliers are.
+ */
+export const fenceTrigger = (table: FencedTable): string =>
+  table.altered
+    ? `ALTER TABLE ${table.sql} ENABLE TRIGGER ${ident(FENCE_TRIGGER)}`
+    : sql`
+        CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table.sql}
+        FOR EACH STATEMENT EXECUTE PROCEDURE ${FUNCTION}()`;
 
 /** The statement that takes the fence off one table. */
 export const unfenceTrigger = (table: string): string => `DROP TRIGGER IF EXISTS ${ident(FENCE_TRIGGER)} ON ${table}`;
@@ -85,9 +105,11 @@ export async function readFenceState(client: Client): Promise<FenceState | undef
       WHERE n.nspname = $1 AND p.proname = 'fence'`,
     [SCHEMA],
   );
-  const marker = /^\/\* (closed|open|until (.+?)) \*\//.exec((rows[0] as { body: string } | undefined)?.body ?? '');
+  const marker = /^\/\* (open|final|closed|until (.+?)) \*\//.exec(
+    (rows[0] as { body: string } | undefined)?.body ?? '',
+  );
   if (!marker) return undefined;
   const [, kind, deadline] = marker;
-  if (kind === 'closed' || kind === 'open') return { kind };
+  if (kind === 'open' || kind === 'final' || kind === 'closed') return { kind };
   return { kind: 'until', deadline: deadline ?? '' };
 }

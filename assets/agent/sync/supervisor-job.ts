@@ -1,7 +1,8 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentConfig } from '../config';
+import type { Direction } from '../endpoints';
 import { Failure } from '../errors';
 import { Jobs } from '../job';
 import { isAlive } from '../process';
@@ -15,14 +16,25 @@ const UNIT_FILE = '/etc/systemd/system/ibex-supervise.service';
 /** How long the unit may take to bring the process up; milliseconds. */
 const UNIT_TIMEOUT_MS = 60_000;
 
-/** Exists as long as the sync is wanted, over reboots too. */
+/** Exists as long as the sync is wanted, over reboots too, and holds its direction. */
 const wantedFile = (config: AgentConfig): string => join(config.host.stateDirectory, 'sync.wanted');
 
-export const isSyncWanted = (config: AgentConfig): boolean => existsSync(wantedFile(config));
+/** In which direction the sync is wanted; undefined when it is not. */
+export function wantedDirection(config: AgentConfig): Direction | undefined {
+  try {
+    return readFileSync(wantedFile(config), 'utf8').trim() === 'back' ? 'back' : 'forward';
+  } catch {
+    return undefined;
+  }
+}
+
+export const isSyncWanted = (config: AgentConfig): boolean => wantedDirection(config) !== undefined;
 
 /** Asks for the sync, and starts the supervisor where no unit does. */
-export async function startSupervisor(config: AgentConfig): Promise<void> {
-  writeFileSync(wantedFile(config), '');
+export async function startSupervisor(config: AgentConfig, direction: Direction = 'forward'): Promise<void> {
+  // A reader must never find the file there and empty: that would be the other direction.
+  writeFileSync(`${wantedFile(config)}.new`, direction);
+  renameSync(`${wantedFile(config)}.new`, wantedFile(config));
   if (!existsSync(UNIT_FILE)) {
     await new Jobs(config).start(SUPERVISOR);
     return;
@@ -53,6 +65,6 @@ export async function stopSupervisor(config: AgentConfig): Promise<void> {
   }
 }
 
-/** Whether the sync is wanted and somebody keeps it going. */
-export const supervisorRuns = (config: AgentConfig): boolean =>
-  isSyncWanted(config) && new Jobs(config).isRunning(SUPERVISOR);
+/** Whether the sync is wanted in this direction and somebody keeps it going. */
+export const supervisorRuns = (config: AgentConfig, direction: Direction = 'forward'): boolean =>
+  wantedDirection(config) === direction && new Jobs(config).isRunning(SUPERVISOR);

@@ -1,0 +1,110 @@
+import { readRelations } from '../catalog/relations';
+import { CatchUp } from '../catch-up/rounds';
+import type { Context } from '../context';
+import { afterOpen, FREEZE_FACT } from './after-open';
+import { passGates } from './gates';
+import { afterNoReturn, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
+import { forwardSequences } from './sequences';
+import { switchClients } from './switch';
+import { Timeline } from './timeline';
+import { Failure, oneLine } from '../errors';
+import { isPastNoReturn, letWait, openSource } from '../fence';
+import { readFenceState } from '../fence/objects';
+import type { PhaseOutcome } from '../phase';
+import { takeOver, type Ends } from '../sync/applier';
+import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
+import { openSnapshotHolders } from '../verify/held-snapshots';
+
+/** Changes that may be left when writes are stopped; each costs the pause some microseconds. */
+const NEAR = 500;
+
+/** Name of the claim, in the state, of whoever moves writes: cutover and rollback never run at once. */
+const MOVE = 'move of writes';
+
+/**
+ * Moves the writes from the context's source to its target: gates, pause, and what follows once the target is open. Or
+ * finishes what an earlier run began, when that passed its point of no return.
+ */
+export async function moveWrites(context: Context, goesOn: boolean): Promise<PhaseOutcome> {
+  if (!(await context.state.claim(MOVE))) {
+    throw new Failure('cutover or rollback runs already in another process; wait for it');
+  }
+  const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
+  return goesOn ? goForward(context, ends) : cutOver(context, ends);
+}
+
+async function cutOver(context: Context, ends: Ends): Promise<PhaseOutcome> {
+  // What an attempt that died left behind costs the clients every second, so it goes first.
+  await openSource(ends.source);
+  // An earlier move of writes the other way left the end that takes over now.
+  await letWait(ends.target, ends.source);
+  await context.state.setFact(FREEZE_FACT, null);
+  const relations = await readRelations(ends.source, context.config);
+  await passGates(context, ends.source, ends.target, relations);
+  await stopSupervisor(context.config);
+  const lease = await takeOver(context, ends);
+  const catchUp = new CatchUp(context, relations, lease);
+  try {
+    await catchUp.until(ends.source, NEAR);
+    const holders = context.config.cutover.compareAtFreeze ? await openSnapshotHolders(context) : undefined;
+    const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
+    const input: PauseInput = { context, ...ends, relations, catchUp, timeline, holders };
+    const outcome = await attempt(input);
+    return await afterOpen(input, outcome);
+  } catch (error) {
+    const final = await isPastNoReturn(ends.source).catch(() => true);
+    if (!final) {
+      await resumeSync(context);
+    }
+    throw error;
+  }
+}
+
+/** Runs the pause and keeps its time line, whether it succeeds or gives writes back. */
+async function attempt(input: PauseInput): Promise<PauseOutcome> {
+  const { context, timeline } = input;
+  let failure: string | undefined;
+  try {
+    return await pauseWrites(input);
+  } catch (error) {
+    failure = oneLine(error);
+    await input.holders?.close();
+    throw new Failure(`${failure} (write pause ${Math.round(timeline.elapsed())} ms)`, { cause: error });
+  } finally {
+    const result = { steps: timeline.steps, pauseMs: Math.round(timeline.elapsed()), failure };
+    await context.state.setFact('cutover.timeline', result).catch(() => undefined);
+    await context.evidence('write pause', failure === undefined, 'timeline', result).catch(() => undefined);
+  }
+}
+
+/** Writes go on at the source, so replication must, too. */
+async function resumeSync(context: Context): Promise<void> {
+  await startSupervisor(context.config, context.direction).catch((error: unknown) => {
+    context.log.error({ err: error }, 'the sync did not come back; start its runbook');
+  });
+}
+
+/** Finishes a cutover that was interrupted after the point of no return: never back, since the target may be open. */
+async function goForward(context: Context, ends: Ends): Promise<PhaseOutcome> {
+  const relations = await readRelations(ends.source, context.config);
+  const timeline = new Timeline(0);
+  const open = (await readFenceState(ends.target))?.kind === 'open';
+  let drainedKeys = 0;
+  let sequences = 0;
+  await stopSupervisor(context.config);
+  const lease = await takeOver(context, ends);
+  const input: PauseInput = {
+    context,
+    ...ends,
+    relations,
+    catchUp: new CatchUp(context, relations, lease),
+    timeline,
+    holders: undefined,
+  };
+  if (!open) {
+    sequences = await forwardSequences(ends.source, ends.target, context.config);
+    drainedKeys = await afterNoReturn(input);
+  }
+  const switched = await switchClients(context.config.cutover.switch, context.real('target'));
+  return afterOpen(input, { fence: undefined, drainedKeys, sequences, switched, held: undefined });
+}
