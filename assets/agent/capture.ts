@@ -1,6 +1,7 @@
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
 import { installCapture } from './capture/install';
 import { installShared, markStatement } from './capture/objects';
+import { addTruncateTriggers } from './capture/truncate-triggers';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
@@ -20,6 +21,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     context.progress.report(relations.length - pending.length + index, relations.length, 'relations', relation.sql);
     retries += (await installCapture(context, source, relation)) - 1;
   }
+  await addTruncateTriggers(context, source, relations);
   const after = await inspectCapture(context, source, relations);
   await context.state.setFact(CAPTURED_FACT, after.captured);
   await context.evidence('capture complete', after.problems.size === 0, 'inspectCapture', [...after.problems.values()]);

@@ -14,6 +14,7 @@ import { openSource } from './fence';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
 import type { Phase, PhaseOutcome } from './phase';
 import { ident } from './sql';
+import { dropHeartbeats } from './sync/heartbeat';
 import { stopSupervisor } from './sync/supervisor-job';
 
 async function run(context: Context): Promise<PhaseOutcome> {
@@ -35,6 +36,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
       );
     await dropCapture(context, source, 'ibex');
   }
+  await dropHeartbeats(source);
   await dropCapture(context, target, 'ibex');
   await dropLogin(target);
   await context.state.setFact(BUCARDO_ROWS_FACT, (await appliedByBucardo(context.config.host)).rows);

@@ -79,6 +79,15 @@ export interface AgentConfig {
     readonly checkSeconds: number;
     /** Backlog of changed keys under which catch-up hands over to Bucardo. */
     readonly handoverKeys: number;
+    /** Backlog of changes from which catch-up takes over from Bucardo, until it is under `handoverKeys`; 0 for never. */
+    readonly takeBackKeys: number;
+    /** Syncs that share the relations which no group names, by their write rate; each is a process of its own. */
+    readonly syncs: number;
+    /**
+     * Relations that get a sync of their own, as patterns of their full names (`shop.order_*`); the first group that
+     * matches counts. Together with `syncs` at most 8.
+     */
+    readonly groups: readonly (readonly string[])[];
   };
   readonly verify: {
     /** Rows in one compared chunk. */

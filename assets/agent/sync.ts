@@ -11,7 +11,8 @@ import { Failure, oneLine } from './errors';
 import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
 import { takeOver, type Ends } from './sync/applier';
-import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/supervise';
+import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
+import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
 import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
 
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
@@ -44,15 +45,19 @@ async function run(context: Context): Promise<PhaseOutcome> {
   await settle(context, ends, relations);
   await context.state.setFact(PROBLEM_FACT, null);
   const lag = await readLag(ends.source, relations);
+  const syncs = Object.keys((await context.state.fact<Plan>(PLAN_FACT)) ?? {}).length;
   await context.evidence('sync is near', true, 'readLag', lag);
   return {
-    message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations, ${lag.seconds.toFixed(1)} s behind`,
-    result: { relations: relations.length, keys: caughtUp, lagSeconds: lag.seconds },
+    message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations${inSyncs(syncs)}, ${lag.seconds.toFixed(1)} s behind`,
+    result: { relations: relations.length, keys: caughtUp, lagSeconds: lag.seconds, syncs },
   };
 }
 
+const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
+
 async function begin(context: Context, ends: Ends, relations: readonly Relation[]): Promise<number> {
   await stopSupervisor(context.config);
+  await beginMeasuring(context, ends);
   const lease = await takeOver(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
   const threshold = context.config.sync.handoverKeys;

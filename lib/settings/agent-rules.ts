@@ -1,3 +1,4 @@
+import { MOST_SYNCS } from '../../assets/agent/bucardo/names';
 import { byDefault, flag, integer, listOf, mapOf, object, oneOf, secretArn, text, type Rule } from './check';
 import { DEFAULT_AGENT } from './defaults';
 import type { ResolvedSettings } from './types';
@@ -56,6 +57,20 @@ export const agentRule = object<Agent>({
     object<Agent['sync']>({
       checkSeconds: byDefault(sync.checkSeconds, integer('seconds', 1, 300)),
       handoverKeys: byDefault(sync.handoverKeys, integer('keys', 0, 1_000_000_000)),
+      takeBackKeys: byDefault(sync.takeBackKeys, integer('changes, 0 for never', 0, 1_000_000_000)),
+      syncs: byDefault(sync.syncs, integer('syncs', 1, MOST_SYNCS)),
+      groups: byDefault(
+        sync.groups,
+        listOf(
+          listOf(text('must be a pattern like schema.name, with * for anything', /^.+\..+$|^\*$/u), {
+            min: 1,
+            max: 1_000,
+          }),
+          {
+            max: MOST_SYNCS - 1,
+          },
+        ),
+      ),
     }),
   ),
   verify: byDefault(

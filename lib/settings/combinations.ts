@@ -1,3 +1,4 @@
+import { MOST_SYNCS } from '../../assets/agent/bucardo/names';
 import type { Mistakes } from './check';
 import type { Combination } from './combination';
 import { M6I_EBS_LIMITS } from './ebs-limits';
@@ -10,6 +11,19 @@ const combinations: readonly Combination[] = [
   ...targetCombinations,
   ...networkCombinations,
   ...poolerCombinations,
+  [
+    ['agent.sync'],
+    ({ agent: { sync } }, mistakes) => {
+      const most = MOST_SYNCS - sync.groups.length;
+      if (sync.syncs > most) {
+        mistakes.add(
+          'agent.sync.syncs',
+          sync.syncs,
+          `must be at most ${most}: ${MOST_SYNCS} syncs with those of groups`,
+        );
+      }
+    },
+  ],
   [
     ['host.volume'],
     ({ host: { volume } }, mistakes) => {

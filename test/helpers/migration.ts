@@ -93,7 +93,7 @@ export async function startMigration(): Promise<TestMigration> {
         maintenanceWorkMemMb: 32,
         indexWorkers: 0,
       },
-      sync: { checkSeconds: 1, handoverKeys: 100 },
+      sync: { checkSeconds: 1, handoverKeys: 100, takeBackKeys: 5000, syncs: 1, groups: [] },
       verify: { chunkRows: 1000, jobs: 2, settleSeconds: 1 },
       cutover: { budgetSeconds: 30, sequenceMargin: 100, compareAtFreeze: true, switch: { kind: 'manual' } },
     };

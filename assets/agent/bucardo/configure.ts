@@ -5,7 +5,7 @@ import type { Endpoint } from '../endpoints';
 import { copiedColumns, serverVersion, type Relation } from '../catalog/relations';
 import { bucardoServiceFile, writeServices } from '../libpq';
 import { ident, identList, sql } from '../sql';
-import { BUCARDO_DATABASE, BUCARDO_SUPERUSER, DBGROUP, SOURCE, SYNC, TARGET } from './names';
+import { BUCARDO_DATABASE, BUCARDO_SUPERUSER, DBGROUP, SOURCE, TARGET } from './names';
 import { logDirectory, pidDirectory, runBucardo } from './program';
 
 /**
@@ -114,15 +114,21 @@ async function writeBucardoServices(context: Context, target: Endpoint, lockTime
   ]);
 }
 
+/** What one sync of Bucardo replicates; the relations of all syncs are disjoint. */
+export interface SyncRelations {
+  readonly name: string;
+  readonly relations: readonly Relation[];
+}
+
 /**
- * Tells Bucardo what to replicate, from nothing: both ends by service name only, one relgroup, one inactive one-way
- * sync. Its validation finds every object of capture in place and adds its own bookkeeping.
+ * Tells Bucardo what to replicate, from nothing: both ends by service name only, and for each sync a relgroup and an
+ * inactive one-way sync. Its validation finds every object of capture in place and adds its own bookkeeping.
  *
  * @param target the target as Bucardo logs in there
  */
 export async function configureBucardo(
   context: Context,
-  relations: readonly Relation[],
+  syncs: readonly SyncRelations[],
   target: Endpoint,
 ): Promise<void> {
   await ensureInstalled(context);
@@ -131,17 +137,17 @@ export async function configureBucardo(
   try {
     await client.query('BEGIN');
     await applySettings(context, client);
-    for (const table of ['sync', 'herdmap', 'herd', 'customcols', 'goat', 'dbmap', 'dbgroup', 'db']) {
-      await client.query(`DELETE FROM bucardo.${table}`);
-    }
+    for (const table of CONFIGURED) await client.query(`DELETE FROM bucardo.${table}`);
     await addEnds(client);
-    await addRelations(client, relations);
-    await client.query(
-      sql`
-        INSERT INTO bucardo.sync (name, herd, dbs, status, autokick, checktime, strict_checking, onetimecopy, conflict_strategy)
-        VALUES ($1, $1, $2, 'inactive', false, make_interval(secs => $3), false, 0, 'bucardo_abort')`,
-      [SYNC, dbgroupName, context.config.sync.checkSeconds],
-    );
+    for (const { name, relations } of syncs) {
+      await addRelations(client, name, relations);
+      await client.query(
+        sql`
+          INSERT INTO bucardo.sync (name, herd, dbs, status, autokick, checktime, strict_checking, onetimecopy, conflict_strategy)
+          VALUES ($1, $1, $2, 'inactive', false, make_interval(secs => $3), false, 0, 'bucardo_abort')`,
+        [name, dbgroupName, context.config.sync.checkSeconds],
+      );
+    }
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined);
@@ -151,6 +157,20 @@ export async function configureBucardo(
   }
   await writeBucardoServices(context, target, '0');
 }
+
+/** Tables of Bucardo with what is configured, those first that refer to others. */
+const CONFIGURED = [
+  'customcode_map',
+  'customcode',
+  'sync',
+  'herdmap',
+  'herd',
+  'customcols',
+  'goat',
+  'dbmap',
+  'dbgroup',
+  'db',
+];
 
 /** Bucardo itself puts `dbgroup ` before the name in its track tables. */
 const dbgroupName = DBGROUP.slice('dbgroup '.length);
@@ -185,8 +205,8 @@ async function addEnds(client: Client): Promise<void> {
   }
 }
 
-async function addRelations(client: Client, relations: readonly Relation[]): Promise<void> {
-  await client.query('INSERT INTO bucardo.herd (name) VALUES ($1)', [SYNC]);
+async function addRelations(client: Client, sync: string, relations: readonly Relation[]): Promise<void> {
+  await client.query('INSERT INTO bucardo.herd (name) VALUES ($1)', [sync]);
   for (const relation of relations) {
     const { rows } = await client.query(
       sql`
@@ -195,7 +215,7 @@ async function addRelations(client: Client, relations: readonly Relation[]): Pro
       [SOURCE, relation.schema, relation.name],
     );
     const { id } = rows[0] as { id: number };
-    await client.query('INSERT INTO bucardo.herdmap (herd, goat) VALUES ($1, $2)', [SYNC, id]);
+    await client.query('INSERT INTO bucardo.herdmap (herd, goat) VALUES ($1, $2)', [sync, id]);
     if (relation.columns.some((column) => column.generated)) {
       const clause = `SELECT ${identList(copiedColumns(relation).map((column) => column.name))}`;
       await client.query('INSERT INTO bucardo.customcols (goat, clause) VALUES ($1, $2)', [id, clause]);

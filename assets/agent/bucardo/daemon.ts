@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
 import { Failure } from '../errors';
-import { BUCARDO_DATABASE, SYNC } from './names';
+import { ident } from '../sql';
+import { BUCARDO_DATABASE } from './names';
 import { logDirectory, pidDirectory, processTag, runBucardo } from './program';
 
 /** How long Bucardo may take until its controller runs; milliseconds. */
@@ -26,20 +27,62 @@ export function bucardoProcesses(host: HostConfig): number[] {
     .map(Number);
 }
 
-/** Whether the master and the controller of the sync run, which Bucardo itself does not notice when they do not. */
-export function bucardoRuns(host: HostConfig): boolean {
-  const titles = bucardoProcesses(host).map((pid) => {
+/** Titles of this host's Bucardo, which tell what each process is, and for which sync. */
+export function bucardoTitles(host: HostConfig): { readonly pid: number; readonly title: string }[] {
+  return bucardoProcesses(host).flatMap((pid) => {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      return [{ pid, title: readFileSync(`/proc/${pid}/cmdline`, 'utf8') }];
     } catch {
-      return '';
+      return [];
     }
   });
+}
+
+/** Whether the master and a controller run, which Bucardo itself does not notice when they do not. */
+export function bucardoRuns(host: HostConfig): boolean {
+  const titles = bucardoTitles(host);
   return (
-    titles.some((title) => title.startsWith('Bucardo Master')) &&
-    titles.some((title) => title.startsWith('Bucardo Controller'))
+    titles.some(({ title }) => title.startsWith('Bucardo Master')) &&
+    titles.some(({ title }) => title.startsWith('Bucardo Controller'))
   );
 }
+
+/** Processes of one sync: its controller, and the kid that moves its rows. */
+export function syncProcesses(host: HostConfig, sync: string): { controller: number[]; kid: number[] } {
+  const own = bucardoTitles(host).filter(({ title }) => title.includes(` Sync "${sync}"`));
+  const pids = (kind: string): number[] => own.filter(({ title }) => title.startsWith(kind)).map(({ pid }) => pid);
+  return { controller: pids('Bucardo Controller'), kid: pids('Bucardo Kid') };
+}
+
+/**
+ * Starts one sync anew beside the others: its processes are killed, and the master, which does not notice, is asked to
+ * bring them back.
+ */
+export async function restartSync(host: HostConfig, sync: string): Promise<void> {
+  const { controller, kid } = syncProcesses(host, sync);
+  for (const pid of [...controller, ...kid]) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      continue;
+    }
+  }
+  rmSync(controllerFile(host, sync), { force: true });
+  const client = await connectToHost(host, BUCARDO_DATABASE);
+  try {
+    await client.query(
+      `UPDATE bucardo.syncrun SET ended = now(), lastbad = true, status = 'killed: it was stuck'
+      WHERE sync = $1 AND ended IS NULL`,
+      [sync],
+    );
+    await client.query(`NOTIFY ${ident(`bucardo_reload_sync_${sync}`)}`);
+  } finally {
+    await client.end();
+  }
+}
+
+const controllerFile = (host: HostConfig, sync: string): string =>
+  join(pidDirectory(host), `bucardo.ctl.sync.${sync}.pid`);
 
 /**
  * Kills every process of Bucardo on this host. `bucardo stop` only asks, and a child within a query does not hear it.
@@ -61,19 +104,19 @@ export async function killBucardo(host: HostConfig): Promise<void> {
   }
 }
 
-/** Sets the sync active or inactive in Bucardo's database; a running daemon does not notice. */
+/** Sets all syncs active or inactive in Bucardo's database; a running daemon does not notice. */
 export async function setSyncStatus(host: HostConfig, status: 'active' | 'inactive'): Promise<void> {
   const client = await connectToHost(host, BUCARDO_DATABASE);
   try {
-    await client.query('UPDATE bucardo.sync SET status = $2 WHERE name = $1', [SYNC, status]);
+    await client.query('UPDATE bucardo.sync SET status = $1', [status]);
     await client.query(`UPDATE bucardo.db SET status = 'active'`);
   } finally {
     await client.end();
   }
 }
 
-/** Starts Bucardo and waits until its controller runs. Throws Failure with the last lines of its log. */
-export async function startBucardo(host: HostConfig): Promise<void> {
+/** Starts Bucardo and waits until each sync's controller runs. Throws Failure with the last lines of its log. */
+export async function startBucardo(host: HostConfig, syncs: readonly string[]): Promise<void> {
   await runBucardo(host, [
     'start',
     '--exit-on-nosync',
@@ -83,10 +126,10 @@ export async function startBucardo(host: HostConfig): Promise<void> {
     `--logdest=${logDirectory(host)}`,
   ]);
   const deadline = Date.now() + START_TIMEOUT_MS;
-  const controller = join(pidDirectory(host), `bucardo.ctl.sync.${SYNC}.pid`);
-  while (!(bucardoRuns(host) && existsSync(controller))) {
+  const missing = (): string[] => syncs.filter((sync) => !existsSync(controllerFile(host, sync)));
+  while (!bucardoRuns(host) || missing().length > 0) {
     if (Date.now() > deadline || (await gone(host))) {
-      throw new Failure(`Bucardo does not replicate: ${lastWords(host)}`);
+      throw new Failure(`Bucardo does not replicate (${missing().join(', ')}): ${lastWords(host)}`);
     }
     await sleep(100);
   }

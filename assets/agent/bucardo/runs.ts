@@ -10,9 +10,9 @@ export const BUCARDO_ROWS_FACT = 'rows.bucardo';
 export interface Runs {
   /** Rows deleted or inserted on the target, a replaced row counted once. */
   readonly rows: number;
-  /** Runs that ended well since the last start, with or without changes. */
+  /** Runs that ended well since the last start, with or without changes, of the sync that has fewest. */
   readonly finished: number;
-  /** Runs that failed since the last start without a good one after them, and the words of the newest. */
+  /** Runs that failed since the last start without a good one after them, of the worst sync, and its newest words. */
   readonly failed: number;
   readonly lastError: string;
 }
@@ -21,15 +21,19 @@ const NONE: Runs = { rows: 0, finished: 0, failed: 0, lastError: '' };
 
 const RUNS = sql`
   WITH recent AS (
-    SELECT * FROM bucardo.syncrun WHERE ended IS NOT NULL AND started > (SELECT max(cdate) FROM bucardo.sync)),
-  bad AS (
-    SELECT * FROM recent WHERE lastbad
-      AND started > coalesce((SELECT max(started) FROM recent WHERE lastgood OR lastempty), '-infinity'))
+    SELECT s.name, r.* FROM bucardo.sync s LEFT JOIN bucardo.syncrun r
+      ON r.sync = s.name AND r.ended IS NOT NULL AND r.started > s.cdate),
+  of_sync AS (
+    SELECT name, count(*) FILTER (WHERE lastgood OR lastempty) AS finished,
+      count(*) FILTER (WHERE lastbad AND started > coalesce(good, '-infinity')) AS failed,
+      (array_agg(status ORDER BY started DESC) FILTER (WHERE lastbad AND started > coalesce(good, '-infinity')))[1] AS error
+    FROM (SELECT *, max(started) FILTER (WHERE lastgood OR lastempty) OVER (PARTITION BY name) AS good FROM recent) AS r
+    GROUP BY name)
   SELECT
     (SELECT coalesce(sum(greatest(deletes, inserts)), 0) FROM bucardo.syncrun WHERE ended IS NOT NULL AND NOT lastbad)::float8 AS rows,
-    (SELECT count(*) FROM recent WHERE lastgood OR lastempty)::float8 AS finished,
-    (SELECT count(*) FROM bad)::float8 AS failed,
-    coalesce((SELECT status FROM bad ORDER BY started DESC LIMIT 1), '') AS "lastError"`;
+    coalesce(min(finished), 0)::float8 AS finished, coalesce(max(failed), 0)::float8 AS failed,
+    coalesce((array_agg(name || ': ' || error ORDER BY failed DESC) FILTER (WHERE failed > 0))[1], '') AS "lastError"
+  FROM of_sync`;
 
 /** Reads Bucardo's own account of its runs. Zero while its database is not there. */
 export async function appliedByBucardo(host: HostConfig): Promise<Runs> {

@@ -4,7 +4,8 @@ import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { ident, sql } from '../sql';
-import { TRUNCATE_TRIGGER } from '../bucardo/names';
+import { MOST_SYNCS, syncNames, truncateTrigger } from '../bucardo/names';
+import { syncCount } from '../sync/count';
 import { DELTA_TRIGGER } from './names';
 import { queueStatements, triggerStatements } from './objects';
 
@@ -37,7 +38,7 @@ export async function installCapture(context: Context, source: Client, relation:
     try {
       // CREATE INDEX waits for the writers of a queue even where the index is there, so the time-out holds here, too.
       for (const statement of queueStatements(relation)) await source.query(statement);
-      await once(source, relation, stale);
+      await once(source, relation, stale, syncNames(syncCount(context.config)));
       await source.query('SET lock_timeout = 0');
       return attempt;
     } catch (error) {
@@ -55,19 +56,24 @@ export async function installCapture(context: Context, source: Client, relation:
 async function presentTriggers(source: Client, relation: Relation): Promise<string[]> {
   const { rows } = await source.query(
     'SELECT tgname FROM pg_trigger WHERE tgrelid = $1 AND tgname = ANY ($2::name[])',
-    [relation.oid, [TRUNCATE_TRIGGER, DELTA_TRIGGER]],
+    [relation.oid, [...syncNames(MOST_SYNCS).map(truncateTrigger), DELTA_TRIGGER]],
   );
   return (rows as { tgname: string }[]).map((row) => row.tgname);
 }
 
-async function once(source: Client, relation: Relation, stale: readonly string[]): Promise<void> {
+async function once(
+  source: Client,
+  relation: Relation,
+  stale: readonly string[],
+  syncs: readonly string[],
+): Promise<void> {
   await source.query('BEGIN');
   // One lock request, so that the wait is bounded once and not once per trigger. To drop one shuts out readers as well.
   const mode = stale.length > 0 ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE';
   await source.query(`LOCK TABLE ONLY ${relation.sql} IN ${mode} MODE`);
   // DROP TRIGGER wants the table's owner even with IF EXISTS, so it is not said where there is nothing to drop.
   for (const trigger of stale) await source.query(`DROP TRIGGER ${ident(trigger)} ON ${relation.sql}`);
-  for (const statement of triggerStatements(relation)) await source.query(statement);
+  for (const statement of triggerStatements(relation, syncs)) await source.query(statement);
   await source.query('COMMIT');
 }
 

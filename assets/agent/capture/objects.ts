@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { TRUNCATE_TRIGGER } from '../bucardo/names';
+import { SYNC, truncateTrigger } from '../bucardo/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { ident, identList, literal, qualified, sql } from '../sql';
@@ -101,13 +101,20 @@ export function queueStatements(relation: Relation): string[] {
   ];
 }
 
-/** The statements that begin the capture of a relation; each waits for every writer of it. */
-export function triggerStatements(relation: Relation): string[] {
+/** The statement that lets a relation be in a sync: Bucardo would make a trigger of its own where it finds none of ours. */
+export const truncateStatement = (relation: Pick<Relation, 'sql'>, sync: string): string => sql`
+  CREATE TRIGGER ${ident(truncateTrigger(sync))} AFTER TRUNCATE ON ${relation.sql}
+  FOR EACH STATEMENT EXECUTE PROCEDURE ${TRUNCATE_FUNCTION}()`;
+
+/**
+ * The statements that begin the capture of a relation; each waits for every writer of it.
+ *
+ * @param syncs names of the syncs that the relation may come to be in. @default the first
+ */
+export function triggerStatements(relation: Relation, syncs: readonly string[] = [SYNC]): string[] {
   const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
   return [
-    sql`
-      CREATE TRIGGER ${ident(TRUNCATE_TRIGGER)} AFTER TRUNCATE ON ${relation.sql}
-      FOR EACH STATEMENT EXECUTE PROCEDURE ${TRUNCATE_FUNCTION}()`,
+    ...syncs.map((sync) => truncateStatement(relation, sync)),
     sql`
       CREATE TRIGGER ${ident(DELTA_TRIGGER)} AFTER INSERT OR UPDATE OR DELETE ON ${relation.sql}
       FOR EACH ROW EXECUTE PROCEDURE ${queue}()`,

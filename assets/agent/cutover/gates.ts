@@ -7,7 +7,7 @@ import type { Context } from '../context';
 import { Failure } from '../errors';
 import { fenceGaps } from '../fence';
 import { readFenceState } from '../fence/objects';
-import { PROBLEM_FACT } from '../sync/supervise';
+import { standingProblems } from '../sync/facts';
 import { supervisorRuns } from '../sync/supervisor-job';
 
 /** Longest lag with which a cutover may begin; seconds. What is left then is applied within the pause. */
@@ -35,9 +35,9 @@ export async function passGates(
   };
   const problems = await checkCapture(context, source);
   blocks.push(...problems);
-  await gate('sync healthy', PROBLEM_FACT, async () => {
-    const fact = await context.state.fact<{ problems: string[] } | null>(PROBLEM_FACT);
-    return fact ? { block: fact.problems.join('; '), result: fact } : { result: null };
+  await gate('sync healthy', 'standingProblems', async () => {
+    const problems = await standingProblems(context.state);
+    return problems.length > 0 ? { block: problems.join('; '), result: problems } : { result: null };
   });
   await gate('lag', 'readLag', async () => {
     // After an attempt that was killed nobody applies; the catch-up that follows is then what brings it near.

@@ -5,6 +5,8 @@ import { admitBucardo, endSourceSessions, expelBucardo } from '../bucardo/login'
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Lease } from '../lease';
+import { prepareHeartbeats } from './heartbeat';
+import { asPlan, PLAN_FACT, planSyncs, type Plan } from './plan';
 
 /** Sessions for steering, beside those that move rows. */
 export interface Ends {
@@ -26,15 +28,27 @@ export async function takeOver(context: Context, ends: Ends): Promise<Lease> {
   return lease;
 }
 
-/** Makes Bucardo the only applier, configured anew from the relations as they are now. */
-export async function handOver(context: Context, ends: Ends, relations: readonly Relation[]): Promise<void> {
+/**
+ * Makes Bucardo the only applier, configured anew from the relations as they are now, in as many syncs as the settings
+ * ask for. Returns the names of the relations of each sync.
+ */
+export async function handOver(context: Context, ends: Ends, relations: readonly Relation[]): Promise<Plan> {
   await killBucardo(context.config.host);
   await expelBucardo(ends.target);
   await endSourceSessions(ends.source);
   const lease = await Lease.take(ends.target, 'bucardo');
-  const target = await admitBucardo(context, ends.target, relations);
-  await configureBucardo(context, relations, target);
+  const planned = await planSyncs(context, ends, relations);
+  const names = planned.map(({ name }) => name);
+  const heartbeats = await prepareHeartbeats(ends, names);
+  const target = await admitBucardo(context, ends.target, [...relations, ...heartbeats]);
+  const syncs = planned.map((sync, index) => ({
+    ...sync,
+    relations: [...sync.relations, ...heartbeats.slice(index, index + 1)],
+  }));
+  await configureBucardo(context, syncs, target);
+  await context.state.setFact(PLAN_FACT, asPlan(planned));
   await setSyncStatus(context.config.host, 'active');
-  await startBucardo(context.config.host);
-  context.log.info({ generation: lease.generation }, 'Bucardo is the applier');
+  await startBucardo(context.config.host, names);
+  context.log.info({ generation: lease.generation, syncs: asPlan(planned) }, 'Bucardo is the applier');
+  return asPlan(planned);
 }

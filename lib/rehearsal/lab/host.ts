@@ -104,7 +104,7 @@ export function hostConfig(
       maintenanceWorkMemMb: 256,
       indexWorkers: 0,
     },
-    sync: { checkSeconds: 1, handoverKeys: 5000 },
+    sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 250_000, syncs: 2, groups: [] },
     verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
     cutover: {
       budgetSeconds: 30,

@@ -1,0 +1,33 @@
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import type { Ends } from './applier';
+
+/** What the duties of the supervisor work with. */
+export interface Watch {
+  readonly context: Context;
+  readonly ends: Ends;
+  readonly relations: readonly Relation[];
+}
+
+/** Something that the supervisor does again and again, one after the other. What it throws makes all begin anew. */
+export interface Duty {
+  readonly name: string;
+  /** Shortest time between two runs; milliseconds. */
+  readonly everyMs: number;
+  readonly run: () => Promise<void>;
+}
+
+/** Runs each duty that is due, in their order. */
+export class Duties {
+  private readonly dueAt = new Map<string, number>();
+
+  constructor(private readonly duties: readonly Duty[]) {}
+
+  async runDue(): Promise<void> {
+    for (const duty of this.duties) {
+      if (performance.now() < (this.dueAt.get(duty.name) ?? 0)) continue;
+      await duty.run();
+      this.dueAt.set(duty.name, performance.now() + duty.everyMs);
+    }
+  }
+}

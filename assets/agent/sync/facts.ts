@@ -1,0 +1,29 @@
+import type { State } from '../state';
+
+/** Fact, in the state, of what is wrong with capture; verify and cutover refuse while it stands. */
+export const PROBLEM_FACT = 'sync.problem';
+
+/** Fact of what keeps the supervisor from doing its work, and since when; null while it does it. */
+export const TROUBLE_FACT = 'sync.trouble';
+
+/** What the supervisor meets again and again. */
+export interface Trouble {
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** Problems of one kind, each in a fact of its own, so that who clears one does not clear the others. */
+export interface Problems {
+  /** One line each: the thing, the cause, the way on. */
+  readonly problems: readonly string[];
+}
+
+/** Facts that hold `Problems` or null. */
+const PROBLEM_FACTS = [PROBLEM_FACT];
+
+/** Everything that stands against a cutover, one line each. */
+export async function standingProblems(state: State): Promise<string[]> {
+  const found = await Promise.all(PROBLEM_FACTS.map((name) => state.fact<Problems | null>(name)));
+  return found.flatMap((one) => one?.problems ?? []);
+}

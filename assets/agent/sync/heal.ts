@@ -1,0 +1,86 @@
+import { bucardoRuns, lastWords, restartSync, syncProcesses } from '../bucardo/daemon';
+import { BUCARDO_DATABASE } from '../bucardo/names';
+import { connectToHost } from '../connect';
+import type { HostConfig } from '../config';
+import { sql } from '../sql';
+import { handOver } from './applier';
+import { BackOff } from './back-off';
+import type { Duty, Watch } from './duty';
+import { PLAN_FACT, type Plan } from './plan';
+
+/** Without any finished run for so long, and none under way, a sync is called stuck; seconds. */
+const STUCK_SECONDS = 60;
+
+/** How long a sync may take to come back when it alone was started anew; milliseconds. */
+const COME_BACK_MS = 20_000;
+
+const IDLE = sql`
+  SELECT s.name, extract(epoch FROM clock_timestamp() - greatest(s.cdate,
+      (SELECT max(ended) FROM bucardo.syncrun r WHERE r.sync = s.name AND (lastgood OR lastempty))))::float8 AS idle,
+    EXISTS (SELECT FROM bucardo.syncrun r WHERE r.sync = s.name AND ended IS NULL) AS busy
+  FROM bucardo.sync s ORDER BY s.name`;
+
+interface Idle {
+  readonly name: string;
+  readonly idle: number;
+  readonly busy: boolean;
+}
+
+/** Names of the syncs that have neither finished a run for long nor are at one. */
+async function stuckSyncs(host: HostConfig): Promise<string[]> {
+  const client = await connectToHost(host, BUCARDO_DATABASE);
+  try {
+    const { rows } = await client.query(IDLE);
+    return (rows as Idle[]).filter(({ idle, busy }) => !busy && idle > STUCK_SECONDS).map(({ name }) => name);
+  } finally {
+    await client.end();
+  }
+}
+
+/**
+ * Keeps Bucardo alive: starts all of it when its master is dead, and a single sync when only that is dead or stuck;
+ * when the sync does not come back so, all of it. What fails again and again is tried less and less often.
+ */
+export class Healer implements Duty {
+  readonly name = 'heal';
+  readonly everyMs = 1_000;
+  private readonly whole = new BackOff();
+  private readonly alone = new Map<string, number>();
+  private plan: Plan | undefined;
+
+  constructor(private readonly watch: Watch) {}
+
+  async run(): Promise<void> {
+    const { context } = this.watch;
+    const { host } = context.config;
+    this.plan ??= await context.state.fact<Plan>(PLAN_FACT);
+    if (!this.plan || !bucardoRuns(host)) return this.startAll('dead');
+    const names = Object.keys(this.plan);
+    const dead = names.filter((name) => syncProcesses(host, name).controller.length === 0);
+    for (const name of this.alone.keys()) if (!dead.includes(name)) this.alone.delete(name);
+    const stuck = await stuckSyncs(host);
+    for (const name of new Set([...dead, ...stuck])) {
+      const since = this.alone.get(name);
+      if (since === undefined) await this.startOne(name, dead.includes(name) ? 'dead' : 'stuck');
+      else if (performance.now() - since > COME_BACK_MS) return this.startAll(`${name} does not come back`);
+    }
+  }
+
+  private async startOne(sync: string, why: string): Promise<void> {
+    const { context } = this.watch;
+    context.log.warn({ sync, why, lastWords: lastWords(context.config.host) }, 'a sync is started anew');
+    await context.state.count('bucardo.sync-restarts', 1);
+    await restartSync(context.config.host, sync);
+    this.alone.set(sync, performance.now());
+  }
+
+  private async startAll(why: string): Promise<void> {
+    if (!this.whole.ready) return;
+    const { context, ends, relations } = this.watch;
+    context.log.warn({ why, lastWords: lastWords(context.config.host) }, 'Bucardo is started');
+    await context.state.count('bucardo.starts', 1);
+    this.whole.tried();
+    this.alone.clear();
+    this.plan = await handOver(context, ends, relations);
+  }
+}
