@@ -142,7 +142,7 @@ export const settings: MigrationSettings = {
       // Every row is compared as it stood in the pause.
       compareAtFreeze: true,
       // The operator runs `heroku config:set` when the runbook says so.
-      switch: { kind: 'manual' },
+      switches: [],
     },
     // Heroku's own schemas.
     excludeSchemas: ['heroku_ext', '_heroku'],

@@ -17,7 +17,7 @@ describe('settings that are right', () => {
         postgresMajor: 11,
         terminationProtection: true,
       },
-      agent: { cutover: { budgetSeconds: 60, switch: { kind: 'manual' } }, applicationLogins: {} },
+      agent: { cutover: { budgetSeconds: 60, switches: [] }, applicationLogins: {} },
       notifications: { emails: [], approvers: [] },
       tags: {},
     });
@@ -39,7 +39,7 @@ describe('settings that are right', () => {
     [
       'a command that moves the clients',
       ['agent', 'cutover'],
-      { switch: { kind: 'command', command: ['/x'], timeoutSeconds: 5 } },
+      { switches: [{ kind: 'command', command: ['/x'], at: ['switch', 'afterOpen'], timeoutSeconds: 5 }] },
     ],
     ['image ids', ['host', 'image'], { amiIds: { 'eu-west-1': 'ami-0123456789abcdef0' } }],
     ['the newest SSM agent', ['host', 'ssmAgentVersion'], '3.10.0.0'],
@@ -121,7 +121,7 @@ describe('one mistake is named with its path, its value and what would be right'
     [['agent', 'cutover', 'budgetSeconds'], 0, '1 to 3600 (seconds)'],
     [['agent', 'cutover', 'sequenceMargin'], -1, '0 to 1000000000'],
     [['agent', 'cutover', 'compareAtFreeze'], 1, 'true or false'],
-    [['agent', 'cutover', 'switch', 'kind'], 'dns', '"manual"'],
+    [['agent', 'cutover', 'switches'], { kind: 'pooler' }, 'list of 0 to 10 items'],
   ])('%j = %j', (path, value, right) => {
     const mistakes = mistakesOf(withValue(path, value));
     expect(mistakes).toHaveLength(1);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { UsageError } from './errors';
+import type { PoolerConfig, SwitchConfig } from './switch/config';
 
 /** How far a TLS connection checks its server; the meaning is libpq's. */
 export type SslMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
@@ -98,6 +99,8 @@ export interface AgentConfig {
     readonly settleSeconds: number;
   };
   readonly cutover: CutoverConfig;
+  /** The poolers, for the switch of that kind. @default none */
+  readonly pooler?: PoolerConfig;
 }
 
 /** How the rows get to the target. */
@@ -135,13 +138,10 @@ export interface CutoverConfig {
   /** Compare every row of both ends as they stood in the pause; runs after writes were opened, on held snapshots. */
   readonly compareAtFreeze: boolean;
   /**
-   * How clients move: `manual`, the operator does it when the report says so, or `command`, a program that is run
-   * inside the pause with the argument `target` (or `source`, to go back) and must end with status 0 within
-   * `timeoutSeconds`.
+   * How clients move, in this order; each as long as the budget leaves time. Empty: the operator points them at the
+   * target when the report says so.
    */
-  readonly switch:
-    | { readonly kind: 'manual' }
-    | { readonly kind: 'command'; readonly command: readonly string[]; readonly timeoutSeconds: number };
+  readonly switches: readonly SwitchConfig[];
 }
 
 /** The Bucardo host: its directories, its own PostgreSQL, its programs. */

@@ -1,6 +1,7 @@
 import { MOST_SYNCS } from '../../assets/agent/bucardo/names';
 import { byDefault, flag, integer, listOf, mapOf, object, oneOf, secretArn, text, type Rule } from './check';
 import { DEFAULT_AGENT } from './defaults';
+import { switchesRule } from './switch-rules';
 import type { ResolvedSettings } from './types';
 
 const identifier = (what: string): Rule<string> =>
@@ -9,15 +10,6 @@ const identifier = (what: string): Rule<string> =>
 type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
 const { capture, dump, restore, copy, sync, verify, cutover } = DEFAULT_AGENT;
-
-const clientSwitch: Rule<Agent['cutover']['switch']> = (value, path, mistakes) =>
-  typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'command'
-    ? object<Extract<Agent['cutover']['switch'], { kind: 'command' }>>({
-        kind: oneOf('command'),
-        command: listOf(text('must be a text that is not empty', /\S/), { min: 1, max: 50 }),
-        timeoutSeconds: integer('seconds', 1, 600),
-      })(value, path, mistakes)
-    : object<{ readonly kind: 'manual' }>({ kind: oneOf('manual') })(value, path, mistakes);
 
 /** Rules about what the host program is told. */
 export const agentRule = object<Agent>({
@@ -87,7 +79,7 @@ export const agentRule = object<Agent>({
       budgetSeconds: byDefault(cutover.budgetSeconds, integer('seconds', 1, 3_600)),
       sequenceMargin: byDefault(cutover.sequenceMargin, integer('values', 0, 1_000_000_000)),
       compareAtFreeze: byDefault(cutover.compareAtFreeze, flag),
-      switch: byDefault(cutover.switch, clientSwitch),
+      switches: byDefault(cutover.switches, switchesRule),
     }),
   ),
   excludeSchemas: byDefault([], listOf(identifier('the name of a schema'), { max: 1_000 })),

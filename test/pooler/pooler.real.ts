@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChildProcess } from 'node:child_process';
 import { Client, type ClientConfig } from 'pg';
+import { inTime } from '../../assets/agent/switch/in-time';
 import { Poolers } from '../../assets/agent/switch/pooler';
 import { killed } from '../../lib/rehearsal/pooler/machine';
 import { nodeClients, perlClients, writtenOn, type Clients } from './clients';
@@ -73,6 +74,9 @@ async function major(): Promise<number> {
 
 const poolers = (): Promise<Poolers> =>
   Poolers.connect({ consoles: [{ host: '127.0.0.1', port: setting.ports.console }], database: DATABASE }, CONSOLE);
+
+/** Holds the clients as the cutover does. */
+const hold = (all: Poolers, ms: number): Promise<void> => inTime('holding clients', ms, (time) => all.pause(time));
 
 const sideOf = async (all: Poolers): Promise<unknown> => Object.values(await all.sides())[0];
 
@@ -214,7 +218,7 @@ describe('a switch under load', () => {
     for (const side of ['target', 'source', 'target'] as const) {
       await progress();
       const begin = performance.now();
-      await all.pause(5_000);
+      await hold(all, 5_000);
       await all.lead(side);
       await all.resume();
       pauses.push(performance.now() - begin);
@@ -247,7 +251,7 @@ describe('a switch under load', () => {
     const clients = nodeClients(address(), 4);
     await clients.progress(20);
     const all = await poolers();
-    await expect(all.pause(500)).rejects.toThrow(
+    await expect(hold(all, 500)).rejects.toThrow(
       /transactions on pooler 127\.0\.0\.1:\d+ did not end within 500 ms; end the longest ones/,
     );
     expect(await sideOf(all)).toBe('source');
@@ -256,7 +260,7 @@ describe('a switch under load', () => {
     await stuck.query('COMMIT');
     await stuck.end();
     // The sessions are good for the next try.
-    await all.pause(5_000);
+    await hold(all, 5_000);
     await all.resume();
     all.close();
   });
@@ -264,7 +268,7 @@ describe('a switch under load', () => {
   test('that nobody ends is ended by the pooler itself, on the side that it is on', async () => {
     const watch = await setting.machine.start('ibex-pooler-watch');
     const all = await poolers();
-    await all.pause(5_000);
+    await hold(all, 5_000);
     all.close();
     const begin = Date.now();
     expect(await major()).toBe(11);
@@ -278,7 +282,7 @@ describe('a switch under load', () => {
 describe('a restart', () => {
   test('of a pooler that is paused lets the clients go on at the recorded side', async () => {
     const all = await poolers();
-    await all.pause(5_000);
+    await hold(all, 5_000);
     await restart();
     expect(await major()).toBe(11);
     all.close();
@@ -286,7 +290,7 @@ describe('a restart', () => {
 
   test('between the switch and its record comes back to the recorded side', async () => {
     const all = await poolers();
-    await all.pause(5_000);
+    await hold(all, 5_000);
     await all.lead('target');
     await all.resume();
     expect(await major()).toBe(17);

@@ -46,6 +46,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
   test('stops writes once, for less than the budget, and the clients saw it', () => {
     expect(agent.cutover?.pauseMs).toBeLessThan(10_000);
     expect(agent.cutover?.steps.map(({ step }) => step)).toEqual([
+      'hold clients',
       'fence',
       'drain',
       'prove',
@@ -55,6 +56,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
       'point of no return',
       'last look',
       'open',
+      'let clients go on',
     ]);
     expect(writers.pause.longestMs).toBeGreaterThan((agent.cutover?.pauseMs ?? Infinity) / 2);
   });

@@ -2,6 +2,7 @@ import { fillMaterializedViews } from '../constraints';
 import { Failure, oneLine } from '../errors';
 import { removeFence } from '../fence';
 import type { PhaseOutcome } from '../phase';
+import { requireDone } from '../switch/switches';
 import type { PauseInput, PauseOutcome } from './pause';
 
 /** Fact of the comparison at the freeze. */
@@ -12,11 +13,13 @@ export const FREEZE_FACT = 'cutover.freeze';
  * refresh materialized views, take the open fence off the target's tables.
  */
 export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promise<PhaseOutcome> {
-  const { context, timeline, target } = input;
+  const { context, timeline, target, switches } = input;
   const pauseMs = Math.round(timeline.elapsed());
+  const finishing = switches.finish(context.real('target'));
   const frozen = await compareFrozen(input, outcome);
   const refreshed = await refreshMaterializedViews(input);
   const stillFenced = await removeFence(target);
+  const finished = await finishing;
   const result = {
     pauseMs,
     steps: timeline.steps,
@@ -24,12 +27,14 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
     drainedKeys: outcome.drainedKeys,
     sequences: outcome.sequences,
     switched: outcome.switched,
+    clients: [...outcome.released, ...finished],
     freeze: frozen,
     materializedViews: refreshed,
     openFenceLeft: stillFenced,
   };
   await context.state.setFact('cutover.result', result);
   if (frozen) refuseDifference(frozen, outcome.held !== undefined);
+  requireDone(result.clients, 'writes are open on the target: start cutover again, which moves the clients once more');
   return {
     message: `the target takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describe(frozen)}`,
     result,

@@ -3,15 +3,17 @@ import { CatchUp } from '../catch-up/rounds';
 import type { Context } from '../context';
 import { afterOpen, FREEZE_FACT } from './after-open';
 import { passGates } from './gates';
-import { afterNoReturn, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
+import { afterNoReturn, letGo, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
 import { forwardSequences } from './sequences';
-import { switchClients } from './switch';
 import { Timeline } from './timeline';
 import { Failure, oneLine } from '../errors';
 import { isPastNoReturn, letWait, openSource } from '../fence';
 import { readFenceState } from '../fence/objects';
 import type { PhaseOutcome } from '../phase';
 import { takeOver, type Ends } from '../sync/applier';
+import { makeSwitches } from '../switch/make';
+import { requireReady } from '../switch/ready';
+import type { Switches } from '../switch/switches';
 import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
 import { openSnapshotHolders } from '../verify/held-snapshots';
 
@@ -30,17 +32,24 @@ export async function moveWrites(context: Context, goesOn: boolean): Promise<Pha
     throw new Failure('cutover or rollback runs already in another process; wait for it');
   }
   const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
-  return goesOn ? goForward(context, ends) : cutOver(context, ends);
+  const switches = makeSwitches(context);
+  try {
+    return await (goesOn ? goForward(context, ends, switches) : cutOver(context, ends, switches));
+  } finally {
+    switches.close();
+  }
 }
 
-async function cutOver(context: Context, ends: Ends): Promise<PhaseOutcome> {
+async function cutOver(context: Context, ends: Ends, switches: Switches): Promise<PhaseOutcome> {
   // What an attempt that died left behind costs the clients every second, so it goes first.
   await openSource(ends.source);
+  await switches.release(context.real('source'));
   // An earlier move of writes the other way left the end that takes over now.
   await letWait(ends.target, ends.source);
   await context.state.setFact(FREEZE_FACT, null);
   const relations = await readRelations(ends.source, context.config);
   await passGates(context, ends.source, ends.target, relations);
+  await requireReady(context, switches, context.real('target'));
   await stopSupervisor(context.config);
   const lease = await takeOver(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
@@ -48,7 +57,7 @@ async function cutOver(context: Context, ends: Ends): Promise<PhaseOutcome> {
     await catchUp.until(ends.source, NEAR);
     const holders = context.config.cutover.compareAtFreeze ? await openSnapshotHolders(context) : undefined;
     const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
-    const input: PauseInput = { context, ...ends, relations, catchUp, timeline, holders };
+    const input: PauseInput = { context, ...ends, relations, catchUp, timeline, switches, holders };
     const outcome = await attempt(input);
     return await afterOpen(input, outcome);
   } catch (error) {
@@ -85,7 +94,7 @@ async function resumeSync(context: Context): Promise<void> {
 }
 
 /** Finishes a cutover that was interrupted after the point of no return: never back, since the target may be open. */
-async function goForward(context: Context, ends: Ends): Promise<PhaseOutcome> {
+async function goForward(context: Context, ends: Ends, switches: Switches): Promise<PhaseOutcome> {
   const relations = await readRelations(ends.source, context.config);
   const timeline = new Timeline(0);
   const open = (await readFenceState(ends.target))?.kind === 'open';
@@ -99,12 +108,14 @@ async function goForward(context: Context, ends: Ends): Promise<PhaseOutcome> {
     relations,
     catchUp: new CatchUp(context, relations, lease),
     timeline,
+    switches,
     holders: undefined,
   };
   if (!open) {
     sequences = await forwardSequences(ends.source, ends.target, context.config);
     drainedKeys = await afterNoReturn(input);
   }
-  const switched = await switchClients(context.config.cutover.switch, context.real('target'));
-  return afterOpen(input, { fence: undefined, drainedKeys, sequences, switched, held: undefined });
+  const switched = await switches.move(context.real('target'), () => Infinity);
+  const released = await letGo(input);
+  return afterOpen(input, { fence: undefined, drainedKeys, sequences, switched, released, held: undefined });
 }

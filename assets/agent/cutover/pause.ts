@@ -6,9 +6,9 @@ import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
+import type { Finished, Switches } from '../switch/switches';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
 import { forwardSequences } from './sequences';
-import { switchClients } from './switch';
 import type { Timeline } from './timeline';
 
 /** What the pause works on. */
@@ -20,6 +20,8 @@ export interface PauseInput {
   /** Holds the lease of the target, and sessions that stand ready. */
   readonly catchUp: CatchUp;
   readonly timeline: Timeline;
+  /** What moves the clients. */
+  readonly switches: Switches;
   /** Sessions that stand ready to keep both ends' snapshots for the comparison; absent when none is wanted. */
   readonly holders: SnapshotHolders | undefined;
 }
@@ -31,40 +33,45 @@ export interface PauseOutcome {
   readonly drainedKeys: number;
   readonly sequences: number;
   readonly switched: string;
+  /** What became of the clients that were held. */
+  readonly released: readonly Finished[];
   readonly held: HeldSnapshots | undefined;
 }
 
 /**
- * The write pause: fence, drain, prove, sequences, switch, point of no return, open. Whatever fails before the point of
- * no return gives writes back to the source; were this process killed, the fence's deadline does. What fails after it
- * leaves the source closed for the next run to go forward.
+ * The write pause: hold clients, fence, drain, prove, sequences, switch, point of no return, open, let clients go on.
+ * Whatever fails before the point of no return gives writes back to the source; were this process killed, the fence's
+ * deadline does. What fails after it leaves the source closed for the next run to go forward.
  */
 export async function pauseWrites(input: PauseInput): Promise<PauseOutcome> {
   const outcome = await untilNoReturn(input);
   await afterNoReturn(input);
-  return outcome;
+  return { ...outcome, released: await letGo(input) };
 }
 
-async function untilNoReturn(input: PauseInput): Promise<PauseOutcome> {
-  const { context, source, target, timeline, holders } = input;
-  const { cutover } = context.config;
-  let switching = false;
+/** Lets clients go on that were held; what fails is told later, since writes are open. */
+export const letGo = ({ context, timeline, switches }: PauseInput): Promise<Finished[]> =>
+  timeline.step('let clients go on', () => switches.release(context.real('target')), false);
+
+async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'released'>> {
+  const { context, source, target, timeline, holders, switches } = input;
+  const left = (): number => timeline.left();
+  const to = context.real('target');
   let held: HeldSnapshots | undefined;
   try {
-    const fence = await timeline.step('fence', () =>
-      fenceSource(source, cutover.budgetSeconds, Date.now() + timeline.left()),
-    );
+    // Each switch keeps to the time that is left and is waited for: none may run on beside the way back.
+    await timeline.step('hold clients', () => switches.hold(to, left), false);
+    const fence = await timeline.step('fence', () => fenceSource(source, left() / 1000, Date.now() + left()));
     const drainedKeys = await timeline.step('drain', () => drain(input));
     await timeline.step('prove', () => prove(input));
     const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
     if (holders) held = await timeline.step('hold snapshots', () => holders.hold());
-    switching = true;
-    const switched = await timeline.step('switch', () => switchClients(cutover.switch, context.real('target')));
+    const switched = await timeline.step('switch', () => switches.move(to, left), false);
     await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline), false);
     return { fence, drainedKeys, sequences, switched, held };
   } catch (error) {
     await held?.release().catch(() => undefined);
-    await giveBack(input, switching, error);
+    await giveBack(input, error);
     throw error;
   }
 }
@@ -98,7 +105,7 @@ async function prove({ context, source, relations }: PauseInput): Promise<void> 
 }
 
 /** Opens the source again and moves the clients back, unless the point of no return turns out to be behind us. */
-async function giveBack({ context, source, timeline }: PauseInput, switching: boolean, cause: unknown): Promise<void> {
+async function giveBack({ context, source, timeline, switches }: PauseInput, cause: unknown): Promise<void> {
   // A session that broke is no reason to keep writes stopped until the deadline.
   const reopen = async (): Promise<boolean> => {
     const state = await openSource(source).catch(() => context.with('source', openSource));
@@ -113,9 +120,7 @@ async function giveBack({ context, source, timeline }: PauseInput, switching: bo
       `the point of no return is passed although ${oneLine(cause)}; start ${context.phase} again, it goes forward`,
     );
   }
-  if (switching) {
-    await timeline
-      .step('switch back', () => switchClients(context.config.cutover.switch, context.real('source')), false)
-      .catch((error: unknown) => context.log.error({ err: error }, 'clients could not be switched back'));
-  }
+  const back = await timeline.step('switch back', () => switches.back(context.real('source')), false);
+  const isBack = back.every(({ problem }) => problem === undefined);
+  await context.evidence('clients are back', isBack, 'switches.back', back);
 }

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { Client } from 'pg';
+import { Client, type QueryConfig } from 'pg';
 import type { End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 
@@ -19,6 +19,8 @@ export interface ConsoleLogin {
 export const configurationFile = (side: End): string => `/run/ibex-pooler/${side}.ini`;
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Longest wait for the answer to anything but PAUSE; milliseconds. */
+const COMMAND_TIMEOUT_MS = 3_000;
 
 /** The console of one PgBouncer: its commands as methods, its answers as values. */
 export class Console {
@@ -71,7 +73,7 @@ export class Console {
    * PgBouncer 1.24 never answers this one then, so it is to be closed.
    */
   async pause(): Promise<void> {
-    await this.command(`PAUSE ${this.database}`);
+    await this.command(`PAUSE ${this.database}`, 0);
   }
 
   /** Lets transactions run again; nothing happens where they already may. */
@@ -104,9 +106,10 @@ export class Console {
     this.socket.destroy();
   }
 
-  private async command(text: string): Promise<Record<string, unknown>[]> {
+  private async command(text: string, timeoutMs = COMMAND_TIMEOUT_MS): Promise<Record<string, unknown>[]> {
     try {
-      return (await this.client.query<Record<string, unknown>>(text)).rows;
+      const query: QueryConfig & { query_timeout: number } = { text, query_timeout: timeoutMs };
+      return (await this.client.query<Record<string, unknown>>(query)).rows;
     } catch (error) {
       throw new Failure(`${this.name} refuses ${text}: ${oneLine(error)}`);
     }

@@ -1,11 +1,9 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 
-/** The SSM parameter that tells a pooler its side when it starts. */
-export interface SideRecord {
-  readonly region: string;
-  readonly parameter: string;
-}
+/** Where a pooler reads its side when it starts: an SSM parameter, or a file that stands in for it. */
+export type SideRecord = { readonly region: string; readonly parameter: string } | { readonly file: string };
 
 const TIMEOUT_MS = 5_000;
 
@@ -20,7 +18,9 @@ function systemsManager(region: string) {
  * starts in between leads to the fenced side, where nothing can be lost, and `lead` repairs it. May be repeated.
  * Throws Failure when Systems Manager does not take it.
  */
-export async function recordSide({ region, parameter }: SideRecord, side: End): Promise<void> {
+export async function recordSide(record: SideRecord, side: End): Promise<void> {
+  if ('file' in record) return recordInFile(record.file, side);
+  const { region, parameter } = record;
   const { client, PutParameterCommand } = systemsManager(region);
   try {
     await client.send(new PutParameterCommand({ Name: parameter, Value: side, Overwrite: true }), {
@@ -36,18 +36,29 @@ export async function recordSide({ region, parameter }: SideRecord, side: End): 
 }
 
 /** The side that is recorded. Throws Failure when it cannot be read. */
-export async function recordedSide({ region, parameter }: SideRecord): Promise<End> {
+export async function recordedSide(record: SideRecord): Promise<End> {
+  if ('file' in record) return checked(readFileSync(record.file, 'utf8').trim());
+  const { region, parameter } = record;
   const { client, GetParameterCommand } = systemsManager(region);
   try {
     const { Parameter } = await client.send(new GetParameterCommand({ Name: parameter }), {
       requestTimeout: TIMEOUT_MS,
     });
-    const value = Parameter?.Value;
-    if (value === 'source' || value === 'target') return value;
-    throw new Error(`it is ${JSON.stringify(value)}`);
+    return checked(Parameter?.Value);
   } catch (error) {
     throw new Failure(`parameter ${parameter} does not tell the poolers' side: ${oneLine(error)}`);
   } finally {
     client.destroy();
   }
+}
+
+/** Whole or not at all: a pooler may start at this moment. */
+function recordInFile(file: string, side: End): void {
+  writeFileSync(`${file}.new`, `${side}\n`, { mode: 0o644 });
+  renameSync(`${file}.new`, file);
+}
+
+function checked(value: string | undefined): End {
+  if (value === 'source' || value === 'target') return value;
+  throw new Error(`it is ${JSON.stringify(value)}`);
 }

@@ -1,14 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
+import type { PoolerConfig } from './config';
 import { Console, type ConsoleAddress, type ConsoleLogin } from './console';
-
-export interface PoolersConfig {
-  /** Every pooler there is: one that were left out would go on to lead to the other side. */
-  readonly consoles: readonly ConsoleAddress[];
-  /** Name of the clients' database. */
-  readonly database: string;
-}
+import type { Time } from './in-time';
 
 /** Two sessions with one pooler: a PAUSE that waits keeps its session busy, so it takes another one to call it off. */
 interface Sessions {
@@ -29,7 +23,7 @@ export class Poolers {
   ) {}
 
   /** Connects to every pooler. Throws Failure that names one that cannot be reached. */
-  static async connect(config: PoolersConfig, login: ConsoleLogin): Promise<Poolers> {
+  static async connect(config: Pick<PoolerConfig, 'consoles' | 'database'>, login: ConsoleLogin): Promise<Poolers> {
     const opened: Console[] = [];
     const open = async (address: ConsoleAddress): Promise<Console> => {
       const console = await Console.connect(address, login, config.database);
@@ -58,18 +52,23 @@ export class Poolers {
    * Holds back every new transaction and waits for those that run. Throws Failure, with all poolers resumed, when one of
    * them does not end within the time; nobody has noticed more than a wait then.
    */
-  async pause(timeoutMs: number): Promise<void> {
+  async pause({ signal, left }: Time): Promise<void> {
+    const timeoutMs = Math.round(left());
     const waiting = new Set(this.sessions.map(({ pausing }) => pausing.name));
     const paused = all(this.sessions, async ({ pausing }) => {
       await pausing.pause();
       waiting.delete(pausing.name);
     });
-    const clock = new AbortController();
-    const late = sleep(timeoutMs, undefined, { signal: clock.signal }).then(() => {
-      throw new Failure(
-        `transactions on ${[...waiting].join(', ')} did not end within ${timeoutMs} ms; end the longest ones, or wait for them`,
+    const { promise: late, reject } = withRejection();
+    const tell = (): void => {
+      const where = [...waiting].join(', ');
+      reject(
+        new Failure(
+          `transactions on ${where} did not end within ${timeoutMs} ms; end the longest ones, or wait for them`,
+        ),
       );
-    });
+    };
+    signal.addEventListener('abort', tell, { once: true });
     try {
       await Promise.race([paused, late]);
     } catch (error) {
@@ -78,8 +77,7 @@ export class Poolers {
       await this.renew();
       throw error;
     } finally {
-      clock.abort();
-      late.catch(() => undefined);
+      signal.removeEventListener('abort', tell);
     }
   }
 
@@ -91,6 +89,11 @@ export class Poolers {
   /** Lets transactions run on every pooler, paused or not. */
   async resume(): Promise<void> {
     await all(this.sessions, ({ leading }) => leading.resume());
+  }
+
+  /** The session that is not busy with a PAUSE. */
+  session({ host, port }: ConsoleAddress): Console | undefined {
+    return this.sessions.find(({ address }) => address.host === host && address.port === port)?.leading;
   }
 
   /** Ends the sessions; nothing changes on the poolers. */
@@ -111,9 +114,19 @@ export class Poolers {
 }
 
 /** Does all of it even if one fails, then throws with every cause: no pooler is left out because of another. */
-async function all<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<Result[]> {
+export async function all<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
   const settled = await Promise.allSettled(items.map(work));
   const causes = settled.flatMap((each) => (each.status === 'rejected' ? [oneLine(each.reason)] : []));
   if (causes.length > 0) throw new Failure(causes.join('; '));
   return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+}
+
+function withRejection(): { readonly promise: Promise<never>; readonly reject: (error: Error) => void } {
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<never>((_, fail) => (reject = fail));
+  promise.catch(() => undefined);
+  return { promise, reject };
 }

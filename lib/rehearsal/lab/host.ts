@@ -110,7 +110,7 @@ export function hostConfig(
       budgetSeconds: 30,
       sequenceMargin: 1000,
       compareAtFreeze: true,
-      switch: { kind: 'command', command: facts.switchCommand, timeoutSeconds: 10 },
+      switches: [{ kind: 'command', command: facts.switchCommand, timeoutSeconds: 10 }],
     },
   };
 }

@@ -184,8 +184,8 @@ describe('a lab', () => {
   });
 
   it('moves its applications by the command that the host program is told', async () => {
-    const { switch: how } = lab.config.cutover;
-    if (how.kind !== 'command') throw new Error('the lab switches by a command');
+    const [how] = lab.config.cutover.switches;
+    if (how?.kind !== 'command') throw new Error('the lab switches by a command');
     const [file = '', ...args] = how.command;
     execFileSync(file, [...args, 'target'], { env: { ...lab.environment } });
     expect(await lab.endpoint.side()).toBe('target');

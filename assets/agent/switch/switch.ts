@@ -1,0 +1,27 @@
+import type { End } from '../endpoints';
+import type { Time } from './in-time';
+
+/**
+ * One way in which clients move. Every call is told how long it has: it settles soon after that,
+ * and then nothing of it goes on. Every call may be repeated, also where an earlier run of the program had begun.
+ */
+export interface Switch {
+  /** In words, for report and messages. */
+  readonly name: string;
+  /** Longest time of `hold` and `move`; milliseconds. The budget of the pause may leave it less. */
+  readonly limitMs: number;
+  /** Longest time of `finish`, when nobody waits any more; milliseconds. */
+  readonly finishMs: number;
+  /** What stands in the way of moving the clients to this end; changes nothing. */
+  check(to: End, time: Time): Promise<readonly string[]>;
+  /** First of all in the pause, before writes are stopped. Throws Failure with everything as it was. */
+  hold?(to: End, time: Time): Promise<void>;
+  /** Moves the clients, while neither end takes writes. Returns what was done, in words. */
+  move?(to: End, time: Time): Promise<string>;
+  /** Lets those go on that were held; the first thing when their end takes writes. */
+  release?(to: End, time: Time): Promise<void>;
+  /** What follows and may be slow. Returns what was done, in words. */
+  finish?(to: End, time: Time): Promise<string>;
+  /** Ends sessions; changes nothing for the clients. */
+  close?(): void;
+}
