@@ -2,6 +2,8 @@ import { Aws } from 'aws-cdk-lib';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { AgentConfig } from '../assets/agent/config';
 import { Database } from './database';
+import type { Pooler } from './pooler';
+import { CONSOLE_PORT } from './pooler/openings';
 import type { ResolvedSettings } from './settings';
 
 export interface AgentConfigurationProps {
@@ -10,6 +12,8 @@ export interface AgentConfigurationProps {
   readonly sourceSecret: ISecret;
   /** Login that the program makes on the target, and works with. */
   readonly migratorSecret: ISecret;
+  /** The poolers, where there are any. */
+  readonly pooler: Pooler | undefined;
 }
 
 /** Where install.sh puts the authorities of RDS. */
@@ -21,6 +25,7 @@ export function agentConfiguration({
   database,
   sourceSecret,
   migratorSecret,
+  pooler,
 }: AgentConfigurationProps): AgentConfig {
   return {
     ...settings.agent,
@@ -42,6 +47,14 @@ export function agentConfiguration({
       sslmode: 'verify-full',
       sslRootCert: RDS_AUTHORITIES,
     },
+    ...(pooler && {
+      pooler: {
+        consoles: pooler.addresses.map((host) => ({ host, port: CONSOLE_PORT })),
+        secret: pooler.consoleSecret.secretArn,
+        database: database.databaseName,
+        side: { parameter: pooler.side.parameterName },
+      },
+    }),
     host: {
       // One user for PostgreSQL, Bucardo and the program: a password file of mode 0600 serves no second one.
       user: 'postgres',

@@ -59,7 +59,7 @@ export class MigrationStack extends Stack {
     new Installation(this, 'Installation', {
       documentName: `${prefix}-install`,
       instance: host.instance,
-      configuration: agentConfiguration({ settings, database, sourceSecret, migratorSecret }),
+      configuration: agentConfiguration({ settings, database, sourceSecret, migratorSecret, pooler: target.pooler }),
       after: host.ready,
     });
     const profiles = new Profiles(this, 'Profiles', {

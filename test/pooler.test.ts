@@ -13,7 +13,10 @@ const settingsWith = (pooler: PoolerSettings, changes: Partial<MigrationSettings
   ...leastSettings,
   source: { version: 11, reach: 'private', cidrs: ['192.168.0.0/16'], port: 5433, sslmode: 'require' },
   endpoint: { ...leastSettings.endpoint, pooler },
-  agent: { applicationLogins: { shop: arn('shop') }, cutover: { budgetSeconds: 30 } },
+  agent: {
+    applicationLogins: { shop: arn('shop') },
+    cutover: { budgetSeconds: 30, switches: pooler.source ? [{ kind: 'pooler' }] : [] },
+  },
   ...changes,
 });
 
@@ -52,6 +55,15 @@ test('without the setting there is none of it', () => {
   plain.target.resourceCountIs('AWS::EC2::Instance', 0);
   plain.target.resourceCountIs('Custom::PoolerSide', 0);
   expect(JSON.stringify(plain.migration.toJSON())).not.toContain('Pooler');
+});
+
+test('the host is told every console and the record of the side', () => {
+  const parameter = propertiesOf(migration, 'AWS::SSM::Parameter', /^InstallationConfiguration/);
+  const text = textOf(parameter['Value']);
+  expect(
+    text.match(/"consoles":\[\{"host":".{1,200}?","port":6433\},\{"host":".{1,200}?","port":6433\}\]/),
+  ).not.toBeNull();
+  expect(text).toContain('"side":{"parameter":"/ibex/shop/pooler/side"}');
 });
 
 test('passes the strict validation of AWS CDK', () => {
@@ -109,7 +121,12 @@ describe('machines', () => {
     const changed = templatesOf(
       settingsWith(
         { source, connectionsPerLogin: 7 },
-        { agent: { applicationLogins: { shop: arn('shop'), billing: arn('billing') } } },
+        {
+          agent: {
+            applicationLogins: { shop: arn('shop'), billing: arn('billing') },
+            cutover: { switches: [{ kind: 'pooler' }] },
+          },
+        },
       ),
     ).target;
     expect(changed.findResources('AWS::EC2::Instance')).toEqual(target.findResources('AWS::EC2::Instance'));

@@ -55,4 +55,20 @@ export const poolerCombinations: readonly Combination[] = [
       );
     },
   ],
+  [
+    ['endpoint.pooler', 'agent.cutover.switches'],
+    ({ endpoint, agent }, mistakes) => {
+      const { switches } = agent.cutover;
+      const moves = switches.some(({ kind }) => kind === 'pooler');
+      const leads = endpoint.pooler?.source !== undefined;
+      if (moves === leads) return;
+      mistakes.add(
+        'agent.cutover.switches',
+        switches,
+        moves
+          ? 'must not name the pooler without endpoint.pooler.source: it would have no clients to move'
+          : 'must name {"kind": "pooler"}: with endpoint.pooler.source its clients would stay on the source',
+      );
+    },
+  ],
 ];

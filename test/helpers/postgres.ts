@@ -6,6 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { postgresBinaries } from './postgres-binaries';
+import { isRunning } from './processes';
 
 /** What a test may ask of its throw-away server. */
 export interface PostgresOptions {
@@ -209,15 +210,6 @@ function signalQuietly(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch {
     // It ended by itself in between, which is what was wanted.
-  }
-}
-
-/** A zombie still answers signal 0, so its state is read. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
   }
 }
 

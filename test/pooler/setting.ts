@@ -30,7 +30,7 @@ function synthesized(): PoolerConfiguration {
     endpoint: { ...leastSettings.endpoint, pooler: { source: { host: 'old.example.org', database: 'app' } } },
     agent: {
       applicationLogins: Object.fromEntries(Object.keys(LOGINS).map((login, index) => [login, arn(`login${index}`)])),
-      cutover: { budgetSeconds: 1 },
+      cutover: { budgetSeconds: 1, switches: [{ kind: 'pooler' }] },
     },
   });
   const template = Assertions.fromStack(target);

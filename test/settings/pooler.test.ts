@@ -27,6 +27,15 @@ test('a pooler that is only asked for gets every default', () => {
   });
 });
 
+test.each([
+  ['with a source', { source: { host: 'old.example.org', database: 'shop' } }, [], 'must name {"kind": "pooler"}'],
+  ['without a source', {}, [{ kind: 'pooler' }], 'must not name the pooler without endpoint.pooler.source'],
+])('one %s is moved by the cutover, and no other', (_what, pooler, switches, right) => {
+  const settings = withPooler(pooler);
+  const wrong = { ...settings, agent: { ...settings.agent, cutover: { switches } } };
+  expect(mistakesOf(wrong)).toEqual([expect.stringContaining(right)]);
+});
+
 test('without logins no application could connect', () => {
   expect(mistakesOf(withPooler({}, { logins: {} }))).toEqual([
     expect.stringMatching(/^ {2}agent\.applicationLogins is \{\}; must name the applications' logins/),

@@ -34,7 +34,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   };
   await context.state.setFact('cutover.result', result);
   if (frozen) refuseDifference(frozen, outcome.held !== undefined);
-  requireDone(result.clients, 'writes are open on the target: start cutover again, which moves the clients once more');
+  requireDone(result.clients, `writes are open: start ${context.phase} again, which moves the clients once more`);
   return {
     message: `the target takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describe(frozen)}`,
     result,
