@@ -222,7 +222,7 @@ describe('what it is told', () => {
       consoleSecret: 'token',
       poolSize: 40,
       maxClients: 2000,
-      pauseLimitSeconds: 32,
+      pauseLimitSeconds: 31,
     });
   });
 

@@ -157,17 +157,29 @@ prove() {
 
 paused() { console 'SHOW DATABASES' | awk -F '|' '$1 != "pgbouncer" && $(NF - 1) == 1 { found = 1 } END { exit !found }'; }
 
-# Whoever pauses has to resume. When that one is gone, clients would wait for ever; so a pause has an end here.
+# The side that PgBouncer is on.
+current() { console 'SHOW CONFIG' | sed -n 's|^conffile[|].*/\([a-z]*\)[.]ini[|].*|\1|p'; }
+
+# Whoever pauses has to resume. When that one is gone, clients would wait for ever; so a pause has an end here: on the
+# side that served before it, since the one that it led to meanwhile may never be opened.
 watch() {
-  local limit since=0
+  local limit now since=0 before='' back
   limit=$(setting .pauseLimitSeconds)
   while sleep 1; do
+    now=$(current 2>/dev/null) || now=''
     if ! paused 2>/dev/null; then
       since=0
+      before=$now
     elif ((since == 0)); then
       since=$SECONDS
     elif ((SECONDS - since >= limit)); then
-      echo "paused for $limit s, and nobody resumes: resuming"
+      # A watch that began within the pause does not know; then it is where a restart would lead.
+      back=${before:-$(side 2>/dev/null || true)}
+      echo "paused for $limit s, and nobody resumes: resuming on the ${back:-side it is on}"
+      if [[ -n $back && $back != "$now" ]]; then
+        console "SET conffile = '$RUN/$back.ini'" || true
+        console RELOAD || true
+      fi
       console "RESUME \"$(setting .database)\"" || true
       since=0
     fi
@@ -181,10 +193,9 @@ reload() { # after a new configuration: the side stays the one that PgBouncer is
 }
 
 status() {
-  local file state=serving
-  file=$(console 'SHOW CONFIG' | sed -n 's/^conffile|\([^|]*\)|.*/\1/p')
+  local state=serving
   if paused; then state=paused; fi
-  echo "$state on the $(basename "$file" .ini); after a restart on the $(side)"
+  echo "$state on the $(current); after a restart on the $(side)"
 }
 
 case ${1:-} in

@@ -49,7 +49,7 @@ const AUTHORITIES = {
 } as const;
 
 /** A pause that a cutover does not end within its budget is ended by the pooler itself, this much later; seconds. */
-const BEYOND_BUDGET_SECONDS = 2;
+const BEYOND_BUDGET_SECONDS = 1;
 
 /** The configuration of the pooler, of settings and of what the stack has built. */
 export function poolerConfiguration(props: PoolerConfigurationProps): PoolerConfiguration {

@@ -21,6 +21,8 @@ export const LOGINS: Readonly<Record<string, string>> = {
 };
 export const CONSOLE: ConsoleLogin = { username: 'ibex_admin', password: 'console' };
 export const DATABASE = 'app';
+/** What the settings give the pause; the pooler's own end of one is counted from it. */
+export const BUDGET_SECONDS = 1;
 
 /** Configuration of the template, whose settings name these logins. */
 function synthesized(): PoolerConfiguration {
@@ -30,7 +32,7 @@ function synthesized(): PoolerConfiguration {
     endpoint: { ...leastSettings.endpoint, pooler: { source: { host: 'old.example.org', database: 'app' } } },
     agent: {
       applicationLogins: Object.fromEntries(Object.keys(LOGINS).map((login, index) => [login, arn(`login${index}`)])),
-      cutover: { budgetSeconds: 1, switches: [{ kind: 'pooler' }] },
+      cutover: { budgetSeconds: BUDGET_SECONDS, switches: [{ kind: 'pooler' }] },
     },
   });
   const template = Assertions.fromStack(target);
