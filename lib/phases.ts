@@ -9,14 +9,21 @@ export const PHASES = [
   'sync',
   'verify',
   'cutover',
+  'rollback',
+  'finalize',
   'cleanup',
 ] as const;
 
 /** How the rows get to the target: `AgentConfig.copy.method`. */
 export type CopyMethod = 'dump' | 'stream';
 
+/** Phases that are no part of a migration that goes well: a person starts them, and `migrate` does not. */
+export const ASIDE: readonly Phase[] = ['rollback', 'finalize'];
+
 /** The phases that a migration goes through when its rows are copied in this way. */
 export const phasesOf = (method: CopyMethod): readonly Phase[] =>
-  PHASES.filter((phase) => (method === 'stream' ? phase !== 'dump' && phase !== 'restore' : phase !== 'copy'));
+  PHASES.filter((phase) => !ASIDE.includes(phase)).filter((phase) =>
+    method === 'stream' ? phase !== 'dump' && phase !== 'restore' : phase !== 'copy',
+  );
 
 export type Phase = (typeof PHASES)[number];

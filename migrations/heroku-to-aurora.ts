@@ -141,6 +141,10 @@ export const settings: MigrationSettings = {
       sequenceMargin: 1_000,
       // Every row is compared as it stood in the pause.
       compareAtFreeze: true,
+      // Heroku lets no login set session_replication_role, so nothing can be fed back to it.
+      wayBack: 'none',
+      // Nothing to name, where nothing goes back.
+      wayBackWithout: [],
       // The operator runs `heroku config:set` when the runbook says so.
       switches: [],
     },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Template } from 'aws-cdk-lib/assertions';
-import { PHASES } from '../lib/phases';
+import { ASIDE, PHASES } from '../lib/phases';
 import { Runbooks } from '../lib/runbooks';
 import { testStack } from './helpers/app';
 
@@ -48,9 +48,9 @@ test('role, host and command are there by default, so that an operator only pres
   }
 });
 
-test('migrate knows the document of each phase', () => {
+test('migrate knows the document of each phase that it runs', () => {
   const { parameters } = contentOf('shop-migration-migrate');
-  for (const phase of PHASES) {
+  for (const phase of PHASES.filter((one) => !ASIDE.includes(one))) {
     const name = `${phase.charAt(0).toUpperCase()}${phase.slice(1)}Runbook`;
     expect(parameters[name]?.default).toBe(`shop-migration-${phase}`);
   }

@@ -55,6 +55,8 @@ export interface AgentConfig {
   readonly dumpSource?: EndConfig;
   /** Schemas that are not migrated, beside PostgreSQL's own and ours. @default [] */
   readonly excludeSchemas?: readonly string[];
+  /** Relations that are neither captured, applied nor compared, as quoted names; set for the way back only. @default [] */
+  readonly leftOut?: readonly string[];
   /** Secrets with the password of each application login to be made on the target, by role name. @default {} */
   readonly applicationLogins?: Readonly<Record<string, string>>;
   readonly host: HostConfig;
@@ -137,6 +139,17 @@ export interface CutoverConfig {
   readonly sequenceMargin: number;
   /** Compare every row of both ends as they stood in the pause; runs after writes were opened, on held snapshots. */
   readonly compareAtFreeze: boolean;
+  /**
+   * `armed`: what applications write on the target after the cutover is captured and fed back, so that a rollback loses
+   * none of it; the source login must be allowed to set session_replication_role. `none`: acknowledged that there is no
+   * way back once the target takes writes.
+   */
+  readonly wayBack: 'armed' | 'none';
+  /**
+   * What may stay behind in a rollback, by the names that the cutover gives when it refuses, such as `"public"."new"` or
+   * `large objects`.
+   */
+  readonly wayBackWithout: readonly string[];
   /**
    * How clients move, in this order; each as long as the budget leaves time. Empty: the operator points them at the
    * target when the report says so.

@@ -13,6 +13,12 @@ interface Shared {
   readonly open: Set<Client>;
 }
 
+/** On the way back, what is acknowledged to stay behind is left out. */
+function configFacing(config: AgentConfig, direction: Direction): AgentConfig {
+  const { leftOut: _, ...plain } = config;
+  return direction === 'forward' ? plain : { ...plain, leftOut: config.cutover.wayBackWithout };
+}
+
 /** What every phase works with: settings, state, log, progress, and connections that are closed when it ends. */
 export class Context {
   private constructor(
@@ -34,13 +40,17 @@ export class Context {
     const log = openLog(stateDirectory, phase);
     const state = (await State.open(config.host)).facing(direction);
     const progress = new ProgressReport(stateDirectory, phase);
-    return new Context(config, phase, state, log, progress, direction, { endpoints: new Map(), open: new Set() });
+    return new Context(configFacing(config, direction), phase, state, log, progress, direction, {
+      endpoints: new Map(),
+      open: new Set(),
+    });
   }
 
   /** The same in the other direction: its `source` is this one's `target`. Closed together with this one. */
   turned(): Context {
-    const { config, phase, log, progress, shared } = this;
+    const { phase, log, progress, shared } = this;
     const direction = this.direction === 'forward' ? 'back' : 'forward';
+    const config = configFacing(this.config, direction);
     return new Context(config, phase, this.state.facing(direction), log, progress, direction, shared);
   }
 

@@ -1,7 +1,7 @@
 import type { Context } from './context';
 import { moveWrites } from './cutover/move';
 import { Failure } from './errors';
-import { requireStanding } from './fence/standing';
+import { requireStanding, serves, standingOrUnknown } from './fence/standing';
 import type { Phase, PhaseOutcome } from './phase';
 
 async function run(context: Context): Promise<PhaseOutcome> {
@@ -20,6 +20,7 @@ export const cutover: Phase = {
   name: 'cutover',
   after: ['sync', 'verify'],
   once: true,
-  undoneBy: 'rollback',
+  holds: (context) => serves(context, 'target'),
+  mustGoOn: async (context) => (await standingOrUnknown(context)).kind === 'passing',
   run,
 };

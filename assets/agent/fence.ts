@@ -51,6 +51,19 @@ export async function letWait(left: Client, serving: Client): Promise<boolean> {
   }
 }
 
+/** Takes the end that waits off the list of those that may be opened: nothing will be moved back to it. */
+export async function leaveForGood(left: Client): Promise<void> {
+  await left.query('BEGIN');
+  try {
+    await left.query(`SELECT ${FENCE_LOCK}`);
+    if ((await readFenceState(left))?.kind === 'closed') await left.query(fenceFunction({ kind: 'final' }));
+    await left.query('COMMIT');
+  } catch (error) {
+    await left.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
 /** Tables of a closed end that take writes all the same, one line each: without a trigger of ours, or with one altered. */
 export async function fenceGaps(client: Client): Promise<string[]> {
   return (await readFenceable(client)).flatMap((table) => {

@@ -17,8 +17,10 @@ export interface Phase {
   readonly after: readonly (string | readonly string[])[];
   /** Whether a phase that has succeeded has nothing left to do; `false` for those that look anew each time. */
   readonly once: boolean;
-  /** Phase that undoes this one: when it has succeeded since, this one may run again. @default none */
-  readonly undoneBy?: string;
+  /** Whether a success still holds, for a phase with `once` that another one undoes. @default it does */
+  readonly holds?: (context: Context) => Promise<boolean>;
+  /** Whether an earlier run has gone so far that this one must go on, whatever is known of the phases before. @default no */
+  readonly mustGoOn?: (context: Context) => Promise<boolean>;
   readonly run: (context: Context) => Promise<PhaseOutcome>;
 }
 
@@ -47,9 +49,10 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
     }
     const known = await context.state.phases();
     const before = known.find((record) => record.name === phase.name);
-    if (phase.once && before?.status === 'succeeded' && !isUndone(phase, before, known))
+    if (phase.once && before?.status === 'succeeded' && (await holds(phase, context))) {
       return `done already: ${before.message}`;
-    requireEarlier(phase, known);
+    }
+    if (!(await phase.mustGoOn?.(context))) requireEarlier(phase, known);
     await context.state.phaseStarted(phase.name);
     return await recorded(context, phase);
   } finally {
@@ -57,10 +60,7 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
   }
 }
 
-const isUndone = ({ undoneBy }: Phase, record: PhaseRecord, known: readonly PhaseRecord[]): boolean =>
-  known.some(
-    ({ name, status, startedAt }) => name === undoneBy && status === 'succeeded' && startedAt > record.startedAt,
-  );
+const holds = (phase: Phase, context: Context): Promise<boolean> => phase.holds?.(context) ?? Promise.resolve(true);
 
 async function recorded(context: Context, phase: Phase): Promise<string> {
   try {

@@ -4,11 +4,26 @@ import { cleanup } from './cleanup';
 import { copy } from './copy';
 import { cutover } from './cutover';
 import { dump } from './dump';
+import { finalize } from './finalize';
 import type { Phase } from './phase';
+import { rollback } from './rollback';
 import { restore } from './restore';
 import { schema } from './schema';
 import { sync } from './sync';
 import { verify } from './verify';
 
 /** The phases of a migration, in their order; rows take either dump and restore, or copy. */
-export const PHASES: readonly Phase[] = [assess, schema, capture, dump, restore, copy, sync, verify, cutover, cleanup];
+export const PHASES: readonly Phase[] = [
+  assess,
+  schema,
+  capture,
+  dump,
+  restore,
+  copy,
+  sync,
+  verify,
+  cutover,
+  rollback,
+  finalize,
+  cleanup,
+];

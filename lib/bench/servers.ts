@@ -129,7 +129,14 @@ export async function startBenchServers(
       },
       sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 0, syncs: 1, groups: [] },
       verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
-      cutover: { budgetSeconds: 30, sequenceMargin: 1000, compareAtFreeze: true, switches: [] },
+      cutover: {
+        budgetSeconds: 30,
+        sequenceMargin: 1000,
+        compareAtFreeze: true,
+        wayBack: 'none',
+        wayBackWithout: [],
+        switches: [],
+      },
     }),
     close,
   };

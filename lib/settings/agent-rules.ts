@@ -79,6 +79,11 @@ export const agentRule = object<Agent>({
       budgetSeconds: byDefault(cutover.budgetSeconds, integer('seconds', 1, 3_600)),
       sequenceMargin: byDefault(cutover.sequenceMargin, integer('values', 0, 1_000_000_000)),
       compareAtFreeze: byDefault(cutover.compareAtFreeze, flag),
+      wayBack: byDefault(cutover.wayBack, oneOf('armed', 'none')),
+      wayBackWithout: byDefault(
+        cutover.wayBackWithout,
+        listOf(text('must be a name as the cutover gives it', /\S/), { max: 1_000 }),
+      ),
       switches: byDefault(cutover.switches, switchesRule),
     }),
   ),

@@ -31,7 +31,14 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
   },
   sync: { checkSeconds: 1, handoverKeys: 10_000, takeBackKeys: 500_000, syncs: 2, groups: [] },
   verify: { chunkRows: 10_000, jobs: 4, settleSeconds: 30 },
-  cutover: { budgetSeconds: 60, sequenceMargin: 1_000, compareAtFreeze: true, switches: [] },
+  cutover: {
+    budgetSeconds: 60,
+    sequenceMargin: 1_000,
+    compareAtFreeze: true,
+    wayBack: 'armed',
+    wayBackWithout: [],
+    switches: [],
+  },
   excludeSchemas: [],
   applicationLogins: {},
 };

@@ -95,7 +95,14 @@ export async function startMigration(): Promise<TestMigration> {
       },
       sync: { checkSeconds: 1, handoverKeys: 100, takeBackKeys: 5000, syncs: 1, groups: [] },
       verify: { chunkRows: 1000, jobs: 2, settleSeconds: 1 },
-      cutover: { budgetSeconds: 30, sequenceMargin: 100, compareAtFreeze: true, switches: [] },
+      cutover: {
+        budgetSeconds: 30,
+        sequenceMargin: 100,
+        compareAtFreeze: true,
+        wayBack: 'armed',
+        wayBackWithout: [],
+        switches: [],
+      },
     };
     const state = await host.connect();
     await state.query('DROP DATABASE IF EXISTS ibex WITH (FORCE)');

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { ASIDE } from '../../lib/phases';
 import type { Approver } from '../../lib/rehearsal/automation/actions/approve';
 import { Automation } from '../../lib/rehearsal/automation/automation';
 import { LocalCommandHost } from '../../lib/rehearsal/automation/command-host';
@@ -118,7 +119,7 @@ function parameters(runbook: string): Record<string, unknown> {
   };
   if (runbook !== 'migrate') return common;
   const children = [...RUNBOOKS.keys()]
-    .filter((phase) => phase !== 'migrate')
+    .filter((phase) => phase !== 'migrate' && !ASIDE.some((one) => one === phase))
     .map((phase) => [`${phase.charAt(0).toUpperCase()}${phase.slice(1)}Runbook`, `ibex-${phase}`]);
   return {
     ...common,

@@ -81,7 +81,8 @@ const refusedReplica = (client: Client): Promise<string | undefined> =>
 /** The target's appliers must run in replica role; the source only for the way back. */
 const replicaRole: Check = {
   gate: 'replica role',
-  run: async ({ source, target }) => {
+  run: async ({ context, source, target }) => {
+    const { wayBack } = context.config.cutover;
     const [onSource, onTarget] = [await refusedReplica(source), await refusedReplica(target)];
     const findings: Finding[] = [];
     if (onTarget !== undefined) {
@@ -94,7 +95,7 @@ const replicaRole: Check = {
     if (onSource !== undefined) {
       findings.push(
         warning(
-          `source login may not set session_replication_role (${onSource}): there is no way back after the cutover`,
+          `source login may not set session_replication_role (${onSource}): there is no way back after the cutover${wayBack === 'armed' ? ', which will refuse to begin until it may, or agent.cutover.wayBack is "none"' : ''}`,
         ),
       );
     }

@@ -116,7 +116,7 @@ export async function readRelations(client: Client, config: AgentConfig): Promis
   const version = await serverVersion(client);
   const generated = version >= 120000 ? `a.attgenerated <> ''` : 'false';
   const { rows } = await client.query(RELATIONS(generated), [hiddenSchemas(config)]);
-  return (rows as (Omit<Relation, 'key' | 'sql'> & { key: RawKey | null })[]).map((row) => ({
+  const relations = (rows as (Omit<Relation, 'key' | 'sql'> & { key: RawKey | null })[]).map((row) => ({
     ...row,
     oid: Number(row.oid),
     bytes: Number(row.bytes),
@@ -125,6 +125,7 @@ export async function readRelations(client: Client, config: AgentConfig): Promis
     sql: qualified(row.schema, row.name),
     key: row.key === null ? undefined : keyOf(row.key, version),
   }));
+  return relations.filter((relation) => !config.leftOut?.includes(relation.sql));
 }
 
 /** The server's version as one number: 110022 for 11.22. */

@@ -133,6 +133,7 @@ function explain(relation: Relation, error: unknown): Error {
   if (code === '23505') {
     return new Failure(
       `${relation.sql} cannot be applied: a row of the target has the same value under "${constraint}" (${detail}); nothing was skipped; find who wrote the target, and start again`,
+      { cause: error },
     );
   }
   return new Failure(`${relation.sql} cannot be applied: ${oneLine(error)}; nothing was forgotten; start again`, {

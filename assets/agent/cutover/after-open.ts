@@ -1,9 +1,19 @@
+import { prepareRestored } from '../archive/restored';
 import { fillMaterializedViews } from '../constraints';
+import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
-import { removeFence } from '../fence';
+import { letWait, removeFence } from '../fence';
 import type { PhaseOutcome } from '../phase';
 import { requireDone } from '../switch/switches';
+import { startSupervisor } from '../sync/supervisor-job';
 import type { PauseInput, PauseOutcome } from './pause';
+
+/** Fact that the end that took over is open, and that not all of what follows is done. */
+const UNFINISHED_FACT = 'cutover.unfinished';
+
+/** Whether a run of this direction has opened the other end and was cut short after that. */
+export const isUnfinished = async ({ state }: Context): Promise<boolean> =>
+  (await state.fact(UNFINISHED_FACT)) === true;
 
 /** Fact of the comparison at the freeze. */
 export const FREEZE_FACT = 'cutover.freeze';
@@ -16,6 +26,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   const { context, timeline, target, switches } = input;
   const pauseMs = Math.round(timeline.elapsed());
   const finishing = switches.finish(context.real('target'));
+  const fedBack = await feedTheOther(input);
   const frozen = await compareFrozen(input, outcome);
   const refreshed = await refreshMaterializedViews(input);
   const stillFenced = await removeFence(target);
@@ -28,17 +39,35 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
     sequences: outcome.sequences,
     switched: outcome.switched,
     clients: [...outcome.released, ...finished],
+    fedBack,
     freeze: frozen,
     materializedViews: refreshed,
     openFenceLeft: stillFenced,
   };
   await context.state.setFact('cutover.result', result);
-  if (frozen) refuseDifference(frozen, outcome.held !== undefined);
+  const wholeRun = result.clients.every(({ problem }) => problem === undefined);
+  await context.state.setFact(UNFINISHED_FACT, !wholeRun);
+  if (frozen) refuseDifference(input, frozen, outcome.held !== undefined);
   requireDone(result.clients, `writes are open: start ${context.phase} again, which moves the clients once more`);
   return {
-    message: `the target takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describe(frozen)}`,
+    message: `the ${context.real('target')} takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describe(frozen)}`,
     result,
   };
+}
+
+/**
+ * From now on the end that was left is fed, so that writes can be moved back to it. Before the comparison, which may take
+ * hours, and safe to repeat.
+ */
+async function feedTheOther({ context, source, target }: PauseInput): Promise<boolean> {
+  await context.state.setFact(UNFINISHED_FACT, true);
+  const forward = context.direction === 'forward';
+  if (forward && context.config.cutover.wayBack === 'none') return false;
+  await letWait(source, target);
+  await startSupervisor(context.config, forward ? 'back' : 'forward').catch((error: unknown) => {
+    context.log.error({ err: error }, 'the other end is not fed; start this phase again');
+  });
+  return true;
 }
 
 /**
@@ -61,16 +90,17 @@ async function compareFrozen({ context, relations }: PauseInput, { held }: Pause
 }
 
 /** Throws Failure for a difference, always, and for a relation that could not be compared, in the run that tried. */
-function refuseDifference(frozen: Frozen, tried: boolean): void {
+function refuseDifference({ context }: PauseInput, frozen: Frozen, tried: boolean): void {
+  const [left, serves] = [context.real('source'), context.real('target')];
   const missing = frozen.notCompared.map(({ relation, cause }) => `${relation} (${cause})`).join(', ');
   if (frozen.rowsDifferent > 0) {
     throw new Failure(
-      `writes are open on the target, but ${frozen.rowsDifferent} rows differ from the source as it was in the pause; see the report before anything else`,
+      `writes are open on the ${serves}, but ${frozen.rowsDifferent} rows differ from the ${left} as it was in the pause; see the report before anything else`,
     );
   }
   if (tried && missing !== '') {
     throw new Failure(
-      `writes are open on the target, and these could not be compared as they were in the pause: ${missing}; start cutover again to go on without`,
+      `writes are open on the ${serves}, and these could not be compared as they were in the pause: ${missing}; start ${context.phase} again to go on without`,
     );
   }
 }
@@ -94,6 +124,7 @@ interface Frozen {
 /** The views are as old as the build of the constraints. A stale view is no reason to call the cutover failed. */
 async function refreshMaterializedViews({ context, source, target }: PauseInput): Promise<string> {
   try {
+    await prepareRestored(target);
     return `${await fillMaterializedViews(source, target, context, true)} refreshed`;
   } catch (error) {
     context.log.warn({ err: error }, 'materialized views not refreshed');

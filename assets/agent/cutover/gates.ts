@@ -9,6 +9,7 @@ import { fenceGaps } from '../fence';
 import { readFenceState } from '../fence/objects';
 import { standingProblems } from '../sync/facts';
 import { supervisorRuns } from '../sync/supervisor-job';
+import { wayBackGate } from './way-back';
 
 /** Longest lag with which a cutover may begin; seconds. What is left then is applied within the pause. */
 const LAG_LIMIT_SECONDS = 30;
@@ -45,16 +46,22 @@ export async function passGates(
       return { result: 'the sync does not run; catch-up comes first' };
     const lag = await readLag(source, relations);
     const block =
-      lag.seconds > LAG_LIMIT_SECONDS ? `the target is ${lag.seconds.toFixed(0)} s behind; wait` : undefined;
+      lag.seconds > LAG_LIMIT_SECONDS
+        ? `the ${context.real('target')} is ${lag.seconds.toFixed(0)} s behind; wait`
+        : undefined;
     return { ...(block !== undefined && { block }), result: lag };
   });
-  await gate('constraints complete', 'missingConstraints', async () => {
-    const missing = await missingConstraints(context, target);
-    return {
-      ...(missing > 0 && { block: `${missing} objects are not yet on the target; start sync again` }),
-      result: missing,
-    };
-  });
+  // Everything stands on an end that has served, and no archive was restored there.
+  if (context.direction === 'forward') {
+    await gate('way back armed', 'wayBackGate', () => wayBackGate(context, { source, target }));
+    await gate('constraints complete', 'missingConstraints', async () => {
+      const missing = await missingConstraints(context, target);
+      return {
+        ...(missing > 0 && { block: `${missing} objects are not yet on the target; start sync again` }),
+        result: missing,
+      };
+    });
+  }
   await gate('target closed', 'readFenceState, fenceGaps', async () => {
     const state = await readFenceState(target);
     if (state?.kind !== 'closed') {
@@ -67,8 +74,10 @@ export async function passGates(
   await gate('no prepared transaction', 'pg_prepared_xacts', async () => {
     const { rows } = await source.query('SELECT gid FROM pg_prepared_xacts WHERE database = current_database()');
     const block =
-      rows.length > 0 ? `${rows.length} prepared transactions are open at the source; finish them` : undefined;
+      rows.length > 0
+        ? `${rows.length} prepared transactions are open on the ${context.real('source')}; finish them`
+        : undefined;
     return { ...(block !== undefined && { block }), result: rows };
   });
-  if (blocks.length > 0) throw new Failure(`cutover cannot begin: ${blocks.join('; ')}`);
+  if (blocks.length > 0) throw new Failure(`${context.phase} cannot begin: ${blocks.join('; ')}`);
 }

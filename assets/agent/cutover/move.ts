@@ -6,6 +6,7 @@ import { passGates } from './gates';
 import { afterNoReturn, letGo, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
 import { forwardSequences } from './sequences';
 import { Timeline } from './timeline';
+import { armWayBack } from './way-back';
 import { Failure, oneLine } from '../errors';
 import { isPastNoReturn, letWait, openSource } from '../fence';
 import { readFenceState } from '../fence/objects';
@@ -23,14 +24,18 @@ const NEAR = 500;
 /** Name of the claim, in the state, of whoever moves writes: cutover and rollback never run at once. */
 const MOVE = 'move of writes';
 
+/** Keeps every other run that moves writes, or ends the way back, out until this process ends. */
+export async function claimMove({ state }: Context): Promise<void> {
+  if (await state.claim(MOVE)) return;
+  throw new Failure('cutover, rollback or finalize runs already in another process; wait for it');
+}
+
 /**
  * Moves the writes from the context's source to its target: gates, pause, and what follows once the target is open. Or
  * finishes what an earlier run began, when that passed its point of no return.
  */
 export async function moveWrites(context: Context, goesOn: boolean): Promise<PhaseOutcome> {
-  if (!(await context.state.claim(MOVE))) {
-    throw new Failure('cutover or rollback runs already in another process; wait for it');
-  }
+  await claimMove(context);
   const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
   const switches = makeSwitches(context);
   try {
@@ -48,6 +53,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches): Promis
   await letWait(ends.target, ends.source);
   await context.state.setFact(FREEZE_FACT, null);
   const relations = await readRelations(ends.source, context.config);
+  if (context.direction === 'forward') await armWayBack(context, ends);
   await passGates(context, ends.source, ends.target, relations);
   await requireReady(context, switches, context.real('target'));
   await stopSupervisor(context.config);
@@ -97,7 +103,8 @@ async function resumeSync(context: Context): Promise<void> {
 async function goForward(context: Context, ends: Ends, switches: Switches): Promise<PhaseOutcome> {
   const relations = await readRelations(ends.source, context.config);
   const timeline = new Timeline(0);
-  const open = (await readFenceState(ends.target))?.kind === 'open';
+  // Anything but a closed end may have writes of its own, which no sequence may be set back under.
+  const open = (await readFenceState(ends.target))?.kind !== 'closed';
   let drainedKeys = 0;
   let sequences = 0;
   await stopSupervisor(context.config);

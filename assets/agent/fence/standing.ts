@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
+import type { Context } from '../context';
 import type { Direction, End } from '../endpoints';
-import { Failure } from '../errors';
+import { Failure, oneLine } from '../errors';
 import { readFenceState, type FenceState } from './objects';
 
 /** Who takes the writes, as the two servers themselves say: the host's memory may be lost, or older than they are. */
@@ -59,4 +60,21 @@ export async function requireStanding(
   throw new Failure(
     `nobody can tell which end is to take the writes: ${standing.why}; decide, close the other end, and set the fence by hand (docs/rollback.md)`,
   );
+}
+
+/** The same in sessions of its own; unknown, with the cause, where an end cannot be asked, such as a source that is gone. */
+export async function standingOrUnknown(context: Context): Promise<Standing> {
+  try {
+    return await context.with('source', (source) =>
+      context.with('target', (target) => readStanding({ source, target })),
+    );
+  } catch (error) {
+    return { kind: 'unknown', why: oneLine(error) };
+  }
+}
+
+/** Whether this end takes the writes, or nobody can tell. @param context facing forward */
+export async function serves(context: Context, end: End): Promise<boolean> {
+  const standing = await standingOrUnknown(context);
+  return standing.kind === 'unknown' || (standing.kind === 'serves' && standing.end === end);
 }

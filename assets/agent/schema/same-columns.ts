@@ -9,7 +9,8 @@ const describe = (relation: Relation): Map<string, string> =>
 export function columnDifferences(
   source: readonly Relation[],
   target: readonly Relation[],
-  where: 'target' | 'dump source' = 'target',
+  where: 'target' | 'dump source' | 'source' = 'target',
+  from: 'source' | 'target' = 'source',
 ): string[] {
   const there = new Map(target.map((relation) => [relation.sql, relation]));
   return source.flatMap((relation) => {
@@ -21,7 +22,7 @@ export function columnDifferences(
       .filter((name) => ours.get(name) !== theirs.get(name))
       .map((name) => {
         const [here, far] = [ours.get(name) ?? 'absent', theirs.get(name) ?? 'absent'];
-        return `column "${name}" of ${relation.sql} is ${here} on the source and ${far} on the ${where}`;
+        return `column "${name}" of ${relation.sql} is ${here} on the ${from} and ${far} on the ${where}`;
       });
   });
 }

@@ -1,6 +1,9 @@
 import type { State } from '../state';
 
-/** Fact, in the state, of what is wrong with capture; verify and cutover refuse while it stands. */
+/**
+ * Fact, in the state, of what is wrong with capture; verify and cutover refuse while it stands. On the way back, of all
+ * that closes it, and a rollback refuses.
+ */
 export const PROBLEM_FACT = 'sync.problem';
 
 /** Fact of what keeps the supervisor from doing its work, and since when; null while it does it. */

@@ -10,10 +10,11 @@ import type { Ends } from './applier';
 import { recopyTruncated } from './catch-up-instead';
 import { Duties, type Duty, type Watch } from './duty';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './facts';
+import { feedBack } from './feed-back';
 import { Healer } from './heal';
 import { heartbeatOf } from './heartbeat';
 import { PLAN_FACT, type Plan } from './plan';
-import { isSyncWanted, SUPERVISOR } from './supervisor-job';
+import { SUPERVISOR, wantedDirection } from './supervisor-job';
 import { TakeBack } from './take-back';
 
 /** Time between two rounds of the duties; milliseconds. */
@@ -24,13 +25,16 @@ const RETRY_MS = 1_000;
 
 /**
  * Keeps the sync alive until it is killed: restarts Bucardo when it is dead or stuck, which by itself it never comes
- * back from, forgets what is applied, lets catch-up do what Bucardo cannot, and looks whether capture is in place.
+ * back from, forgets what is applied, lets catch-up do what Bucardo cannot, and looks whether capture is in place. Or,
+ * while the target takes the writes, feeds the source.
  */
 export async function supervise(config: AgentConfig): Promise<never> {
   new Jobs(config).begin(SUPERVISOR);
   for (;;) {
     // What goes wrong is in the log, and the next look mends it or meets it again.
-    if (isSyncWanted(config)) await watch(config).catch(() => undefined);
+    const direction = wantedDirection(config);
+    const work = direction === 'forward' ? watch : feedBack;
+    if (direction !== undefined) await work(config).catch(() => undefined);
     await sleep(RETRY_MS);
   }
 }
@@ -42,7 +46,7 @@ async function watch(config: AgentConfig): Promise<void> {
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     const relations = await readRelations(ends.source, config);
     const duties = new Duties(dutiesOf({ context, ends, relations }));
-    for (let round = 0; isSyncWanted(config); round += 1) {
+    for (let round = 0; wantedDirection(config) === 'forward'; round += 1) {
       await duties.runDue();
       if (round === 0) await context.state.setFact(TROUBLE_FACT, null);
       await sleep(ROUND_MS);

@@ -110,6 +110,8 @@ export function hostConfig(
       budgetSeconds: 30,
       sequenceMargin: 1000,
       compareAtFreeze: true,
+      wayBack: 'none',
+      wayBackWithout: [],
       switches: [{ kind: 'command', command: facts.switchCommand, timeoutSeconds: 10 }],
     },
   };

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inspectCapture } from '../capture/check';
+import { readRelations, type Relation } from '../catalog/relations';
+import { readBacklog, total, type Backlog } from '../catch-up/backlog';
+import { CatchUp } from '../catch-up/rounds';
+import type { AgentConfig } from '../config';
+import { Context } from '../context';
+import { tablesThatStay } from '../cutover/way-back';
+import { Failure, oneLine } from '../errors';
+import { fenceGaps, letWait } from '../fence';
+import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './facts';
+import { takeOver, type Ends } from './applier';
+import { SUPERVISOR, wantedDirection } from './supervisor-job';
+
+const LOOK_EVERY_MS = 1_000;
+const CHECK_EVERY_MS = 5_000;
+
+/** How far a queue is counted. */
+const COUNT_LIMIT = 100_000;
+
+/**
+ * Feeds the end that was left with what the other one takes, as long as that is wanted: catch-up round after round, and
+ * no Bucardo, which would need a login that may run as a replica, on servers before 15 a superuser.
+ *
+ * What closes the way back (a row that the old end refuses, a definition that it has not, a hole in capture or fence) is
+ * kept as the problem of this direction, with the time and the reason, until it is mended; a rollback refuses meanwhile.
+ */
+export async function feedBack(config: AgentConfig): Promise<void> {
+  const context = await Context.create(config, SUPERVISOR, 'back');
+  try {
+    if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
+    const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
+    if (!(await letWait(ends.target, ends.source))) throw new Failure('the source does not wait: start cutover again');
+    await feed(context, ends);
+  } catch (error) {
+    context.log.warn({ err: error }, 'feeding back begins anew');
+    const before = await context.state.fact<Trouble | null>(TROUBLE_FACT).catch(() => null);
+    const trouble: Trouble = { message: oneLine(error), since: before?.since ?? Date.now() };
+    await context.state.setFact(TROUBLE_FACT, trouble).catch(() => undefined);
+    throw error;
+  } finally {
+    await context.close();
+  }
+}
+
+async function feed(context: Context, ends: Ends): Promise<void> {
+  const lease = await takeOver(context, ends);
+  let relations = await readRelations(ends.source, context.config);
+  let catchUp = new CatchUp(context, relations, lease);
+  let obstacles: Obstacles = { reasons: [], relations: new Set() };
+  let check = 0;
+  let fed = 0;
+  while (wantedDirection(context.config) === 'back') {
+    if (Date.now() >= check) {
+      relations = await readRelations(ends.source, context.config);
+      obstacles = await obstaclesOf(context, ends, relations);
+      await catchUp.close();
+      catchUp = new CatchUp(context, relations, lease);
+      check = Date.now() + CHECK_EVERY_MS;
+    }
+    const captured = relations.filter((relation) => !obstacles.relations.has(relation.sql));
+    const backlog = await readBacklog(ends.source, captured, COUNT_LIMIT);
+    const { keys, refusals } = await applyAll(catchUp, backlog);
+    await remember(context, [...obstacles.reasons, ...refusals]);
+    await context.state.setFact(TROUBLE_FACT, null);
+    fed += keys;
+    context.progress.report(fed, 0, 'keys fed back', `${total(backlog)} changes behind`);
+    if (total(backlog) === 0 || refusals.length > 0) await sleep(LOOK_EVERY_MS);
+  }
+}
+
+/** All at once; when a row is refused, table by table, so that one table does not hold up the others. */
+async function applyAll(catchUp: CatchUp, backlog: readonly Backlog[]): Promise<{ keys: number; refusals: string[] }> {
+  const relations = backlog.map(({ relation }) => relation);
+  try {
+    return { keys: await catchUp.apply(relations), refusals: [] };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+  }
+  let keys = 0;
+  const refusals: string[] = [];
+  for (const relation of relations) {
+    try {
+      keys += await catchUp.apply([relation]);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      refusals.push(oneLine(error));
+    }
+  }
+  return { keys, refusals };
+}
+
+/** Whether the server refused what was applied, which trying again does not mend; not that it was away, busy or full. */
+function isRefusal(error: unknown): boolean {
+  const { code } = ((error as Error).cause ?? {}) as { code?: string };
+  return code !== undefined && /^(21|22|23|27|38|39|42|44|54|P0|0A)/.test(code) && code.length === 5;
+}
+
+/** What keeps changes of the serving end from being known, or from being taken by the other. */
+interface Obstacles {
+  readonly reasons: readonly string[];
+  /** Relations that cannot be fed, by quoted name. */
+  readonly relations: ReadonlySet<string>;
+}
+
+async function obstaclesOf(context: Context, ends: Ends, relations: readonly Relation[]): Promise<Obstacles> {
+  const { problems } = await inspectCapture(context, ends.source, relations);
+  const old = await readRelations(ends.target, context.config);
+  const stay = tablesThatStay(old, relations);
+  return {
+    reasons: [...problems.values(), ...stay.map(({ why }) => why), ...(await fenceGaps(ends.target))],
+    relations: new Set([...problems.keys(), ...stay.map(({ name }) => name)]),
+  };
+}
+
+/** The problem of this direction: the time when it began stays as long as there is one. */
+interface Closed {
+  readonly problems: readonly string[];
+  readonly since: string;
+}
+
+async function remember(context: Context, reasons: readonly string[]): Promise<void> {
+  const before = await context.state.fact<Closed | null>(PROBLEM_FACT);
+  if (reasons.length === 0) {
+    if (before) {
+      await context.state.setFact(PROBLEM_FACT, null);
+      context.log.info('the way back is open again');
+    }
+    return;
+  }
+  const since = before?.since ?? new Date().toISOString();
+  const text = `the way back is closed since ${since} because ${reasons.slice(0, 5).join('; ')}`;
+  if (before?.problems[0] === text) return;
+  context.log.error({ reasons }, text);
+  await context.evidence('way back open', false, 'feedBack', { since, reasons: reasons.slice(0, 20) });
+  await context.state.setFact(PROBLEM_FACT, { problems: [text], since } satisfies Closed);
+}

@@ -1,0 +1,120 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { capture } from '../../../assets/agent/capture';
+import { buildConstraints } from '../../../assets/agent/constraints';
+import type { End } from '../../../assets/agent/endpoints';
+import { readFenceState } from '../../../assets/agent/fence/objects';
+import { copySchema } from '../../../assets/agent/schema';
+import { Jobs } from '../../../assets/agent/job';
+import { stopSupervisor } from '../../../assets/agent/sync/supervisor-job';
+import { bundleAgent } from '../../../lib/agent-bundle';
+import { startMigration, type TestMigration } from '../../helpers/migration';
+
+/** How a run of the program ended. */
+export interface Run {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+/** A migration that is ready for its cutover, and the program as it is shipped to move writes there and back. */
+export interface BothWays {
+  readonly migration: TestMigration;
+  /** Sessions of the application. */
+  readonly source: Client;
+  readonly target: Client;
+  /** Runs a phase to its end. */
+  run(phase: string): Promise<Run>;
+  /** Starts a phase, and kills it with SIGKILL once `until` holds. */
+  kill(phase: string, until: () => Promise<boolean>): Promise<void>;
+  /** Kind of both fences. */
+  fences(): Promise<[string | undefined, string | undefined]>;
+  /** Whether an end takes a write of the application. */
+  takesWrites(end: End): Promise<boolean>;
+  /** All rows of a table, as text. */
+  rows(end: End, table: string): Promise<string[]>;
+  /** A fact of the host's memory. */
+  fact(name: string): Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+/** @param tables made on the source before its schema is copied @param cutover overrides of that section */
+export async function startBothWays(tables: string, cutover: object = {}): Promise<BothWays> {
+  const directory = mkdtempSync(join(tmpdir(), 'ibex-ways-'));
+  const program = join(directory, 'ibex.js');
+  bundleAgent(program);
+  const migration = await startMigration();
+  const source = await migration.admin('source');
+  await source.query(tables);
+  const settings = { ...migration.config.cutover, budgetSeconds: 5, ...cutover };
+  const config = { ...migration.config, cutover: settings };
+  const configFile = join(directory, 'ibex.json');
+  writeFileSync(configFile, JSON.stringify(config));
+  const context = await migration.context('schema', { cutover: settings });
+  await copySchema(context);
+  await capture.run(context);
+  await buildConstraints(context, await context.connect('target'));
+  for (const phase of ['sync', 'verify']) {
+    await context.state.phaseStarted(phase);
+    await context.state.phaseEnded(phase, 'succeeded', 'by the test');
+  }
+  const target = await migration.admin('target');
+  const clients = { source, target };
+
+  const start = (phase: string): ChildProcess =>
+    spawn(process.execPath, [program, phase], {
+      env: { PATH: process.env['PATH'], HOME: directory, IBEX_CONFIG: configFile },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  const ended = (child: ChildProcess): Promise<Run> =>
+    new Promise((resolve) => {
+      let output = '';
+      for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text) => (output += String(text)));
+      child.once('close', (status) => resolve({ status, output: output.trim() }));
+    });
+
+  return {
+    migration,
+    source,
+    target,
+    run: (phase) => ended(start(phase)),
+    kill: async (phase, until) => {
+      const child = start(phase);
+      const end = ended(child);
+      try {
+        while (!(await until())) {
+          if (child.exitCode !== null) throw new Error(`${phase} ended before it was killed: ${(await end).output}`);
+          await sleep(10);
+        }
+      } finally {
+        child.kill('SIGKILL');
+        await end;
+      }
+    },
+    fences: async () => [(await readFenceState(source))?.kind, (await readFenceState(target))?.kind],
+    takesWrites: async (end) => {
+      try {
+        await clients[end].query('BEGIN; INSERT INTO public.probe VALUES (1); ROLLBACK');
+        return true;
+      } catch {
+        await clients[end].query('ROLLBACK');
+        return false;
+      }
+    },
+    rows: async (end, table) => {
+      const { rows } = await clients[end].query(`SELECT t::text AS row FROM ${table} t ORDER BY 1`);
+      return (rows as { row: string }[]).map(({ row }) => row);
+    },
+    fact: (name) => context.state.fact(name),
+    stop: async () => {
+      await stopSupervisor(config);
+      const left = new Jobs(config).read('supervise');
+      if (left && new Jobs(config).isRunning('supervise')) process.kill(left.process.pid, 'SIGKILL');
+      await migration.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { startBothWays, type BothWays } from './both-ways';
+
+const TABLES = `
+  CREATE TABLE account (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE, balance numeric NOT NULL);
+  CREATE TABLE entry (account int REFERENCES account ON DELETE CASCADE, no int, note text, PRIMARY KEY (account, no));
+  CREATE TABLE emptied (id bigserial PRIMARY KEY, v text);
+  CREATE TABLE spread (id int, v float8, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+  CREATE TABLE spread_low PARTITION OF spread FOR VALUES FROM (0) TO (100);
+  CREATE TABLE spread_high PARTITION OF spread FOR VALUES FROM (100) TO (200);
+  CREATE TABLE quiet (id int PRIMARY KEY);
+  CREATE TABLE probe (id int PRIMARY KEY);
+  CREATE MATERIALIZED VIEW richest AS SELECT max(balance) AS balance FROM account`;
+
+const READ = ['account', 'entry', 'emptied', 'spread', 'quiet'] as const;
+
+/** Everything that an application may do to rows; the names keep two rounds apart. */
+const writes = (round: string): string => `
+  INSERT INTO account (name, balance) SELECT '${round}' || i, i FROM generate_series(1, 20) i;
+  UPDATE account SET name = name || '+', balance = balance * 1.5 WHERE id % 3 = 0;
+  DELETE FROM account WHERE id % 7 = 0;
+  INSERT INTO entry SELECT id, 1, '${round} ''"\\' FROM account WHERE name LIKE '${round}%';
+  UPDATE entry SET no = no + 10 WHERE account % 2 = 0;
+  INSERT INTO emptied (v) VALUES ('before ${round}'); TRUNCATE emptied; INSERT INTO emptied (v) VALUES ('${round}');
+  INSERT INTO spread SELECT i, 0.1 * i FROM generate_series(1, 199, 2) i ON CONFLICT (id) DO UPDATE SET v = spread.v + 1;
+  UPDATE spread SET id = id + 100 WHERE id = (SELECT min(id) FROM spread WHERE id < 100 AND id + 100 NOT IN (SELECT id FROM spread));
+  BEGIN; UPDATE account SET name = 'swap' WHERE id = 1; UPDATE account SET name = 'first' WHERE id = 2;
+    UPDATE account SET name = 'second' WHERE id = 1; COMMIT;`;
+
+let ways: BothWays;
+beforeAll(async () => {
+  ways = await startBothWays(TABLES);
+  for (const client of [ways.source, ways.target]) await client.query('SET search_path = public');
+  await ways.source.query(writes('one'));
+}, 60_000);
+afterAll(() => ways?.stop());
+
+async function bothAlike(): Promise<void> {
+  for (const table of READ) {
+    expect([table, await ways.rows('target', table)]).toEqual([table, await ways.rows('source', table)]);
+  }
+}
+
+const waitFor = async (what: () => Promise<boolean>): Promise<void> => {
+  while (!(await what())) await sleep(50);
+};
+
+const next = async (client: Client): Promise<number> => {
+  const { rows } = await client.query(`INSERT INTO account (name, balance) VALUES (NULL, 0) RETURNING id`);
+  return (rows[0] as { id: number }).id;
+};
+
+describe('before the target has taken writes', () => {
+  it('there is nothing to roll back, and nothing to end', async () => {
+    expect(await ways.run('rollback')).toEqual({
+      status: 1,
+      output: 'ibex: the source takes the writes: there is nothing to roll back',
+    });
+    expect((await ways.run('finalize')).output).toContain('there is no way back to end');
+    expect(await ways.takesWrites('source')).toBe(true);
+  });
+});
+
+describe('a cutover, writes on the target, a rollback, writes on the source, and a second cutover', () => {
+  it('moves the writes to the target, which captures them from the first one on', async () => {
+    const { status, output } = await ways.run('cutover');
+    expect([output, status]).toEqual([expect.stringMatching(/^cutover: the target takes writes; .* 0 different$/), 0]);
+    await bothAlike();
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
+    await ways.target.query(writes('two'));
+  });
+
+  it('feeds the old source by itself with all of it: keys that change, values that swap, TRUNCATE, identity', async () => {
+    expect(await ways.fences()).toEqual(['closed', 'open']);
+    await waitFor(async () => {
+      const [here, there] = await Promise.all([ways.rows('source', 'account'), ways.rows('target', 'account')]);
+      return JSON.stringify(here) === JSON.stringify(there);
+    });
+    await waitFor(async () => (await ways.rows('source', 'emptied')).join().includes('two'));
+    expect(await ways.takesWrites('source')).toBe(false);
+  }, 30_000);
+
+  it('moves the writes back with what was written up to the last moment, and sequences ahead', async () => {
+    await ways.target.query(writes('three'));
+    const last = await next(ways.target);
+    const { status, output } = await ways.run('rollback');
+    expect([output, status]).toEqual([expect.stringMatching(/^rollback: the source takes writes; .* 0 different$/), 0]);
+    await bothAlike();
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
+    expect(await ways.fences()).toEqual(['open', 'closed']);
+    expect(await next(ways.source)).toBeGreaterThan(last);
+    expect((await ways.run('rollback')).output).toMatch(/^rollback: done already/);
+    await ways.source.query(writes('four'));
+  }, 30_000);
+
+  it('moves them to the target a second time', async () => {
+    const { status, output } = await ways.run('cutover');
+    expect([output, status]).toEqual([expect.stringMatching(/^cutover: the target takes writes; .* 0 different$/), 0]);
+    await bothAlike();
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
+    expect((await ways.run('cutover')).output).toMatch(/^cutover: done already/);
+    await ways.target.query(writes('five'));
+  }, 30_000);
+});
+
+describe('what closes the way back', () => {
+  const problem = async (): Promise<string> =>
+    ((await ways.fact('back.sync.problem')) as { problems: string[] } | null)?.problems[0] ?? '';
+
+  it('a row that the old side cannot hold: it is said with time and reason, a rollback refuses, and deleting it opens the way again', async () => {
+    await ways.target.query(`INSERT INTO account (name, balance) VALUES ('endless', 'Infinity')`);
+    await ways.target.query(`INSERT INTO quiet VALUES (5)`);
+    await waitFor(async () => (await problem()) !== '');
+    expect(await problem()).toMatch(
+      /^the way back is closed since \d{4}-\S+Z because "public"."account" cannot be applied: .*[Ii]nfinity/,
+    );
+    // One table does not hold up the others.
+    await waitFor(async () => (await ways.rows('source', 'quiet')).length === 1);
+    const { status, output } = await ways.run('rollback');
+    expect([status, output]).toEqual([1, expect.stringContaining('rollback cannot begin: the way back is closed')]);
+    expect(await ways.takesWrites('target')).toBe(true);
+    await ways.target.query(`DELETE FROM account WHERE name = 'endless'`);
+    await waitFor(async () => (await problem()) === '');
+  }, 60_000);
+
+  it('a table that the old side has not', async () => {
+    await ways.target.query(`CREATE TABLE later (id int PRIMARY KEY)`);
+    await waitFor(async () => (await problem()) !== '');
+    expect(await problem()).toContain('"public"."later" is missing on the source');
+    await ways.target.query(`DROP TABLE later`);
+    await waitFor(async () => (await problem()) === '');
+  }, 60_000);
+});
+
+describe('a rollback that is killed', () => {
+  /** Keeps the rollback at one place, where its own statement waits, until it is killed there. */
+  async function killedAt(end: 'source' | 'target', block: string, arrived: () => Promise<boolean>): Promise<void> {
+    const blocker = await ways.migration.admin(end);
+    try {
+      await blocker.query(`BEGIN; SET search_path = public; ${block}`);
+      await ways.kill('rollback', arrived);
+      // A server does not notice that the client of a waiting statement is gone.
+      await blocker.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ibex %' AND wait_event_type = 'Lock'`,
+      );
+    } finally {
+      await blocker.query('ROLLBACK');
+      await blocker.end();
+    }
+  }
+
+  const fencesAre = async (source: string, target: string): Promise<boolean> =>
+    (await ways.fences()).join() === `${source},${target}`;
+
+  it('while it waits for the fence, leaves the target open', async () => {
+    const waits = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%'`;
+    await killedAt('target', 'LOCK TABLE quiet IN ROW EXCLUSIVE MODE', async () => {
+      return (await ways.target.query(waits)).rowCount === 1;
+    });
+    expect(await ways.fences()).toEqual(['closed', 'open']);
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
+  }, 30_000);
+
+  it('before its point of no return, gives writes back to the target when the deadline passes, without any help', async () => {
+    await killedAt('source', 'ALTER SEQUENCE emptied_id_seq INCREMENT 1', () => fencesAre('closed', 'until'));
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, false]);
+    await waitFor(() => ways.takesWrites('target'));
+    expect(await ways.takesWrites('source')).toBe(false);
+    await ways.target.query(writes('six'));
+  }, 30_000);
+
+  it('after it, goes forward when it is started again, and lets no cutover in between', async () => {
+    await killedAt('source', 'ALTER FUNCTION ibex.fence() COST 200', () => fencesAre('closed', 'final'));
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, false]);
+    expect((await ways.run('cutover')).output).toContain('a rollback has passed its point of no return');
+    expect(await ways.run('rollback')).toMatchObject({ status: 0 });
+    await bothAlike();
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
+  }, 30_000);
+
+  it('once the source is open, is finished by the next run', async () => {
+    await ways.source.query(writes('seven'));
+    expect(await ways.run('cutover')).toMatchObject({ status: 0 });
+    await ways.target.query(writes('eight'));
+    const compares = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'ibex compare at freeze'`;
+    await killedAt('source', 'LOCK TABLE quiet IN ACCESS EXCLUSIVE MODE', async () => {
+      return (await ways.source.query(compares)).rowCount === 1;
+    });
+    expect(await ways.fences()).toEqual(['open', 'closed']);
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
+    expect(await ways.run('rollback')).toMatchObject({ status: 0 });
+    await bothAlike();
+  }, 30_000);
+});
+
+describe('the end of the way back', () => {
+  it('takes capture off the target, stops feeding, keeps the source closed, and a rollback is refused', async () => {
+    expect(await ways.run('cutover')).toMatchObject({ status: 0 });
+    expect((await ways.run('finalize')).output).toMatch(/^finalize: the way back is ended: \d+ triggers are off/);
+    expect(await ways.fences()).toEqual(['final', 'open']);
+    const { rows } = await ways.target.query(
+      `SELECT count(*)::int AS n FROM pg_trigger WHERE tgname LIKE 'bucardo%' UNION ALL
+       SELECT count(*)::int FROM pg_namespace WHERE nspname = 'bucardo'`,
+    );
+    expect(rows).toEqual([{ n: 0 }, { n: 0 }]);
+    expect((await ways.run('rollback')).output).toContain('there is no way back');
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
+  }, 30_000);
+});
