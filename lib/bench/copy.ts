@@ -1,147 +1,120 @@
-import { spawn } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { capture } from '../../assets/agent/capture';
-import { dropCapture } from '../../assets/agent/cleanup/source';
-import type { AgentConfig } from '../../assets/agent/config';
-import { buildConstraints } from '../../assets/agent/constraints';
-import { Context } from '../../assets/agent/context';
-import { copyAll } from '../../assets/agent/copy';
 import { Failure } from '../../assets/agent/errors';
-import { copySchema } from '../../assets/agent/schema';
+import { absentees, inTurn, type Bench, type Benchmark, type Outcome } from './benchmark';
+import { dumpPipe, dumpRestore, pgcopydb, stream, type CopyWay } from './copy-ways';
+import { dropDatabase, makeData, makeManyTables, type BenchData } from './data';
+import { watchSnapshots } from './oldest-snapshot';
 import type { BenchServers } from './servers';
+import { median, ratio, type Series } from './statistics';
 
-/** A way to bring a whole database from the source to an empty one on the target, ANALYZE included. */
-export interface CopyWay {
-  readonly name: string;
-  /** Runs it; what comes before and after the time that counts is up to `run`. Returns seconds. */
-  run(servers: BenchServers, database: string): Promise<number>;
-}
+const DATABASE = 'copied';
 
-/** How long something takes; seconds. */
-async function seconds(work: () => Promise<unknown>): Promise<number> {
-  const began = performance.now();
-  await work();
-  return (performance.now() - began) / 1000;
-}
+/** The size at which ways are compared; 1.4 GB with indexes. */
+const FULL: BenchData = { scale: 40, wideRows: 1_200_000 };
 
-async function program(servers: BenchServers, name: string, args: readonly string[]): Promise<void> {
-  const child = spawn(name, args, {
-    env: { ...process.env, ...servers.environment, LC_ALL: 'C.UTF-8' },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  child.stderr.on('data', (text: Buffer) => (said = `${said}${text.toString()}`.slice(-2_000)));
-  const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
-  if (code !== 0) throw new Failure(`${name} ${args.join(' ')} failed: ${said}`);
-}
+/** Sizes beside it, so that growth shows; about 0.5 and 4 GB. */
+const SMALL: BenchData = { scale: 14, wideRows: 430_000 };
+const LARGE: BenchData = { scale: 114, wideRows: 3_430_000 };
 
-async function analyze(servers: BenchServers, database: string): Promise<void> {
-  const target = await servers.connect('target', database);
-  await target.query('ANALYZE');
-  await target.end();
-}
+const QUICK: BenchData = { scale: 3, wideRows: 80_000 };
 
-/** `pgcopydb clone` with two jobs of each kind; it vacuums and analyzes by itself. */
-export const pgcopydb: CopyWay = {
-  name: 'pgcopydb clone',
-  run: async (servers, database) => {
-    const directory = join(servers.directory, 'pgcopydb');
-    rmSync(directory, { recursive: true, force: true });
-    const args = [
-      'clone',
-      `--source=${servers.address('source', database)}`,
-      `--target=${servers.address('target', database)}`,
-      '--table-jobs=2',
-      '--index-jobs=2',
-      '--no-owner',
-      `--dir=${directory}`,
-    ];
-    return seconds(() => program(servers, 'pgcopydb', args));
-  },
-};
+/** Tables of the database that is all schema. */
+const MANY_TABLES = 2_000;
 
-/** pg_dump -Fd -j2 without compression, then pg_restore -j2. */
-export const dumpRestore: CopyWay = {
-  name: 'pg_dump + pg_restore',
-  run: async (servers, database) => {
-    const directory = join(servers.directory, 'dump');
-    rmSync(directory, { recursive: true, force: true });
-    const tool = (name: string): string => join(servers.tools, name);
-    const address = (end: 'source' | 'target'): string => servers.address(end, database);
-    const took = await seconds(async () => {
-      await program(servers, tool('pg_dump'), ['-Fd', '-j2', '-Z0', '-f', directory, '-d', address('source')]);
-      await program(servers, tool('pg_restore'), ['-j2', '-d', address('target'), directory]);
-      await analyze(servers, database);
-    });
-    rmSync(directory, { recursive: true, force: true });
-    return took;
-  },
-};
-
-/** Ibex: schema, copy, constraints. Capture, which the others do not have, is there before and is not counted. */
-export const stream = (copy: Partial<AgentConfig['copy']> = {}): CopyWay => ({
-  name: 'Ibex stream',
-  run: async (servers, database) => {
-    const config = servers.config(database);
-    const settings = { ...config, copy: { ...config.copy, ...copy } };
-    const phase = async <T>(name: string, work: (context: Context) => Promise<T>): Promise<T> => {
-      const context = await Context.create(settings, name);
-      try {
-        return await work(context);
-      } finally {
-        await context.close();
-      }
+/** The stream copy beside other ways to copy a whole database. */
+export const copy: Benchmark = {
+  name: 'copy',
+  title: 'Copy of a whole database',
+  about:
+    'Each way brings the same database into an empty one, until it has the same rows, the same catalogs and fresh statistics. All have two jobs of each kind.',
+  run: async (bench) => {
+    const ways = [pgcopydb, dumpRestore, dumpPipe, stream()];
+    const sizes = bench.quick ? [QUICK] : [FULL, SMALL, LARGE];
+    const charts: Outcome['charts'][number][] = [];
+    const notes: string[] = [...absentees(ways)];
+    let compared: readonly Series[] = [];
+    for (const [index, size] of sizes.entries()) {
+      // The pipe alone works with one process and takes the longest, so the largest database is spared it.
+      const some = size === LARGE ? ways.filter((way) => way !== dumpPipe) : ways;
+      const bytes = await makeData(bench.servers, DATABASE, size);
+      const series = await measureCopies(bench, DATABASE, some, bench.quick ? 1 : 3);
+      if (index === 0) compared = series;
+      charts.push({ title: `${(bytes / 1e9).toFixed(1)} GB with indexes`, unit: 's', series });
+      await dropDatabase(bench.servers, DATABASE);
+    }
+    const tables = bench.quick ? 100 : MANY_TABLES;
+    await makeManyTables(bench.servers, DATABASE, tables);
+    const many = await measureCopies(bench, DATABASE, ways, bench.quick ? 1 : 3);
+    charts.push({ title: `${tables.toLocaleString('en')} tables, a few rows each`, unit: 's', series: many });
+    await dropDatabase(bench.servers, DATABASE);
+    const ours = stream().name;
+    return {
+      figures: {
+        ...present('copyVsPgcopydb', ratio(compared, ours, pgcopydb.name)),
+        ...present('copyVsDumpRestore', ratio(compared, ours, dumpRestore.name)),
+      },
+      charts,
+      notes,
     };
-    rmSync(config.host.stateDirectory, { recursive: true, force: true });
-    mkdirSync(config.host.stateDirectory, { recursive: true });
-    const state = await servers.host.admin();
-    await state.query('DROP DATABASE IF EXISTS ibex WITH (FORCE)');
-    await state.end();
-    const before = await seconds(() => phase('schema', copySchema));
-    await phase('capture', (context) => capture.run(context));
-    const after = await seconds(async () => {
-      await phase('copy', (context) => copyAll(context));
-      await phase('sync', async (context) => buildConstraints(context, await context.connect('target')));
-    });
-    await phase('cleanup', async (context) => {
-      await dropCapture(context, await context.connect('source'));
-      await dropCapture(context, await context.connect('target'), 'ibex');
-    });
-    return before + after;
   },
-});
+};
 
-/** One measured copy. */
-export interface CopyFigure {
-  readonly way: string;
-  readonly seconds: readonly number[];
-}
+const present = <K extends string>(key: K, value: number | undefined): Partial<Record<K, number>> =>
+  value === undefined ? {} : ({ [key]: value } as Record<K, number>);
 
-/**
- * Runs each way in turn, round after round, each into an empty database that is dropped afterwards, and proves that all
- * have brought the same rows and indexes.
- */
-export async function measureCopies(
-  servers: BenchServers,
+/** How long the source must keep old rows for the stream copy. */
+export const snapshots: Benchmark = {
+  name: 'snapshots',
+  title: 'Oldest snapshot on the source while it is copied',
+  about:
+    'The age of the oldest snapshot of any session of ours, looked at ten times a second, in chunks of 64 MB. A dump holds one snapshot from its first to its last row.',
+  run: async (bench) => {
+    await makeData(bench.servers, DATABASE, bench.quick ? QUICK : SMALL);
+    const rounds = bench.quick ? 1 : 3;
+    const [ages, times]: [number[], number[]] = [[], []];
+    for (let round = 0; round < rounds; round += 1) {
+      await emptyTarget(bench.servers, DATABASE);
+      const watch = await watchSnapshots(bench.servers);
+      times.push(await stream({ chunkMegabytes: 64 }).run(bench.servers, DATABASE));
+      ages.push(await watch.stop());
+    }
+    await dropDatabase(bench.servers, DATABASE);
+    return {
+      figures: { oldestSnapshotSeconds: median(ages) },
+      charts: [
+        {
+          title: 'Oldest snapshot, and the whole copy',
+          unit: 's',
+          series: [
+            { way: 'oldest snapshot', values: ages },
+            { way: 'whole copy', values: times },
+          ],
+        },
+      ],
+      notes: [],
+    };
+  },
+};
+
+/** Runs each way into an empty database, and proves that all have brought the same rows and catalogs. */
+async function measureCopies(
+  { servers, log }: Bench,
   database: string,
   ways: readonly CopyWay[],
   rounds: number,
-  log: (line: string) => void,
-): Promise<CopyFigure[]> {
-  const figures = ways.map((way) => ({ way: way.name, seconds: [] as number[] }));
+): Promise<Series[]> {
   const expected = await contentsOf(servers, 'source', database);
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const [index, way] of ways.entries()) {
+  return inTurn(
+    ways,
+    rounds,
+    async (way) => {
       await emptyTarget(servers, database);
       const took = await way.run(servers, database);
       const found = await contentsOf(servers, 'target', database);
       if (found !== expected) throw new Failure(`${way.name} brought ${found} instead of ${expected}`);
-      figures[index]?.seconds.push(took);
-      log(`round ${round}: ${way.name} ${took.toFixed(1)} s`);
-    }
-  }
-  return figures;
+      return took;
+    },
+    (way, round, took) => log(`round ${round}: ${way.name} ${took.toFixed(1)} s`),
+  );
 }
 
 async function emptyTarget(servers: BenchServers, database: string): Promise<void> {
@@ -155,7 +128,19 @@ async function emptyTarget(servers: BenchServers, database: string): Promise<voi
   await source.end();
 }
 
-/** Rows of each table and definitions of all indexes, in a form that is equal on both ends. */
+/** What differs between majors in the catalogs' text, such as an explicit schema, is not asked for. */
+const CATALOGS = `
+  SELECT md5(concat(
+    (SELECT string_agg(indexdef, ',' ORDER BY indexdef) FROM pg_indexes WHERE schemaname = 'public'),
+    (SELECT string_agg(format('%s.%s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull), ','
+       ORDER BY attrelid::regclass::text, attnum) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped),
+    (SELECT string_agg(format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)), ',' ORDER BY conrelid::regclass::text, conname)
+     FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'),
+    (SELECT string_agg(format('%s %s', sequencename, last_value), ',' ORDER BY sequencename) FROM pg_sequences WHERE schemaname = 'public'))) AS n,
+    (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND reltuples < 0) AS unanalyzed`;
+
+/** Rows of each table and digests of the catalogs, in a form that is equal on both ends. */
 async function contentsOf(servers: BenchServers, end: 'source' | 'target', database: string): Promise<string> {
   const client = await servers.connect(end, database);
   try {
@@ -167,15 +152,9 @@ async function contentsOf(servers: BenchServers, end: 'source' | 'target', datab
       const { rows: found } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM ${name}`);
       counts.push(`${name} ${found[0]?.n}`);
     }
-    const { rows: indexes } = await client.query<{ n: string }>(
-      `SELECT md5(string_agg(indexdef, ',' ORDER BY indexdef)) AS n FROM pg_indexes WHERE schemaname = 'public'`,
-    );
-    return [...counts, indexes[0]?.n].join(', ');
+    const { rows: catalogs } = await client.query<{ n: string; unanalyzed: string }>(CATALOGS);
+    return [...counts, catalogs[0]?.n, `${catalogs[0]?.unanalyzed} without statistics`].join(', ');
   } finally {
     await client.end();
   }
 }
-
-/** The middle one of an odd number of values. */
-export const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;

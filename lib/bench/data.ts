@@ -52,3 +52,33 @@ export async function makeData(servers: BenchServers, database: string, data: Be
     await client.end();
   }
 }
+
+/** Makes the source's database with many tables that refer to each other, of a few rows and two indexes each. */
+export async function makeManyTables(servers: BenchServers, database: string, tables: number): Promise<void> {
+  const admin = await servers.connect('source');
+  await admin.query(`CREATE DATABASE ${database}`);
+  await admin.end();
+  const client = await servers.connect('source', database);
+  try {
+    for (let n = 1; n <= tables; n += 1) {
+      const parent = n === 1 ? 'bigint' : `bigint REFERENCES table_${n - 1}`;
+      await client.query(
+        `CREATE TABLE table_${n} (id bigint PRIMARY KEY, parent ${parent}, at timestamptz DEFAULT now(), note text);
+         INSERT INTO table_${n} SELECT i, i, timestamptz '2020-01-01', 'note ' || i FROM generate_series(1, 10) AS i;
+         CREATE INDEX ON table_${n} (at)`,
+      );
+    }
+    await client.query('VACUUM ANALYZE');
+  } finally {
+    await client.end();
+  }
+}
+
+/** Removes a database from both ends. */
+export async function dropDatabase(servers: BenchServers, database: string): Promise<void> {
+  for (const end of ['source', 'target'] as const) {
+    const admin = await servers.connect(end);
+    await admin.query(`DROP DATABASE IF EXISTS ${database} ${end === 'target' ? 'WITH (FORCE)' : ''}`);
+    await admin.end();
+  }
+}

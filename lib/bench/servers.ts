@@ -24,6 +24,8 @@ export interface BenchServers {
   config(database: string): AgentConfig;
   /** libpq's address of a database, without a password. */
   address(end: 'source' | 'target', database: string): string;
+  /** The one login on both ends. */
+  readonly login: { readonly user: string; readonly password: string };
   /** libpq's environment: the password file. */
   readonly environment: Readonly<Record<string, string>>;
   connect(end: 'source' | 'target', database?: string): Promise<Client>;
@@ -99,6 +101,7 @@ export async function startBenchServers(
     target,
     host,
     tools,
+    login: { user: LOGIN, password: PASSWORD },
     environment: { PGPASSFILE: passwords },
     address: (end, database) => `host=${ends[end].host} port=${ends[end].port} user=${LOGIN} dbname=${database}`,
     connect: (end, database = 'postgres') => ends[end].admin(database),

@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { Failure } from '../../assets/agent/errors';
+import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
+import { runProgram } from './program';
+import type { BenchServers } from './servers';
+
+/** The table whose changes are applied: pgbench's accounts, about 100 bytes a row. */
+export const TABLE = 'pgbench_accounts';
+
+/** Its queue of changed keys, as Bucardo names it, and as capture of ours does. */
+export const QUEUE = `bucardo.delta_public_${TABLE}`;
+
+/** Transactions that a backlog comes from. */
+const TRANSACTIONS = 100;
+
+/** A prime that divides no size of ours, so that its multiples are all keys once, in an order like that of chance. */
+const STEP = 1_299_709;
+
+const ACCOUNTS_PER_SCALE = 100_000;
+
+/** Makes one database on both ends with equal accounts. Other databases of the same contents are made from it. */
+export async function makeAccounts(servers: BenchServers, database: string, keys: number): Promise<void> {
+  for (const end of ['source', 'target'] as const) {
+    const admin = await servers.connect(end);
+    await admin.query(`CREATE DATABASE ${database}`);
+    await admin.end();
+    await runProgram(
+      join(DEBIAN_POSTGRES, 'pgbench'),
+      ['--initialize', '--quiet', `--scale=${keys / ACCOUNTS_PER_SCALE}`, servers.address(end, database)],
+      servers.environment,
+    );
+    const client = await servers.connect(end, database);
+    await client.query('DROP TABLE pgbench_history, pgbench_tellers, pgbench_branches');
+    await client.end();
+  }
+}
+
+/** Makes further databases on both ends with the same contents. */
+export async function cloneDatabase(servers: BenchServers, template: string, name: string): Promise<void> {
+  for (const end of ['source', 'target'] as const) {
+    const admin = await servers.connect(end);
+    await admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
+    await admin.end();
+  }
+}
+
+/**
+ * Changes that many rows of the source, all over the table, in a hundred transactions, and puts their keys into the
+ * queue, as the triggers would, only faster.
+ *
+ * @param rows of the table
+ * @param changed how many of them
+ */
+export async function makeBacklog(
+  servers: BenchServers,
+  database: string,
+  rows: number,
+  changed: number,
+): Promise<void> {
+  const client = await servers.connect('source', database);
+  try {
+    await client.query(`SET session_replication_role = 'replica'`);
+    const each = changed / TRANSACTIONS;
+    for (let first = 0; first < changed; first += each) {
+      await client.query(
+        `WITH k AS (SELECT ((i::bigint * ${STEP}) % ${rows} + 1)::int AS aid FROM generate_series(${first}, ${first + each - 1}) i),
+           u AS (UPDATE ${TABLE} AS t SET abalance = abalance + 1 FROM k WHERE t.aid = k.aid RETURNING t.aid)
+         INSERT INTO ${QUEUE} (aid) SELECT aid FROM u`,
+      );
+    }
+    await client.query('CHECKPOINT');
+  } finally {
+    await client.end();
+  }
+  const target = await servers.connect('target', database);
+  await target.query('CHECKPOINT');
+  await target.end();
+}
+
+/** Throws Failure when the accounts of both ends differ. */
+export async function expectEqualAccounts(servers: BenchServers, database: string, way: string): Promise<void> {
+  const [source, target] = await Promise.all(
+    (['source', 'target'] as const).map(async (end) => {
+      const client = await servers.connect(end, database);
+      const { rows } = await client.query(
+        `SELECT count(*)::text AS n, sum(hashtext(t::text)::bigint)::text AS sum FROM ${TABLE} AS t`,
+      );
+      await client.end();
+      return JSON.stringify(rows[0]);
+    }),
+  );
+  if (source !== target) throw new Failure(`${way} left ${target} on the target instead of ${source}`);
+}

@@ -1,0 +1,130 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { capture } from '../../assets/agent/capture';
+import { dropCapture } from '../../assets/agent/cleanup/source';
+import type { AgentConfig } from '../../assets/agent/config';
+import { buildConstraints } from '../../assets/agent/constraints';
+import { Context } from '../../assets/agent/context';
+import { copyAll } from '../../assets/agent/copy';
+import { copySchema } from '../../assets/agent/schema';
+import type { Way } from './benchmark';
+import { missing, runProgram, seconds } from './program';
+import type { BenchServers } from './servers';
+
+/** A way to bring a whole database from the source to an empty one on the target, ANALYZE included. */
+export interface CopyWay extends Way {
+  /** Runs it; what comes before and after the time that counts is up to `run`. Returns seconds. */
+  run(servers: BenchServers, database: string): Promise<number>;
+}
+
+async function analyze(servers: BenchServers, database: string): Promise<void> {
+  const target = await servers.connect('target', database);
+  await target.query('ANALYZE');
+  await target.end();
+}
+
+/** `pgcopydb clone` with two jobs of each kind; it vacuums and analyzes by itself. */
+export const pgcopydb: CopyWay = {
+  name: 'pgcopydb clone',
+  absent: missing('pgcopydb'),
+  run: async (servers, database) => {
+    const directory = join(servers.directory, 'pgcopydb');
+    rmSync(directory, { recursive: true, force: true });
+    const args = [
+      'clone',
+      `--source=${servers.address('source', database)}`,
+      `--target=${servers.address('target', database)}`,
+      '--table-jobs=2',
+      '--index-jobs=2',
+      '--no-owner',
+      `--dir=${directory}`,
+    ];
+    return seconds(() => runProgram('pgcopydb', args, servers.environment));
+  },
+};
+
+/** pg_dump -Fd -j2 without compression, then pg_restore -j2. */
+export const dumpRestore: CopyWay = {
+  name: 'pg_dump + pg_restore',
+  run: async (servers, database) => {
+    const directory = join(servers.directory, 'dump');
+    rmSync(directory, { recursive: true, force: true });
+    const tool = (name: string, args: readonly string[]): Promise<string> =>
+      runProgram(join(servers.tools, name), args, servers.environment);
+    const address = (end: 'source' | 'target'): string => servers.address(end, database);
+    const took = await seconds(async () => {
+      await tool('pg_dump', ['-Fd', '-j2', '-Z0', '-f', directory, '-d', address('source')]);
+      await tool('pg_restore', ['-j2', '-d', address('target'), directory]);
+      await analyze(servers, database);
+    });
+    rmSync(directory, { recursive: true, force: true });
+    return took;
+  },
+};
+
+/** pg_dump into psql. */
+export const dumpPipe: CopyWay = {
+  name: 'pg_dump | psql',
+  run: async (servers, database) =>
+    seconds(async () => {
+      const pipe = 'set -euo pipefail; "$1" -d "$2" | "$3" -q -X -v ON_ERROR_STOP=1 -d "$4"';
+      const tool = (name: string): string => join(servers.tools, name);
+      const ends = [servers.address('source', database), servers.address('target', database)] as const;
+      const args = ['-c', pipe, 'bash', tool('pg_dump'), ends[0], tool('psql'), ends[1]];
+      await runProgram('bash', args, servers.environment);
+      await analyze(servers, database);
+    }),
+};
+
+/** Runs one phase of the host program in this process. */
+export async function runPhase<T>(
+  config: AgentConfig,
+  name: string,
+  work: (context: Context) => Promise<T>,
+): Promise<T> {
+  const context = await Context.create(config, name);
+  try {
+    return await work(context);
+  } finally {
+    await context.close();
+  }
+}
+
+/** Forgets everything that the host program knows of a migration. */
+export async function forgetState(servers: BenchServers, config: AgentConfig): Promise<void> {
+  rmSync(config.host.stateDirectory, { recursive: true, force: true });
+  mkdirSync(config.host.stateDirectory, { recursive: true });
+  const admin = await servers.host.admin();
+  await admin.query('DROP DATABASE IF EXISTS ibex WITH (FORCE)');
+  await admin.end();
+}
+
+/**
+ * Ibex: schema, copy, constraints. Capture, which the others do not have, is there before and is not counted.
+ *
+ * @param during called when the copy begins; what it returns is called when the copy has ended
+ */
+export const stream = (
+  copy: Partial<AgentConfig['copy']> = {},
+  during: () => () => void = () => () => undefined,
+): CopyWay => ({
+  name: 'Ibex stream',
+  run: async (servers, database) => {
+    const defaults = servers.config(database);
+    const config = { ...defaults, copy: { ...defaults.copy, ...copy } };
+    await forgetState(servers, config);
+    const before = await seconds(() => runPhase(config, 'schema', copySchema));
+    await runPhase(config, 'capture', (context) => capture.run(context));
+    const after = await seconds(async () => {
+      const ended = during();
+      await runPhase(config, 'copy', (context) => copyAll(context));
+      ended();
+      await runPhase(config, 'sync', async (context) => buildConstraints(context, await context.connect('target')));
+    });
+    await runPhase(config, 'cleanup', async (context) => {
+      await dropCapture(context, await context.connect('source'));
+      await dropCapture(context, await context.connect('target'), 'ibex');
+    });
+    return before + after;
+  },
+});
