@@ -2,7 +2,6 @@ import { RemovalPolicy, SecretValue } from 'aws-cdk-lib';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import type { Database } from './database';
-import type { Endpoint } from './endpoint';
 
 export interface ApplicationSecretsProps {
   /** Name of the migration; begins the secrets' names. */
@@ -10,7 +9,17 @@ export interface ApplicationSecretsProps {
   /** ARN of the secret with the password, by the name of the login. */
   readonly logins: Readonly<Record<string, string>>;
   readonly database: Database;
-  readonly endpoint: Endpoint;
+  /** Where applications connect: the pooler's listener where there is one, else the load balancer's to the writer. */
+  readonly at: ApplicationAddress;
+}
+
+/** An address with what a client has to know of it. */
+export interface ApplicationAddress {
+  readonly address: string;
+  /** TCP port. */
+  readonly port: number;
+  /** How far a client can check the certificate, as libpq means it. */
+  readonly sslmode: 'require' | 'verify-ca' | 'verify-full';
 }
 
 /**
@@ -20,7 +29,7 @@ export interface ApplicationSecretsProps {
  * be escaped in JSON; a later change of the old secret is not followed.
  */
 export class ApplicationSecrets extends Construct {
-  constructor(scope: Construct, id: string, { migration, logins, database, endpoint }: ApplicationSecretsProps) {
+  constructor(scope: Construct, id: string, { migration, logins, database, at }: ApplicationSecretsProps) {
     super(scope, id);
     for (const [login, arn] of Object.entries(logins)) {
       new Secret(this, login, {
@@ -29,13 +38,12 @@ export class ApplicationSecrets extends Construct {
         encryptionKey: database.key,
         secretObjectValue: {
           engine: SecretValue.unsafePlainText('postgres'),
-          host: SecretValue.unsafePlainText(endpoint.address),
-          port: SecretValue.unsafePlainText(String(endpoint.port)),
+          host: SecretValue.unsafePlainText(at.address),
+          port: SecretValue.unsafePlainText(String(at.port)),
           dbname: SecretValue.unsafePlainText(database.databaseName),
           username: SecretValue.unsafePlainText(login),
           password: SecretValue.secretsManager(arn, { jsonField: 'password' }),
-          // The certificate names the database, not the load balancer.
-          sslmode: SecretValue.unsafePlainText('verify-ca'),
+          sslmode: SecretValue.unsafePlainText(at.sslmode),
         },
         removalPolicy: RemovalPolicy.RETAIN,
       });

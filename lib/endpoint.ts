@@ -39,6 +39,8 @@ export class Endpoint extends Construct {
   /** Name by which applications connect. */
   readonly address: string;
   readonly port: number;
+  /** The certificate is the database's: it names that, not the load balancer. */
+  readonly sslmode = 'verify-ca';
 
   constructor(scope: Construct, id: string, { vpc, database, settings, deletionProtection }: EndpointProps) {
     super(scope, id);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { CfnOutput, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
-import type { SecurityGroup } from 'aws-cdk-lib/aws-ec2';
+import type { Instance, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { NetworkTargetGroup, Protocol } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { InstanceTarget } from 'aws-cdk-lib/aws-elasticloadbalancingv2-targets';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
@@ -38,6 +38,15 @@ export class Pooler extends Construct {
   /** User and password of the console. */
   readonly consoleSecret: Secret;
   readonly side: SideParameter;
+  readonly instances: readonly Instance[];
+  /** Whether it knows the source beside the target. */
+  readonly leadsToBoth: boolean;
+  /** Name by which applications connect. */
+  readonly address: string;
+  /** Port by which applications connect. */
+  readonly port: number;
+  /** How far an application can check the certificate that it is shown, as libpq means it. */
+  readonly sslmode: 'require' | 'verify-full';
   /** Addresses of the instances: whoever switches has to reach each. */
   readonly addresses: readonly string[];
   readonly installation: PoolerInstallation;
@@ -46,6 +55,12 @@ export class Pooler extends Construct {
     super(scope, id);
     const { network, database, endpoint, pooler, settings } = props;
     const prefix = `${Stack.of(this).stackName}-pooler`;
+    this.leadsToBoth = pooler.source !== undefined;
+    this.address = endpoint.address;
+    this.port = pooler.port;
+    const { certificateSecretArn } = pooler;
+    // The name of the load balancer itself is in no certificate of anybody.
+    this.sslmode = certificateSecretArn && settings.endpoint.privateName ? 'verify-full' : 'require';
     this.securityGroup = poolerSecurityGroup(this, 'SecurityGroup', props);
     this.consoleSecret = new Secret(this, 'Console', {
       description: `Console of the pooler of ${settings.name}`,
@@ -93,7 +108,7 @@ export class Pooler extends Construct {
       secretArns: [
         this.consoleSecret.secretArn,
         ...Object.values(settings.agent.applicationLogins),
-        ...(pooler.certificateSecretArn === undefined ? [] : [pooler.certificateSecretArn]),
+        ...(certificateSecretArn === undefined ? [] : [certificateSecretArn]),
       ],
       parameterArns: [configuration.parameterArn, this.side.parameterArn],
       packageArn: program.bucket.arnForObjects(program.s3ObjectKey),
@@ -107,6 +122,7 @@ export class Pooler extends Construct {
       pooler,
       settings,
     });
+    this.instances = instances;
     this.addresses = instances.map(({ instancePrivateIp }) => instancePrivateIp);
     this.installation = new PoolerInstallation(this, 'Installation', {
       prefix,
@@ -143,7 +159,7 @@ export class Pooler extends Construct {
     });
     new CfnOutput(this, 'Address', {
       description: 'Address of the pooler for applications, before and after the cutover',
-      value: `${endpoint.loadBalancer.loadBalancerDnsName}:${pooler.port}`,
+      value: `${this.address}:${this.port}`,
     });
   }
 }

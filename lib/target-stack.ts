@@ -9,6 +9,7 @@ import { endpointAlarms } from './endpoint-alarms';
 import { Network } from './network';
 import { Notices } from './notices';
 import { Pooler } from './pooler';
+import { poolerAlarms } from './pooler/alarms';
 import type { ResolvedSettings } from './settings';
 
 export interface TargetStackProps extends StackProps {
@@ -43,12 +44,13 @@ export class TargetStack extends Stack {
       migration: settings.name,
       logins: settings.agent.applicationLogins,
       database: this.database,
-      endpoint: this.endpoint,
+      at: this.pooler ?? this.endpoint,
     });
     const { emails, thresholds } = settings.notifications;
     const { topic } = new Notices(this, 'Notices', { name: this.stackName, emails });
     const alarms = new Alarms(this, 'Alarms', { topic, thresholds });
     databaseAlarms(alarms, this.database, settings.target);
     endpointAlarms(alarms, this.endpoint);
+    if (this.pooler) poolerAlarms(alarms, this.pooler, this.endpoint);
   }
 }

@@ -2,7 +2,8 @@ import type { MigrationSettings } from '../lib/settings';
 
 /**
  * An RDS for PostgreSQL 13 into Aurora PostgreSQL 17 in the VPC where it lives: ids of VPC and subnets are given, and
- * nothing is looked up. Neither its routes nor its NAT gateways are touched.
+ * nothing is looked up. Neither its routes nor its NAT gateways are touched. Applications go through a pooler, which
+ * leads to the old database until the cutover and to the new one from then on.
  */
 export const settings: MigrationSettings = {
   name: 'rds-upgrade',
@@ -46,11 +47,23 @@ export const settings: MigrationSettings = {
     allowedCidrs: ['10.20.0.0/16'],
     // Reports read here.
     readerPort: 5433,
+    // Billing connects here before and after, and waits in the pause instead of seeing an error.
+    pooler: {
+      // The old database's own name, which the pooler alone needs from now on.
+      source: { host: 'billing.abcdefghijkl.eu-central-1.rds.amazonaws.com', database: 'billing' },
+      // PgBouncer, TLS included, takes one core; the other is for the rest of the machine.
+      instanceType: 'c6i.large',
+      // To either database from each of both instances; the old one allows 200 in all.
+      connectionsPerLogin: 40,
+      // As many as billing opens at the end of a month, on one instance if the other is gone.
+      maxClients: 1_000,
+    },
   },
 
   agent: {
     // RDS's own.
     excludeSchemas: ['rdsadmin'],
+    // The pooler knows these logins and no other.
     applicationLogins: {
       billing: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:billing/app-AbCdEf',
     },

@@ -29,7 +29,12 @@ const standard = templatesOf({
   endpoint: { ...leastSettings.endpoint, readerPort: 5433 },
 });
 const rds = templatesOf({ ...leastSettings, target: { engine: 'postgres', storage: { sizeGiB: 1_000 } } });
-const all = [standard, rds].flatMap(({ target, migration }) => [...alarmsOf(target), ...alarmsOf(migration)]);
+const pooled = templatesOf({
+  ...leastSettings,
+  endpoint: { ...leastSettings.endpoint, pooler: { source: { host: 'old.example.org', database: 'shop' } } },
+  agent: { applicationLogins: { shop: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop' } },
+});
+const all = [standard, rds, pooled].flatMap(({ target, migration }) => [...alarmsOf(target), ...alarmsOf(migration)]);
 const alarm = (name: string, from = all): AlarmProperties => {
   const found = from.find(({ AlarmName }) => AlarmName.endsWith(`-${name}`));
   if (!found) throw new Error(`no alarm ${name}`);
@@ -81,6 +86,44 @@ test('each server has its own, and so has each group of the load balancer', () =
     'shop-target-DatabaseCpuServer2',
   ]);
   expect(names).toContain('shop-target-EndpointUnhealthyReaders');
+});
+
+test('each pooler has its own, for the side that it is on and for the other one', () => {
+  const names = alarmsOf(pooled.target).map(({ AlarmName }) => AlarmName.replace('shop-target-', ''));
+  expect(names.filter((name) => name.startsWith('Pooler')).sort()).toEqual([
+    'PoolerLogins',
+    'PoolerLoginsInstance2',
+    'PoolerOtherLogins',
+    'PoolerOtherLoginsInstance2',
+    'PoolerStatus',
+    'PoolerStatusInstance2',
+    'PoolerUnhealthy',
+  ]);
+  pooled.target.hasResourceProperties('AWS::CloudWatch::Alarm', {
+    AlarmName: 'shop-target-PoolerLoginsInstance2',
+    Namespace: 'Ibex/Pooler',
+    MetricName: 'FailedLogins',
+    Dimensions: [
+      { Name: 'InstanceId', Value: { Ref: Match.stringLikeRegexp('^PoolerInstancesInstance2') } },
+      { Name: 'Side', Value: 'serving' },
+    ],
+    TreatMissingData: 'breaching',
+  });
+  pooled.target.hasResourceProperties('AWS::CloudWatch::Alarm', {
+    AlarmName: 'shop-target-PoolerUnhealthy',
+    Dimensions: Match.arrayWith([
+      {
+        Name: 'TargetGroup',
+        Value: { 'Fn::GetAtt': [Match.stringLikeRegexp('^PoolerTargets'), 'TargetGroupFullName'] },
+      },
+    ]),
+  });
+  const { target } = templatesOf({
+    ...leastSettings,
+    endpoint: { ...leastSettings.endpoint, pooler: {} },
+    agent: { applicationLogins: { shop: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop' } },
+  });
+  expect(alarmsOf(target).filter(({ AlarmName }) => AlarmName.includes('PoolerOtherLogins'))).toEqual([]);
 });
 
 test('an engine is asked for the metrics that it has', () => {

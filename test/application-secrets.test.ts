@@ -14,8 +14,32 @@ test('each login of an application gets a secret with the new address, under our
   const text = textOf(secret.SecretString);
   expect(text).toMatch(/"host":"\$\{.*EndpointLoadBalancer.*DNSName.*\}"/);
   expect(text).toContain('"port":"5432"');
+  expect(text).toContain('"sslmode":"verify-ca"');
   expect(text).toContain('"dbname":"app"');
   expect(text).toContain('"username":"web"');
+});
+
+test('with a pooler it has the address at which the application is moved without an error', () => {
+  const pooled = (more: object, pooler: object): string => {
+    const stacks = templatesOf({
+      ...leastSettings,
+      endpoint: { ...leastSettings.endpoint, ...more, pooler: { port: 7000, ...pooler } },
+      agent: { applicationLogins: { web: arn } },
+    });
+    return textOf(
+      propertiesOf<{ SecretString: unknown }>(stacks.target, 'AWS::SecretsManager::Secret', /^ApplicationSecrets/)
+        .SecretString,
+    );
+  };
+  const plain = pooled({}, {});
+  expect(plain).toMatch(/"host":"\$\{.*EndpointLoadBalancer.*DNSName.*\}"/);
+  expect(plain).toContain('"port":"7000"');
+  expect(plain).toContain('"dbname":"app"');
+  expect(plain).toContain('"sslmode":"require"');
+  const privateName = { hostedZoneId: 'Z0123456789ABCDEFGHIJ', zoneName: 'shop.internal', recordName: 'db' };
+  const named = pooled({ privateName }, { certificateSecretArn: arn });
+  expect(named).toContain('"host":"db.shop.internal"');
+  expect(named).toContain('"sslmode":"verify-full"');
 });
 
 test('its password is a reference that CloudFormation resolves, no value', () => {

@@ -306,6 +306,13 @@ describe('rights', () => {
     });
   });
 
+  test('end with the metrics of one namespace besides', () => {
+    expect(role('PoolerMetrics')).toMatchObject({
+      Action: 'cloudwatch:PutMetricData',
+      Condition: { StringEquals: { 'cloudwatch:namespace': 'Ibex/Pooler' } },
+    });
+  });
+
   test("to record the side are the Bucardo host's, for this one parameter", () => {
     const { Action, Resource } = statement(migration, 'PoolerSide');
     expect(Action).toEqual(['ssm:GetParameter', 'ssm:PutParameter']);

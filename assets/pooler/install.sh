@@ -4,7 +4,7 @@
 # its unit or of pooler.sh takes effect when it is started next.
 set -euo pipefail
 
-: "${IBEX_CONFIGURATION:?}" "${AWS_REGION:?}"
+: "${IBEX_CONFIGURATION:?}" "${IBEX_INSTANCE:?}" "${AWS_REGION:?}"
 package=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly package HOME_DIR=/opt/ibex-pooler
 readonly AUTHORITIES=$HOME_DIR/rds-global-bundle.pem
@@ -22,6 +22,8 @@ curl --silent --show-error --fail --retry 5 --max-time 60 -o "$work/authorities"
 
 install -o root -g root -m 0644 "$work/authorities" "$AUTHORITIES"
 install -o root -g root -m 0644 "$work/pooler.json" /etc/ibex-pooler/pooler.json
+echo "$IBEX_INSTANCE" >"$work/instance"
+install -o root -g root -m 0644 "$work/instance" /etc/ibex-pooler/instance
 install -o root -g root -m 0644 "$package/pgbouncer.ini" "$package/hba.conf" "$package/stunnel.conf" "$HOME_DIR"
 # By rename: the shell that runs the watch reads on in the old file.
 install -o root -g root -m 0755 "$package/pooler.sh" "$HOME_DIR/pooler.sh.new"
@@ -33,7 +35,7 @@ if systemctl is-active --quiet ibex-pooler.service; then
   runuser -u postgres -- "$HOME_DIR/pooler.sh" reload
 fi
 systemctl enable --quiet ibex-pooler-watch.service ibex-pooler-proof.service
-for unit in ibex-pooler.service ibex-pooler-console.service ibex-pooler-users.timer; do
+for unit in ibex-pooler.service ibex-pooler-console.service ibex-pooler-users.timer ibex-pooler-proof.timer; do
   systemctl enable --now --quiet "$unit" || { journalctl --no-pager --output=cat --lines=5 --unit="$unit" && exit 1; }
 done
 systemctl restart ibex-pooler-watch.service

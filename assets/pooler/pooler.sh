@@ -9,6 +9,8 @@ readonly CONFIG=${IBEX_POOLER_CONFIG:-/etc/ibex-pooler/pooler.json}
 readonly HOME_DIR=/opt/ibex-pooler
 readonly RUN=/run/ibex-pooler
 readonly USERS=$RUN/userlist.txt
+# The instance's id, as install.sh was told it.
+readonly INSTANCE=${CONFIG%/*}/instance
 
 fail() {
   echo "ibex-pooler: $*" >&2
@@ -128,12 +130,14 @@ port() { sed -n 's/^listen_port = //p' "$HOME_DIR/pgbouncer.ini"; }
 
 # Logs every user of the list into every side, as PgBouncer would: server by server, with TLS as far as it checks.
 prove() {
-  local passwords failed=0 tried=0 side host port database sslmode authorities login error
+  local passwords tried=0 side host port database sslmode authorities login error
+  local -A failed=()
   passwords=$(mktemp "$RUN/passwords.XXXXXX")
   # shellcheck disable=SC2064  # the name as it is now
   trap "rm -f '$passwords'" EXIT
   while IFS=$'\t' read -r side host port sslmode authorities; do
     database=$(setting ".sides.$side.database")
+    failed[$side]=0
     while read -r login; do
       login=$(jq -r . <<<"$login")
       jq -R -r --arg login "$login" '
@@ -146,13 +150,28 @@ prove() {
         PGSSLROOTCERT=$authorities PGSSLCERT=/nonexistent PGCONNECT_TIMEOUT=10 \
         psql -X -A -t -q -w -c 'SELECT' 2>&1 >/dev/null) || {
         echo "login $login fails on the $side: $(grep -v '^password retrieved' <<<"$error" | paste -sd ' ')" >&2
-        failed=$((failed + 1))
+        failed[$side]=$((failed[$side] + 1))
       }
     done < <(jq -c '.logins | keys[]' "$CONFIG")
   done < <(jq -r '.sides | to_entries[] | [.key, .value.host, .value.port, .value.sslmode, .value.authorities // ""] | @tsv' \
     "$CONFIG")
-  ((failed == 0)) || fail "$failed of $tried logins fail; correct the secret or the role's password, then run prove again"
+  local sum=0
+  for side in "${!failed[@]}"; do
+    sum=$((sum + failed[$side]))
+    tell "$side" "${failed[$side]}" || echo "CloudWatch is not told of the $side" >&2
+  done
+  ((sum == 0)) || fail "$sum of $tried logins fail; correct the secret or the role's password, then run prove again"
   echo "each of $tried logins works"
+}
+
+# Tells CloudWatch how many logins fail on a side; its alarms tell the side that clients are on from the other.
+tell() { # tell SIDE COUNT
+  local now as=other
+  [[ -s $INSTANCE ]] || return
+  now=$(current) && [[ -n $now ]] || return
+  if [[ $1 == "$now" ]]; then as=serving; fi
+  aws cloudwatch put-metric-data --region "$(setting .region)" --namespace Ibex/Pooler --metric-data \
+    "MetricName=FailedLogins,Unit=Count,Value=$2,Dimensions=[{Name=InstanceId,Value=$(<"$INSTANCE")},{Name=Side,Value=$as}]"
 }
 
 paused() { console 'SHOW DATABASES' | awk -F '|' '$1 != "pgbouncer" && $(NF - 1) == 1 { found = 1 } END { exit !found }'; }

@@ -1,5 +1,9 @@
 import type { ResolvedSettings, ResolvedTarget } from '../settings';
+import { POOLER_COUNT } from '../settings/pooler-types';
 import { PRICES } from './prices';
+
+/** In Counts: GiB of the disks that instances boot from. */
+export const ROOT_VOLUMES = 'GiB of root volumes, gp3';
 
 /** One line of the estimate. */
 export interface EstimateLine {
@@ -35,8 +39,9 @@ export function estimate(
   });
   return [
     ...database(settings.target, databaseGiB).map(([what, monthly]) => target(what, monthly)),
+    ...pooler(settings).map(([what, monthly]) => target(what, monthly)),
     ...common(counts.target).map(([what, monthly]) => target(what, monthly)),
-    migration(`host ${host.instanceType}`, hostHourly(host.instanceType) * hours),
+    migration(`host ${host.instanceType}`, instanceMonthly(host.instanceType)),
     migration(
       `data volume, gp3 of ${volume.sizeGiB} GiB, ${volume.iops} I/O and ${volume.throughputMiBs} MiB a second`,
       volume.sizeGiB * PRICES.ebsGp3 +
@@ -83,6 +88,13 @@ function database(target: ResolvedTarget, databaseGiB: number): readonly Item[] 
   ];
 }
 
+function pooler({ endpoint }: ResolvedSettings): readonly Item[] {
+  if (!endpoint.pooler) return [];
+  const { instanceType } = endpoint.pooler;
+  const one = instanceMonthly(instanceType);
+  return [[`${POOLER_COUNT} × ${instanceType}, pooler`, one === undefined ? undefined : one * POOLER_COUNT]];
+}
+
 /** What is paid for each resource of a kind, whatever its size. */
 function common(counts: Counts): readonly Item[] {
   const kinds: readonly (readonly [type: string, name: string, monthly: number])[] = [
@@ -90,6 +102,7 @@ function common(counts: Counts): readonly Item[] {
     ['AWS::EC2::EIP', 'public address', PRICES.publicAddress * hours],
     ['AWS::ElasticLoadBalancingV2::LoadBalancer', 'load balancer', PRICES.loadBalancer * hours],
     ['interface endpoint in a zone', 'interface endpoint in a zone', PRICES.interfaceEndpoint * hours],
+    [ROOT_VOLUMES, ROOT_VOLUMES, PRICES.ebsGp3],
     ['AWS::KMS::Key', 'key', PRICES.key],
     ['AWS::SecretsManager::Secret', 'secret', PRICES.secret],
     ['AWS::CloudWatch::Alarm', 'alarm', PRICES.alarm],
@@ -100,9 +113,11 @@ function common(counts: Counts): readonly Item[] {
   });
 }
 
-/** `large` has two processors, `xlarge` four, `Nxlarge` four times N. */
-function hostHourly(instanceType: string): number {
-  const size = instanceType.replace(/^m6i\./, '');
-  const xlarges = size === 'large' ? 0.5 : Number(size.replace('xlarge', '') || 1);
-  return PRICES.hostLarge * 2 * xlarges;
+/** A month of an EC2 instance; undefined where the table knows no price of its family. */
+function instanceMonthly(instanceType: string): number | undefined {
+  const [family = '', size = ''] = instanceType.split('.');
+  const large = PRICES.ec2Large[family];
+  const larges: Readonly<Record<string, number>> = { small: 0.25, medium: 0.5, large: 1, xlarge: 2 };
+  const times = larges[size] ?? 2 * Number(size.replace('xlarge', ''));
+  return large === undefined ? undefined : large * times * hours;
 }

@@ -41,8 +41,23 @@ export const PRICES = {
   rdsStorage: 0.115,
   rdsGp3Iops: 0.02,
 
-  /** m6i.large; an hour. Each size costs by its number of processors. */
-  hostLarge: 0.096,
+  /**
+   * EC2 with Linux by family, of its size large; an hour. Every other size costs in proportion to it: small a quarter,
+   * medium a half, xlarge twice.
+   */
+  ec2Large: {
+    c5: 0.085,
+    c5a: 0.077,
+    c6i: 0.085,
+    c6a: 0.0765,
+    c7i: 0.08925,
+    m5: 0.096,
+    m5a: 0.086,
+    m6i: 0.096,
+    m6a: 0.0864,
+    t3: 0.0832,
+    t3a: 0.0752,
+  } as Readonly<Record<string, number>>,
   /** gp3 of EBS: a GiB; an operation a second above 3000; a MiB a second above 125; each a month. */
   ebsGp3: 0.08,
   ebsGp3Iops: 0.005,

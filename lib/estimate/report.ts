@@ -3,22 +3,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadMigration, synthesize } from '../app';
 import { resolveSettings } from '../settings';
-import { estimate, type Counts, type EstimateLine } from './estimate';
+import { estimate, ROOT_VOLUMES, type Counts, type EstimateLine } from './estimate';
 import { PRICES } from './prices';
 
-interface TemplateJson {
-  readonly Resources: Readonly<
-    Record<string, { readonly Type: string; readonly Properties?: { readonly SubnetIds?: readonly unknown[] } }>
-  >;
+interface Properties {
+  readonly SubnetIds?: readonly unknown[];
+  readonly BlockDeviceMappings?: readonly { readonly Ebs?: { readonly VolumeSize?: number } }[];
 }
 
-/** Resources of each type; an interface endpoint counts once for each zone. */
+interface TemplateJson {
+  readonly Resources: Readonly<Record<string, { readonly Type: string; readonly Properties?: Properties }>>;
+}
+
+/** Resources of each type; an interface endpoint counts once for each zone, a root volume by its GiB. */
 function countsOf({ Resources }: TemplateJson): Counts {
   const counts: Record<string, number> = {};
   const add = (type: string, number: number): void => void (counts[type] = (counts[type] ?? 0) + number);
   for (const { Type, Properties } of Object.values(Resources)) {
     add(Type, 1);
     if (Type === 'AWS::EC2::VPCEndpoint') add('interface endpoint in a zone', Properties?.SubnetIds?.length ?? 0);
+    for (const { Ebs } of Properties?.BlockDeviceMappings ?? []) add(ROOT_VOLUMES, Ebs?.VolumeSize ?? 0);
   }
   return counts;
 }

@@ -26,7 +26,7 @@ const SCRIPT = [
   `trap 'rm -rf "$work"' EXIT`,
   'aws s3 cp --only-show-errors --region "$AWS_REGION" "s3://$SSM_Bucket/$SSM_Key" "$work/package.zip"',
   'unzip -q "$work/package.zip" -d "$work/package"',
-  'IBEX_CONFIGURATION="$SSM_Configuration" bash "$work/package/install.sh"',
+  'IBEX_CONFIGURATION="$SSM_Configuration" IBEX_INSTANCE="$AWS_SSM_INSTANCE_ID" bash "$work/package/install.sh"',
 ];
 
 /** What an operator, or a runbook, may ask of a pooler besides. */

@@ -15,6 +15,7 @@ import { ROOT } from '../bundle';
 import { HostImage } from '../host-image';
 import type { Network } from '../network';
 import type { ResolvedPooler, ResolvedSettings } from '../settings';
+import { POOLER_COUNT } from '../settings/pooler-types';
 
 export interface PoolerInstancesProps {
   readonly network: Network;
@@ -26,9 +27,6 @@ export interface PoolerInstancesProps {
 
 /** Longest time that the bootstrap may take before the deployment fails; seconds. */
 const BOOTSTRAP_TIMEOUT_SECONDS = 1_200;
-
-/** One in each of two zones, so that a zone may fail. */
-const COUNT = 2;
 
 /**
  * The pooler's machines. They are instances and no scaling group: whoever switches has to know every pooler there is,
@@ -49,7 +47,7 @@ export class PoolerInstances extends Construct {
       });
     }
     const { machineImage } = new HostImage(this, 'Image', props.pooler.image);
-    const subnets = props.network.vpc.privateSubnets.slice(0, COUNT);
+    const subnets = props.network.vpc.privateSubnets.slice(0, POOLER_COUNT);
     const ready: IDependable[] = [];
     this.instances = subnets.map((subnet, index) => {
       const handle = new CfnWaitConditionHandle(this, `Signal${index + 1}`);

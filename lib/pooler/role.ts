@@ -3,6 +3,9 @@ import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { allowSystemsManager, type SystemsManagerAgentProps } from '../systems-manager-agent';
 
+/** Namespace of the metrics that assets/pooler/pooler.sh publishes. */
+export const POOLER_NAMESPACE = 'Ibex/Pooler';
+
 export interface PoolerRoleProps extends SystemsManagerAgentProps {
   /** ARNs of the secrets of logins, console and certificate. */
   readonly secretArns: readonly string[];
@@ -12,7 +15,7 @@ export interface PoolerRoleProps extends SystemsManagerAgentProps {
   readonly packageArn: string;
 }
 
-/** What the pooler's instances may do: read what they are told, and nothing else. */
+/** What the pooler's instances may do: read what they are told, tell their metrics, and nothing else. */
 export function poolerRole(scope: Construct, id: string, props: PoolerRoleProps): Role {
   const stack = Stack.of(scope);
   const role = new Role(scope, id, {
@@ -27,6 +30,15 @@ export function poolerRole(scope: Construct, id: string, props: PoolerRoleProps)
   allow('Secrets', 'secretsmanager:GetSecretValue', secrets);
   allow('Parameters', 'ssm:GetParameter', props.parameterArns);
   allow('Package', 's3:GetObject', [props.packageArn]);
+  // AWS knows no resource for metrics, but a namespace.
+  role.addToPolicy(
+    new PolicyStatement({
+      sid: 'PoolerMetrics',
+      actions: ['cloudwatch:PutMetricData'],
+      resources: ['*'],
+      conditions: { StringEquals: { 'cloudwatch:namespace': POOLER_NAMESPACE } },
+    }),
+  );
   role.addToPolicy(
     new PolicyStatement({
       sid: 'SecretKeys',

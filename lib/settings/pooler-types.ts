@@ -1,6 +1,9 @@
 import type { Complete } from './complete';
 import type { ImageSettings } from './types';
 
+/** Instances of the pooler: one in each of two zones, so that a zone may fail. */
+export const POOLER_COUNT = 2;
+
 /**
  * PgBouncer between load balancer and database, on two small instances of its own. Applications that use it move to
  * the target inside the pause, without an error and without a change of address. See docs/pooler.md.
@@ -22,7 +25,8 @@ export interface PoolerSettings {
   /** Clients of each instance, 10 to 20000; more are refused. @default 2000 */
   readonly maxClients?: number;
   /**
-   * ARN of a secret, JSON with `certificate` (the whole chain) and `key`, both PEM: what clients are shown.
+   * ARN of a secret, JSON with `certificate` (the whole chain) and `key`, both PEM: what clients are shown. It names
+   * `endpoint.privateName` where there is one.
    * @default each instance makes its own at boot, which clients can use (`sslmode=require`) but not verify
    */
   readonly certificateSecretArn?: string;

@@ -54,6 +54,29 @@ test('the host by its size, its volume by size and speed', () => {
   expect(monthly(all, /^data volume/)).toBeCloseTo(80 + 5 + 4);
 });
 
+test('the pooler: both instances by their class', () => {
+  const arn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop';
+  const pooled = (instanceType: string): number | undefined =>
+    monthly(
+      lines({
+        endpoint: { scheme: 'internal', allowedCidrs: ['10.0.0.0/8'], pooler: { instanceType } },
+        agent: { applicationLogins: { shop: arn } },
+      }),
+      /, pooler$/,
+    );
+  expect(pooled('c6i.large')).toBeCloseTo(0.085 * 730 * 2);
+  expect(pooled('c6i.2xlarge')).toBeCloseTo(0.34 * 730 * 2);
+  expect(pooled('t3.small')).toBeCloseTo(0.0208 * 730 * 2);
+  expect(pooled('c7a.large')).toBeUndefined();
+});
+
+test('an example with a pooler is told its instances, and the disks that they boot from', () => {
+  const text = estimateReport('rds-upgrade', 100);
+  expect(text).toMatch(/2 × c6i\.large, pooler +124\.10\n/);
+  expect(text).toMatch(/20 × GiB of root volumes, gp3 +1\.60\n/);
+  expect(text).toMatch(/rds-upgrade-target, stays\n[^\n]+\n[^\n]+\n[^\n]+pooler/);
+});
+
 test('gateways, keys, secrets and alarms are counted in the templates', () => {
   const counted = estimate(
     resolved(),

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { Client, type ClientConfig } from 'pg';
 import { inTime } from '../../assets/agent/switch/in-time';
 import { Poolers } from '../../assets/agent/switch/pooler';
-import { killed } from '../../lib/rehearsal/pooler/machine';
+import { INSTANCE_ID, killed } from '../../lib/rehearsal/pooler/machine';
 import { nodeClients, perlClients, writtenOn, type Clients } from './clients';
 import { BUDGET_SECONDS, CONSOLE, DATABASE, LOGINS, startSetting, type Setting } from './setting';
 
@@ -91,6 +91,22 @@ describe('logins', () => {
     return rows.map(({ rolpassword }) => rolpassword);
   };
 
+  /** Failed logins of the last proof, by side, as CloudWatch was told. */
+  const told = (): Record<string, number> =>
+    Object.fromEntries(
+      setting.machine
+        .metrics()
+        .slice(-2)
+        .map((line) => {
+          const [, value, instance, side = ''] =
+            /^MetricName=FailedLogins,Unit=Count,Value=(\d+),Dimensions=\[\{Name=InstanceId,Value=(\S+?)\},\{Name=Side,Value=(\w+)\}\]$/.exec(
+              line,
+            ) ?? [];
+          expect(instance).toBe(INSTANCE_ID);
+          return [side, Number(value)];
+        }),
+    );
+
   test('have SCRAM verifiers that differ between both servers', async () => {
     const [source, target] = [await verifiers(setting.source), await verifiers(setting.target)];
     expect([...source, ...target].every((each) => each.startsWith('SCRAM-SHA-256$'))).toBe(true);
@@ -114,6 +130,16 @@ describe('logins', () => {
       stdout: `each of ${2 * Object.keys(LOGINS).length} logins works\n`,
       stderr: '',
     });
+    expect(told()).toEqual({ serving: 0, other: 0 });
+  });
+
+  test('are told to CloudWatch, for the side that the pooler is on and for the other', async () => {
+    const admin = await setting.source.connect();
+    await admin.query(`ALTER ROLE shop PASSWORD 'another'`);
+    await setting.machine.run('/opt/ibex-pooler/pooler.sh prove');
+    await admin.query(`ALTER ROLE shop PASSWORD ${admin.escapeLiteral(LOGINS['shop'] ?? '')}`);
+    await admin.end();
+    expect(told()).toEqual({ serving: 1, other: 0 });
   });
 
   test('with a wrong password fail the proof, which names login and side and no password', async () => {
@@ -127,6 +153,7 @@ describe('logins', () => {
       /^login shop fails on the target: .*password authentication failed for user "shop"\nibex-pooler: 1 of 4 logins fail; .*\n$/,
     );
     expect(stderr).not.toContain(LOGINS['shop']);
+    expect(told()).toEqual({ serving: 0, other: 1 });
   });
 
   test('get a new password without a restart, and without losing a client', async () => {

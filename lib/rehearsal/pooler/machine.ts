@@ -28,6 +28,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** The machine's id, as the SSM agent would tell it. */
+export const INSTANCE_ID = 'i-0fedcba9876543210';
+
 /** Answers what pooler.sh asks AWS, from files; what is not there fails as a refusal does. */
 const AWS = `#!/bin/bash
 set -euo pipefail
@@ -35,6 +38,7 @@ service=$1
 while (($# > 1)); do
   case $1 in
   --secret-id | --name) id=$2 ;;
+  --metric-data) echo "$2" >>/aws/metrics && exit ;;
   esac
   shift
 done
@@ -80,6 +84,7 @@ export class PoolerMachine {
         .join(''),
     );
     machine.replace('usr/local/bin/aws', AWS, 0o755);
+    machine.replace('etc/ibex-pooler/instance', `${INSTANCE_ID}\n`);
     machine.replace('opt/ibex-pooler/rds-global-bundle.pem', props.authority);
     machine.install();
     return machine;
@@ -125,6 +130,11 @@ export class PoolerMachine {
   /** What AWS was asked so far, one line each. */
   calls(): string[] {
     return readFileSync(join(this.root, 'aws/calls'), 'utf8').trim().split('\n');
+  }
+
+  /** The metrics that CloudWatch was told so far, as they were given. */
+  metrics(): string[] {
+    return readFileSync(join(this.root, 'aws/metrics'), 'utf8').trim().split('\n');
   }
 
   /** ExecStart lines of a unit, as systemd would run them: with the unit's user. */

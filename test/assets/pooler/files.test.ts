@@ -68,6 +68,12 @@ describe.each(units.filter((name) => name.endsWith('.service')))('%s', (name) =>
   });
 });
 
+test('the logins are proven by the clock, one value for each period of the alarm', () => {
+  const timer = read('systemd', 'ibex-pooler-proof.timer');
+  expect(timer).toContain('\nOnCalendar=*:0/5\n');
+  expect(read('install.sh')).toContain('ibex-pooler-proof.timer; do');
+});
+
 test('the console has a user of its own: that of PgBouncer needs no password at the Unix socket', () => {
   expect(read('systemd', 'ibex-pooler.service')).toContain('\nUser=postgres\n');
   expect(read('systemd', 'ibex-pooler-console.service')).toContain('\nUser=stunnel4\n');
