@@ -8,7 +8,6 @@ import {
   EbsDeviceVolumeType,
   Instance,
   InstanceType,
-  Peer,
   Port,
   SecurityGroup,
   UserData,
@@ -22,6 +21,7 @@ import { Database } from './database';
 import { HostImage } from './host-image';
 import type { Network } from './network';
 import type { ResolvedSettings } from './settings';
+import { allowHttp, allowSource } from './ways-out';
 
 export interface HostProps {
   readonly network: Network;
@@ -105,18 +105,15 @@ export class Host extends Construct {
   }
 
   /** Nobody comes in; out go package sources and AWS (HTTPS, HTTP), the source, and the target. */
-  private openings({ network: { vpc, interfaceEndpoints }, database, settings }: HostProps): SecurityGroup {
+  private openings({ network, database, settings }: HostProps): SecurityGroup {
+    const { vpc, interfaceEndpoints } = network;
     const group = new SecurityGroup(this, 'SecurityGroup', {
       vpc,
       description: 'Bucardo host; nothing comes in',
       allowAllOutbound: false,
     });
-    group.addEgressRule(Peer.anyIpv4(), Port.HTTPS, 'AWS and package sources');
-    group.addEgressRule(Peer.anyIpv4(), Port.HTTP, 'Debian packages, which are signed');
-    const { cidrs, port } = settings.source;
-    for (const peer of cidrs.length === 0 ? [Peer.anyIpv4()] : cidrs.map((cidr) => Peer.ipv4(cidr))) {
-      group.addEgressRule(peer, Port.tcp(port), 'Source');
-    }
+    allowHttp(group, settings.network, network);
+    allowSource(group, settings.source);
     group.addEgressRule(database.securityGroup, Port.tcp(Database.PORT), 'Target');
     // In this stack, so that the target stack neither knows the host nor changes when it goes.
     new CfnSecurityGroupIngress(this, 'ToTarget', {

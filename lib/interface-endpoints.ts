@@ -17,6 +17,7 @@ const SERVICES: Readonly<Record<InterfaceEndpoint, InterfaceVpcEndpointAwsServic
   kms: InterfaceVpcEndpointAwsService.KMS,
   elasticloadbalancing: InterfaceVpcEndpointAwsService.ELASTIC_LOAD_BALANCING,
   sns: InterfaceVpcEndpointAwsService.SNS,
+  rds: InterfaceVpcEndpointAwsService.RDS,
 };
 
 /** Services of AWS inside the VPC, in the subnets of the host, behind a security group that lets nobody in by itself. */

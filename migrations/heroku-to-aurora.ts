@@ -12,8 +12,10 @@ export const settings: MigrationSettings = {
   source: {
     // Major version, as `SHOW server_version` says.
     version: 11,
-    // Heroku's databases are reached over the internet, at addresses that change: no `cidrs`.
+    // Heroku's databases are reached over the internet.
     reach: 'public',
+    // At addresses that change, so the host may open connections to any, on this port.
+    cidrs: 'anywhere',
     // TCP port.
     port: 5432,
     // Heroku's servers show self-signed certificates, so their name cannot be checked.
@@ -48,6 +50,8 @@ export const settings: MigrationSettings = {
   },
 
   network: {
+    // Package sources have no addresses that stay, and there is no mirror of them.
+    httpEgress: 'anywhere',
     // Free in your organisation, in case that the VPC is peered one day.
     cidr: '10.64.0.0/16',
     // No `availabilityZones`: the first two of the Region.

@@ -27,7 +27,11 @@ export const settings: MigrationSettings = {
     database: 'archive',
   },
 
-  network: { cidr: '10.80.0.0/22' },
+  network: {
+    // Package sources have no addresses that stay.
+    httpEgress: 'anywhere',
+    cidr: '10.80.0.0/22',
+  },
 
   endpoint: {
     scheme: 'internal',

@@ -32,6 +32,8 @@ export const settings: MigrationSettings = {
   },
 
   network: {
+    // Package sources have no addresses that stay; the VPC's own firewall may say less.
+    httpEgress: 'anywhere',
     cidr: '10.20.0.0/16',
     availabilityZones: ['eu-central-1a', 'eu-central-1b'],
     existing: {
@@ -63,6 +65,8 @@ export const settings: MigrationSettings = {
   agent: {
     // RDS's own.
     excludeSchemas: ['rdsadmin'],
+    // In the pause the host leads the pooler's clients to the new database.
+    cutover: { switches: [{ kind: 'pooler' }] },
     // The pooler knows these logins and no other.
     applicationLogins: {
       billing: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:billing/app-AbCdEf',

@@ -43,9 +43,11 @@ export const settings: MigrationSettings = {
   },
 
   network: {
+    // NAT is for packages, whose sources have no addresses that stay.
+    httpEgress: 'anywhere',
     // Agreed with the network team: it is routed to the source.
     cidr: '10.70.0.0/20',
-    // Systems Manager and secrets stay inside; NAT is for packages only.
+    // Systems Manager and secrets stay inside.
     interfaceEndpoints: ['ssm', 'ssmmessages', 'ec2messages', 'secretsmanager', 'logs'],
   },
 

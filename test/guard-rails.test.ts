@@ -7,7 +7,7 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { addMigration, loadMigration, migrationNames, newApp } from '../lib/app';
 import { DEFAULT_NODE } from '../lib/settings/defaults';
 import type { MigrationSettings } from '../lib/settings';
-import { leastSettings } from './helpers/app';
+import { leastSettings, limitedNetwork } from './helpers/app';
 import { ACKNOWLEDGED } from './helpers/nag-findings';
 
 interface TemplateJson {
@@ -66,7 +66,7 @@ describe('all migrations of this repository in one app, strictly validated and l
       .flatMap(({ ruleName, violatingConstructs }) =>
         violatingConstructs.map(({ constructPath }) => ({
           rule: ruleName
-            .replace(/(:document|:automation-definition)\/[a-z-]+-migration-/, '$1/<migration>-migration-')
+            .replace(/(:document|:automation-definition)\/[a-z-]+-(migration|target)-/, '$1/<migration>-$2-')
             .replace(/<ArtifactsBucket\w+\.Arn>/, '<ArtifactsBucket.Arn>'),
           at: constructPath.slice(constructPath.indexOf('/') + 1),
         })),
@@ -120,6 +120,38 @@ describe('templates', () => {
         );
       }
     }
+  });
+
+  test('open nothing to every address but what the settings say in words', () => {
+    interface Rule {
+      readonly CidrIp?: string;
+      readonly CidrIpv6?: string;
+      readonly FromPort?: number;
+    }
+    const open = ({ Resources }: TemplateJson): string[] =>
+      Object.entries(Resources).flatMap(([id, { Type, Properties = {} }]) => {
+        const inline = ['SecurityGroupIngress', 'SecurityGroupEgress'].flatMap((key) =>
+          ((Properties[key] ?? []) as readonly Rule[]).map((rule) => [key.replace('SecurityGroup', ''), rule] as const),
+        );
+        const own = /^AWS::EC2::SecurityGroup(Ingress|Egress)$/.exec(Type)?.[1];
+        return [...inline, ...(own === undefined ? [] : [[own, Properties as Rule] as const])]
+          .filter(([, { CidrIp, CidrIpv6 }]) => CidrIpv6 !== undefined || CidrIp?.endsWith('/0'))
+          .map(([way, { FromPort }]) => `${id.replace(/SecurityGroup.*$/, '')} ${way} ${FromPort}`);
+      });
+    for (const { name, source, network, endpoint } of examples) {
+      const http = network.httpEgress === 'anywhere' ? [443, 80] : [];
+      const out = source.cidrs === 'anywhere' ? [...http, source.port ?? 5432] : http;
+      const ports = (group: string, list: readonly number[]): string[] => list.map((port) => `${group} Egress ${port}`);
+      expect(endpoint.allowEveryAddress ?? false).toBe(false);
+      expect(open(first[`${name}-migration`]!)).toEqual(ports('Host', out));
+      expect(open(first[`${name}-target`]!)).toEqual(
+        endpoint.pooler ? ports('Pooler', endpoint.pooler.source ? out : http) : [],
+      );
+    }
+    const closed = synthesize([
+      { ...leastSettings, source: { ...leastSettings.source, cidrs: ['203.0.113.7/32'] }, network: limitedNetwork },
+    ]);
+    expect(Object.values(closed).flatMap(open)).toEqual([]);
   });
 
   test('put the tags of the settings on whatever can have them, each migration its own', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { ROOT } from '../lib/bundle';
 import type { MigrationSettings } from '../lib/settings';
-import { leastSettings, propertiesOf, stacksOf, textOf } from './helpers/app';
+import { leastSettings, limitedNetwork, propertiesOf, stacksOf, textOf } from './helpers/app';
 
 const hostOf = (host: MigrationSettings['host'] = {}, source = leastSettings.source): Template =>
   Template.fromStack(stacksOf({ ...leastSettings, source, host }).migration);
@@ -96,6 +96,21 @@ describe('the security group', () => {
   test('names the networks of a private source', () => {
     const template = hostOf({}, { version: 11, reach: 'private', cidrs: ['192.168.7.0/24'], port: 5433 });
     expect(egress(template)).toEqual(['0.0.0.0/0 443', '0.0.0.0/0 80', '192.168.7.0/24 5433']);
+  });
+
+  test('lets out to a mirror, S3 and the endpoints of the VPC where the settings say no more', () => {
+    const { migration } = stacksOf({ ...leastSettings, network: limitedNetwork });
+    const template = Template.fromStack(migration);
+    expect(egress(template)).toEqual(['192.168.40.10/32 443', '192.168.40.10/32 80', '0.0.0.0/0 5432']);
+    template.hasResourceProperties('AWS::EC2::SecurityGroupEgress', {
+      DestinationPrefixListId: 'pl-6da54004',
+      FromPort: 443,
+    });
+    template.hasResourceProperties('AWS::EC2::SecurityGroupEgress', {
+      Description: 'AWS inside the VPC',
+      FromPort: 443,
+      DestinationSecurityGroupId: Match.anyValue(),
+    });
   });
 
   test('is let in by the target, by a rule of this stack', () => {

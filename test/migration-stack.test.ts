@@ -111,7 +111,10 @@ describe('the source secret', () => {
 
   test('is not made when the settings name one', () => {
     const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:source-AbCdEf';
-    const { migration: other } = templatesOf({ ...leastSettings, source: { version: 11, reach: 'public', secretArn } });
+    const { migration: other } = templatesOf({
+      ...leastSettings,
+      source: { version: 11, reach: 'public', cidrs: 'anywhere', secretArn },
+    });
     expect(Object.keys(other.findResources('AWS::SecretsManager::Secret')).join()).toMatch(/^MigratorSecret\w+$/);
     expect([statement(other, 'Secrets')['Resource']].flat()).toContain(secretArn);
   });

@@ -1,11 +1,11 @@
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Network } from '../lib/network';
-import { INTERFACE_ENDPOINTS } from '../lib/settings/network-types';
+import { INTERFACE_ENDPOINTS, type NetworkSettings } from '../lib/settings/network-types';
 import { resolved, testStack, textOf } from './helpers/app';
 
-function network(settings: Parameters<typeof resolved>[0] = {}): Template {
+function network(settings: Omit<NetworkSettings, 'httpEgress'> = {}): Template {
   const stack = testStack();
-  new Network(stack, 'Network', resolved(settings).network);
+  new Network(stack, 'Network', resolved({ network: { httpEgress: 'anywhere', ...settings } }).network);
   return Template.fromStack(stack);
 }
 
@@ -52,7 +52,9 @@ test('the default security group lets nothing through', () => {
 
 test('zones and gateways follow the settings', () => {
   const template = network({
-    network: { availabilityZones: ['eu-west-1a', 'eu-west-1b', 'eu-west-1c'], natGateways: 2, flowLogDays: 7 },
+    availabilityZones: ['eu-west-1a', 'eu-west-1b', 'eu-west-1c'],
+    natGateways: 2,
+    flowLogDays: 7,
   });
   template.resourceCountIs('AWS::EC2::Subnet', 9);
   template.resourceCountIs('AWS::EC2::NatGateway', 2);
@@ -62,15 +64,13 @@ test('zones and gateways follow the settings', () => {
 
 describe('a network that exists', () => {
   const template = network({
-    network: {
-      availabilityZones: ['eu-west-1a', 'eu-west-1b'],
-      interfaceEndpoints: ['kms'],
-      existing: {
-        vpcId: 'vpc-0123456789abcdef0',
-        hostSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
-        databaseSubnetIds: ['subnet-0123456789abcdef2', 'subnet-0123456789abcdef3'],
-        natAddresses: ['203.0.113.1'],
-      },
+    availabilityZones: ['eu-west-1a', 'eu-west-1b'],
+    interfaceEndpoints: ['kms'],
+    existing: {
+      vpcId: 'vpc-0123456789abcdef0',
+      hostSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
+      databaseSubnetIds: ['subnet-0123456789abcdef2', 'subnet-0123456789abcdef3'],
+      natAddresses: ['203.0.113.1'],
     },
   });
 
@@ -91,7 +91,7 @@ describe('a network that exists', () => {
 });
 
 describe('services of AWS inside the VPC', () => {
-  const template = network({ network: { interfaceEndpoints: [...INTERFACE_ENDPOINTS] } });
+  const template = network({ interfaceEndpoints: [...INTERFACE_ENDPOINTS] });
 
   test('are there for each that the settings name, under their usual names', () => {
     const endpoints = Object.values(template.findResources('AWS::EC2::VPCEndpoint')).map(

@@ -5,7 +5,7 @@ import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { addMigration, newApp } from '../lib/app';
 import type { MigrationSettings, PoolerSettings } from '../lib/settings';
 import type { PoolerConfiguration } from '../lib/pooler/configuration';
-import { leastSettings, propertiesOf, statement, templatesOf, textOf } from './helpers/app';
+import { leastSettings, limitedNetwork, propertiesOf, statement, templatesOf, textOf } from './helpers/app';
 
 const arn = (name: string): string => `arn:aws:secretsmanager:eu-west-1:123456789012:secret:${name}`;
 
@@ -159,16 +159,21 @@ describe('openings', () => {
 
   test('nobody comes to the pooler by address, and it goes to the source only while there is one', () => {
     const group = (template: Template) =>
-      propertiesOf<{ SecurityGroupIngress?: unknown[]; SecurityGroupEgress: { CidrIp: string; FromPort: number }[] }>(
-        template,
-        'AWS::EC2::SecurityGroup',
-        /^PoolerSecurityGroup/,
-      );
+      propertiesOf<{
+        SecurityGroupIngress?: unknown[];
+        SecurityGroupEgress: { CidrIp: string; FromPort: number }[];
+      }>(template, 'AWS::EC2::SecurityGroup', /^PoolerSecurityGroup/);
     const outwards = (template: Template): string[] =>
       group(template).SecurityGroupEgress.map(({ CidrIp, FromPort }) => `${CidrIp} ${FromPort}`);
     expect(group(target)).not.toHaveProperty('SecurityGroupIngress');
     expect(outwards(target)).toEqual(['0.0.0.0/0 443', '0.0.0.0/0 80', '192.168.0.0/16 5433']);
     expect(outwards(templatesOf(settingsWith({})).target)).toEqual(['0.0.0.0/0 443', '0.0.0.0/0 80']);
+    const limited = templatesOf(settingsWith({}, { network: limitedNetwork })).target;
+    expect(outwards(limited)).toEqual(['192.168.40.10/32 443', '192.168.40.10/32 80']);
+    limited.hasResourceProperties('AWS::EC2::SecurityGroupEgress', {
+      GroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('^PoolerSecurityGroup'), 'GroupId'] },
+      DestinationPrefixListId: 'pl-6da54004',
+    });
   });
 
   test('the console is open to the Bucardo host alone, and closes with its stack', () => {
@@ -230,7 +235,10 @@ describe('what it is told', () => {
     ['public', '/etc/ssl/certs/ca-certificates.crt'],
     ['rds', '/opt/ibex-pooler/rds-global-bundle.pem'],
   ] as const)('a source with certificates "%s" is verified by %s', (certificates, authorities) => {
-    const settings = settingsWith({ source }, { source: { version: 11, reach: 'public', certificates } });
+    const settings = settingsWith(
+      { source },
+      { source: { version: 11, reach: 'public', cidrs: 'anywhere', certificates } },
+    );
     expect(configurationOf(templatesOf(settings).target).sides.source).toMatchObject({
       sslmode: 'verify-full',
       authorities,

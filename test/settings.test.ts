@@ -7,7 +7,7 @@ describe('settings that are right', () => {
   test('get every default', () => {
     expect(resolveSettings(leastSettings)).toMatchObject({
       name: 'shop',
-      source: { port: 5432, sslmode: 'verify-full', cidrs: [] },
+      source: { port: 5432, sslmode: 'verify-full', cidrs: 'anywhere' },
       target: { engine: 'aurora-postgresql', version: '17.9', deletionProtection: true, backupDays: 7 },
       network: { cidr: '10.64.0.0/16', natGateways: 1 },
       endpoint: { idleTimeoutSeconds: 6000, port: 5432, allowEveryAddress: false },
@@ -52,7 +52,7 @@ describe('settings that are right', () => {
     [
       'three zones with a gateway each',
       ['network'],
-      { availabilityZones: ['eu-west-1a', 'eu-west-1b', 'eu-west-1c'], natGateways: 3 },
+      { httpEgress: 'anywhere', availabilityZones: ['eu-west-1a', 'eu-west-1b', 'eu-west-1c'], natGateways: 3 },
     ],
   ])('may name %s', (_what, path, value) => {
     expect(mistakesOf(withValue(path, value))).toEqual([]);
@@ -174,15 +174,13 @@ describe('one mistake is named with its path, its value and what would be right'
 
 describe('combinations that cannot be', () => {
   test('a target older than the source', () => {
-    const settings = { ...leastSettings, source: { version: 17, reach: 'public' }, target: { version: '16.9' } };
+    const settings = {
+      ...leastSettings,
+      source: { version: 17, reach: 'public', cidrs: 'anywhere' },
+      target: { version: '16.9' },
+    };
     expect(mistakesOf(settings)).toEqual([
       '  target.version is "16.9"; must not be older than the source, which is 17',
-    ]);
-  });
-
-  test('a private source without networks', () => {
-    expect(mistakesOf(withValue(['source', 'reach'], 'private'))).toEqual([
-      expect.stringContaining('source.cidrs is []; must name the networks'),
     ]);
   });
 
@@ -213,13 +211,13 @@ describe('combinations that cannot be', () => {
 test('all mistakes are reported at once, in one error of exit status 2', () => {
   const settings = {
     name: 'Shop',
-    source: { version: 17, reach: 'public' },
+    source: { version: 17, reach: 'public', cidrs: 'anywhere' },
     target: { version: '16.9' },
     endpoint: { scheme: 'x', allowedCidrs: ['0.0.0.0/0'] },
     hots: {},
   } as unknown as MigrationSettings;
   expect(() => resolveSettings(settings)).toThrow(
-    expect.objectContaining({ exitStatus: 2, message: expect.stringMatching(/^migration "Shop": 5 mistakes\n/) }),
+    expect.objectContaining({ exitStatus: 2, message: expect.stringMatching(/^migration "Shop": 6 mistakes\n/) }),
   );
 });
 

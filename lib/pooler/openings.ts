@@ -4,6 +4,7 @@ import { Database } from '../database';
 import type { Endpoint } from '../endpoint';
 import type { Network } from '../network';
 import type { ResolvedPooler, ResolvedSettings } from '../settings';
+import { allowHttp, allowSource } from '../ways-out';
 
 /** Port of PgBouncer on its instances: `listen_port` of assets/pooler/pgbouncer.ini. */
 export const POOLER_PORT = 6432;
@@ -35,14 +36,8 @@ export function poolerSecurityGroup(scope: Construct, id: string, props: Opening
   }
   connections.allowTo(group, Port.tcp(POOLER_PORT), 'Load balancer to pooler');
   group.connections.allowTo(database.securityGroup, Port.tcp(Database.PORT), 'Pooler to database');
-  group.addEgressRule(Peer.anyIpv4(), Port.HTTPS, 'AWS and package sources');
-  group.addEgressRule(Peer.anyIpv4(), Port.HTTP, 'Debian packages, which are signed');
-  if (pooler.source) {
-    const { cidrs, port } = settings.source;
-    for (const peer of cidrs.length === 0 ? [Peer.anyIpv4()] : cidrs.map((cidr) => Peer.ipv4(cidr))) {
-      group.addEgressRule(peer, Port.tcp(port), 'Source');
-    }
-  }
+  allowHttp(group, settings.network, network);
+  if (pooler.source) allowSource(group, settings.source);
   if (network.interfaceEndpoints) {
     new CfnSecurityGroupIngress(scope, 'ToServices', {
       groupId: network.interfaceEndpoints.securityGroup.securityGroupId,

@@ -59,6 +59,16 @@ export const flag: Rule<boolean> = rule('must be true or false', (value) => type
 export const oneOf = <T extends string | number>(...values: readonly T[]): Rule<T> =>
   rule(`must be ${values.map((value) => JSON.stringify(value)).join(' or ')}`, (value) => values.includes(value as T));
 
+/** The word, or what the rule demands; `right` says both. */
+export const wordOr =
+  <Word extends string, T extends object>(word: Word, right: string, rule: Rule<T>): Rule<Word | T> =>
+  (value, path, mistakes) => {
+    if (value === word) return word;
+    if (typeof value === 'object' && value !== null) return rule(value, path, mistakes);
+    mistakes.add(path, value, `must be ${JSON.stringify(word)} or ${right}`);
+    return value as T;
+  };
+
 /** A list with so many items. */
 export const listOf =
   <T>(item: Rule<T>, { min = 0, max }: { readonly min?: number; readonly max: number }): Rule<readonly T[]> =>

@@ -15,6 +15,9 @@ export function isCidr(cidr: string): boolean {
   return network !== undefined && bits(network.address) % 2 ** (32 - network.prefix) === 0;
 }
 
+/** Whether the text is a network that is not the whole internet. */
+export const isLimitedCidr = (cidr: string): boolean => isCidr(cidr) && prefixOf(cidr) > 0;
+
 /** Length of the prefix of a network. Throws TypeError when it is none. */
 export function prefixOf(cidr: string): number {
   const network = split(cidr);

@@ -1,13 +1,18 @@
 import { overlap } from './cidr';
 import type { Combination } from './combination';
+import { CALLED_SERVICES } from './network-types';
 
 /** What network, source and endpoint demand of each other. */
 export const networkCombinations: readonly Combination[] = [
   [
     ['source.reach', 'source.cidrs'],
     ({ source }, mistakes) => {
-      if (source.reach === 'private' && source.cidrs.length === 0) {
-        mistakes.add('source.cidrs', source.cidrs, 'must name the networks of a source with reach "private"');
+      if (source.reach === 'private' && source.cidrs === 'anywhere') {
+        mistakes.add(
+          'source.cidrs',
+          source.cidrs,
+          'must name the networks of a source with reach "private": a stolen host would have a way out to every database of the internet',
+        );
       }
     },
   ],
@@ -16,7 +21,8 @@ export const networkCombinations: readonly Combination[] = [
     ({ source, network }, mistakes) => {
       // A source may well live in the VPC that exists.
       if (network.existing) return;
-      for (const cidr of source.reach === 'private' ? source.cidrs : []) {
+      if (source.reach !== 'private' || source.cidrs === 'anywhere') return;
+      for (const cidr of source.cidrs) {
         if (overlap(cidr, network.cidr)) {
           mistakes.add('network.cidr', network.cidr, `must not overlap source.cidrs (${cidr}): it could not be routed`);
         }
@@ -86,6 +92,21 @@ export const networkCombinations: readonly Combination[] = [
       if (new Set(interfaceEndpoints).size !== interfaceEndpoints.length) {
         mistakes.add('network.interfaceEndpoints', interfaceEndpoints, 'must name each service once');
       }
+    },
+  ],
+  [
+    ['network'],
+    ({ network: { httpEgress, interfaceEndpoints, existing, cidr } }, mistakes) => {
+      if (httpEgress === 'anywhere') return;
+      // An existing VPC may have endpoints of its own, which are somewhere in it.
+      if (existing && httpEgress.cidrs.some((each) => overlap(each, cidr))) return;
+      const missing = CALLED_SERVICES.filter((service) => !interfaceEndpoints.includes(service));
+      if (missing.length === 0) return;
+      mistakes.add(
+        'network.interfaceEndpoints',
+        interfaceEndpoints,
+        `must also have ${missing.join(', ')}: with network.httpEgress limited the host has no other way to them, and neither boots nor obeys a runbook`,
+      );
     },
   ],
   [

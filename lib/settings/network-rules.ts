@@ -1,6 +1,6 @@
-import { byDefault, integer, listOf, object, oneOf, optional, text } from './check';
-import { isCidr, prefixOf } from './cidr';
-import { INTERFACE_ENDPOINTS } from './network-types';
+import { byDefault, integer, listOf, object, oneOf, optional, text, wordOr } from './check';
+import { isCidr, isLimitedCidr, prefixOf } from './cidr';
+import { INTERFACE_ENDPOINTS, type HttpDestinations } from './network-types';
 import type { ResolvedSettings } from './types';
 
 type Network = ResolvedSettings['network'];
@@ -9,8 +9,28 @@ const id = (kind: string) =>
   text(`must be an id such as "${kind}-0123456789abcdef0"`, new RegExp(`^${kind}-[0-9a-f]{8,17}$`));
 const subnets = listOf(id('subnet'), { min: 2, max: 3 });
 
+/** Networks that connections may be opened to. The whole internet is no network here: it has a word of its own. */
+export const destinations = listOf(
+  text(
+    'must be an IPv4 network such as "203.0.113.0/24"; for every address say "anywhere" in place of the list',
+    isLimitedCidr,
+  ),
+  { min: 1, max: 20 },
+);
+
 /** Rules about the VPC. */
 export const networkRule = object<Network>({
+  httpEgress: wordOr(
+    'anywhere',
+    'an object with cidrs and prefixListIds: the host fetches packages and reaches AWS, and a way out to every address is opened only by that word',
+    object<HttpDestinations>({
+      cidrs: destinations,
+      prefixListIds: listOf(text('must be the id of a prefix list, such as "pl-6da54004"', /^pl-[0-9a-f]{8,17}$/), {
+        min: 1,
+        max: 5,
+      }),
+    }),
+  ),
   cidr: byDefault(
     '10.64.0.0/16',
     text(

@@ -1,6 +1,12 @@
 /** The VPC: one that is made, or one that exists. */
 export interface NetworkSettings {
   /**
+   * Where host and poolers may open HTTP and HTTPS connections (TCP 80 and 443). `anywhere` says in words that 0.0.0.0/0
+   * is meant: the package sources of Debian, PostgreSQL and Node.js, and AWS without endpoints of the VPC, have no
+   * addresses that stay. Only with a mirror of those sources can it be less.
+   */
+  readonly httpEgress: 'anywhere' | HttpDestinations;
+  /**
    * Its addresses, a /16 to /24 that does not overlap a private source's; with `existing`, what that VPC has.
    * @default '10.64.0.0/16'
    */
@@ -21,6 +27,18 @@ export interface NetworkSettings {
   readonly existing?: ExistingNetworkSettings;
 }
 
+/** The only places that host and poolers reach by HTTP and HTTPS, beside `interfaceEndpoints`. */
+export interface HttpDestinations {
+  /**
+   * Networks of whatever answers for deb.debian.org, apt.postgresql.org, apt-archive.postgresql.org,
+   * truststore.pki.rds.amazonaws.com and the host of `host.node.url`; 1 to 20. In an existing VPC that has endpoints of
+   * its own for AWS also the VPC's network.
+   */
+  readonly cidrs: readonly string[];
+  /** Managed prefix lists, 1 to 5, such as `pl-6da54004`: that of S3 in the Region, which holds program and agent. */
+  readonly prefixListIds: readonly string[];
+}
+
 /** Services for which the VPC can have an endpoint of its own. */
 export type InterfaceEndpoint = (typeof INTERFACE_ENDPOINTS)[number];
 
@@ -35,7 +53,19 @@ export const INTERFACE_ENDPOINTS = [
   'kms',
   'elasticloadbalancing',
   'sns',
+  'rds',
 ] as const;
+
+/** Those that host and poolers call; without a way out to everywhere each of them needs its endpoint. */
+export const CALLED_SERVICES: readonly InterfaceEndpoint[] = [
+  'ssm',
+  'ssmmessages',
+  'ec2messages',
+  'secretsmanager',
+  'logs',
+  'monitoring',
+  'rds',
+];
 
 /**
  * Ids of what exists. Each list of subnets has one in each zone of `network.availabilityZones`, in their order. Flow

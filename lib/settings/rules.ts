@@ -12,13 +12,14 @@ import {
   optional,
   secretArn,
   text,
+  wordOr,
   type Rule,
 } from './check';
 import { ALARM_UNITS } from './alarm-names';
 import { isCidr } from './cidr';
 import { DEBIAN_12_PARAMETER, DEFAULT_NODE } from './defaults';
 import { M6I_EBS_LIMITS } from './ebs-limits';
-import { networkRule } from './network-rules';
+import { destinations, networkRule } from './network-rules';
 import { poolerRule } from './pooler-rules';
 import { targetRule } from './target-rules';
 import type { ImageSettings, ResolvedSettings } from './types';
@@ -43,7 +44,11 @@ const source = object<ResolvedSettings['source']>({
   version: sourceVersion,
   assessOnly: byDefault(false, flag),
   reach: oneOf('public', 'private'),
-  cidrs: byDefault([], listOf(cidr, { max: 20 })),
+  cidrs: wordOr(
+    'anywhere',
+    "a list of the source's networks: every address is opened to the host only by that word",
+    destinations,
+  ),
   port: byDefault(5432, port),
   sslmode: byDefault('verify-full', oneOf(...sslmodes)),
   certificates: byDefault('public', oneOf('public', 'rds')),

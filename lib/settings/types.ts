@@ -17,7 +17,7 @@ export interface MigrationSettings {
   readonly name: string;
   readonly source: SourceSettings;
   readonly target?: TargetSettings;
-  readonly network?: NetworkSettings;
+  readonly network: NetworkSettings;
   readonly endpoint: EndpointSettings;
   readonly host?: HostSettings;
   readonly agent?: AgentSettings;
@@ -42,10 +42,10 @@ export interface SourceSettings {
   /** How the host gets there: over the internet by NAT, or inside private networks (VPN, peering, transit gateway). */
   readonly reach: 'public' | 'private';
   /**
-   * Networks that the host may open connections to, on the source's port; required where `reach` is `private`.
-   * @default [] with `reach: 'public'`: every address, since hosted databases move
+   * Networks that host and poolers may open connections to on the source's port, 1 to 20. `anywhere` says in words that
+   * every address is meant, for hosted databases, which move; only with `reach: 'public'`.
    */
-  readonly cidrs?: readonly string[];
+  readonly cidrs: 'anywhere' | readonly string[];
   /** TCP port. @default 5432 */
   readonly port?: number;
   /** How far TLS checks the server; Heroku's certificates are self-signed, so `require`. @default 'verify-full' */

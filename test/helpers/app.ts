@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { Stack, type App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { addMigration, loadMigration, newApp, type MigrationStacks } from '../../lib/app';
-import { resolveSettings, type MigrationSettings, type ResolvedSettings } from '../../lib/settings';
+import {
+  resolveSettings,
+  type MigrationSettings,
+  type NetworkSettings,
+  type ResolvedSettings,
+} from '../../lib/settings';
+import { CALLED_SERVICES } from '../../lib/settings/network-types';
 
 const directories: string[] = [];
 
@@ -25,8 +31,15 @@ export const testStack = (name = 'shop-migration'): Stack => new Stack(testApp()
 /** The least that settings must hold. */
 export const leastSettings: MigrationSettings = {
   name: 'shop',
-  source: { version: 11, reach: 'public' },
+  source: { version: 11, reach: 'public', cidrs: 'anywhere' },
+  network: { httpEgress: 'anywhere' },
   endpoint: { scheme: 'internal', allowedCidrs: ['10.0.0.0/8'] },
+};
+
+/** A network whose host and poolers reach a mirror and AWS inside the VPC, and nothing else, by HTTP. */
+export const limitedNetwork: NetworkSettings = {
+  httpEgress: { cidrs: ['192.168.40.10/32'], prefixListIds: ['pl-6da54004'] },
+  interfaceEndpoints: CALLED_SERVICES,
 };
 
 export const resolved = (settings: Partial<MigrationSettings> = {}): ResolvedSettings =>

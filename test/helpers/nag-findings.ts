@@ -39,14 +39,18 @@ export const ACKNOWLEDGED: readonly Acknowledgement[] = [
   IAM5('*', /^Endpoint\/Sync\/Function\/ServiceRole/, 'DescribeTargetHealth, for which AWS knows no resource.'),
   IAM5(
     '*',
-    /^HostRole/,
+    /^(HostRole|Pooler\/Role)/,
     "The agent's own channels, DescribeLogGroups and PutMetricData (by namespace): AWS knows no resource for them.",
   ),
   IAM5('*', /^AutomationRole/, 'Asking after commands: AWS knows no resource for that.'),
-  IAM5(`arn:<AWS::Partition>:ec2:${ACCOUNT}:instance/*`, /^HostRole/, 'DescribeAssociation of the agent; reads only.'),
+  IAM5(
+    `arn:<AWS::Partition>:ec2:${ACCOUNT}:instance/*`,
+    /^(HostRole|Pooler\/Role)/,
+    'DescribeAssociation of the agent; reads only.',
+  ),
   IAM5(
     `arn:<AWS::Partition>:ssm:${ACCOUNT}:association/*`,
-    /^HostRole/,
+    /^(HostRole|Pooler\/Role)/,
     'Ids of associations are given at deployment.',
   ),
   IAM5(
@@ -55,8 +59,13 @@ export const ACKNOWLEDGED: readonly Acknowledgement[] = [
     'The documents of this stack, by their prefix.',
   ),
   IAM5(
+    `arn:<AWS::Partition>:ssm:${ACCOUNT}:document/<migration>-target-pooler-*`,
+    /^Pooler\/Role/,
+    'The two documents of the pooler, by their prefix.',
+  ),
+  IAM5(
     `arn:<AWS::Partition>:kms:${ACCOUNT}:key/*`,
-    /^HostRole/,
+    /^(HostRole|Pooler\/Role)/,
     'Whatever keys the named secrets have: only by Secrets Manager, only for those secrets (encryption context).',
   ),
   ...['dumps', 'logs', 'reports', 'samples'].map((prefix) =>
@@ -76,6 +85,11 @@ export const ACKNOWLEDGED: readonly Acknowledgement[] = [
     rule: 'AwsSolutions-SMG4',
     at: /^(SourceSecret|MigratorSecret|ApplicationSecrets\/\w+)\//,
     reason: 'Rotation in the midst of a migration would cut the replication; their owners rotate them afterwards.',
+  },
+  {
+    rule: 'AwsSolutions-SMG4',
+    at: /^Pooler\/Console\//,
+    reason: 'A console whose password changes in the midst of a cutover commands nobody; its port is open to one host.',
   },
   {
     rule: 'AwsSolutions-RDS6',

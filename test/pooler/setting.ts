@@ -28,7 +28,7 @@ export const BUDGET_SECONDS = 1;
 function synthesized(): PoolerConfiguration {
   const { target } = stacksOf({
     ...leastSettings,
-    source: { version: 11, reach: 'public', sslmode: 'require' },
+    source: { version: 11, reach: 'public', cidrs: 'anywhere', sslmode: 'require' },
     endpoint: { ...leastSettings.endpoint, pooler: { source: { host: 'old.example.org', database: 'app' } } },
     agent: {
       applicationLogins: Object.fromEntries(Object.keys(LOGINS).map((login, index) => [login, arn(`login${index}`)])),

@@ -9,7 +9,7 @@ describe('a source that the host program cannot migrate yet', () => {
   const source = (version: number, assessOnly?: boolean): string[] =>
     mistakesOf({
       ...leastSettings,
-      source: { version, reach: 'public', ...(assessOnly !== undefined && { assessOnly }) },
+      source: { version, reach: 'public', cidrs: 'anywhere', ...(assessOnly !== undefined && { assessOnly }) },
     });
 
   test('is allowed when the settings say that it is only assessed', () => expect(source(9.3, true)).toEqual([]));
@@ -121,7 +121,8 @@ describe('a network that exists', () => {
     hostSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
     databaseSubnetIds: ['subnet-0123456789abcdef2', 'subnet-0123456789abcdef3'],
   };
-  const network = (value: unknown, other = {}): string[] => mistakesOf({ ...leastSettings, ...other, network: value });
+  const network = (value: unknown, other = {}): string[] =>
+    mistakesOf({ ...leastSettings, ...other, network: { httpEgress: 'anywhere', ...(value as object) } });
 
   test('is named by ids, with its zones', () => expect(network({ existing, availabilityZones: zones })).toEqual([]));
 
@@ -148,6 +149,65 @@ describe('a network that exists', () => {
   test('may hold the source itself', () => {
     const source = { version: 13, reach: 'private', cidrs: ['10.64.1.0/24'] };
     expect(network({ existing, availabilityZones: zones }, { source })).toEqual([]);
+  });
+});
+
+describe('ways out to every address', () => {
+  const source = (value: object): string[] => mistakesOf({ ...leastSettings, source: { version: 11, ...value } });
+  const network = (value: object): string[] => mistakesOf({ ...leastSettings, network: value });
+
+  test('are opened by a word only: a firewall with a hole that nobody asked for is found by an auditor, or a thief', () => {
+    expect(source({ reach: 'public' })).toEqual([
+      expect.stringContaining('source.cidrs is missing; must be "anywhere" or a list of the source\'s networks'),
+    ]);
+    expect(network({})).toEqual([
+      expect.stringContaining('network.httpEgress is missing; must be "anywhere" or an object with cidrs'),
+    ]);
+  });
+
+  test.each([[[]], [['0.0.0.0/0']]])('are no list of networks: %j', (cidrs) => {
+    expect(source({ reach: 'public', cidrs })).toEqual([expect.stringContaining('source.cidrs')]);
+    expect(network({ httpEgress: { cidrs, prefixListIds: ['pl-6da54004'] } })).toEqual(
+      expect.arrayContaining([expect.stringContaining('network.httpEgress.cidrs')]),
+    );
+  });
+
+  test('a private source has none: a stolen host would reach every database of the internet', () => {
+    expect(source({ reach: 'private', cidrs: 'anywhere' })).toEqual([
+      '  source.cidrs is "anywhere"; must name the networks of a source with reach "private": a stolen host would have a way out to every database of the internet',
+    ]);
+  });
+
+  describe('without one for HTTP', () => {
+    const httpEgress = { cidrs: ['192.168.40.10/32'], prefixListIds: ['pl-6da54004'] };
+    const called = ['ssm', 'ssmmessages', 'ec2messages', 'secretsmanager', 'logs', 'monitoring', 'rds'];
+
+    test('AWS is reached inside the VPC, or the host neither boots nor obeys a runbook', () => {
+      expect(network({ httpEgress, interfaceEndpoints: called })).toEqual([]);
+      expect(network({ httpEgress, interfaceEndpoints: called.slice(0, -1) })).toEqual([
+        expect.stringContaining('must also have rds: with network.httpEgress limited'),
+      ]);
+    });
+
+    test('an existing VPC may have its own endpoints', () => {
+      const existing = {
+        vpcId: 'vpc-0123456789abcdef0',
+        hostSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
+        databaseSubnetIds: ['subnet-0123456789abcdef2', 'subnet-0123456789abcdef3'],
+      };
+      const within = { existing, cidr: '10.20.0.0/16', availabilityZones: ['eu-west-1a', 'eu-west-1b'] };
+      const reached = { ...httpEgress, cidrs: ['10.20.0.0/16'] };
+      expect(network({ ...within, httpEgress: reached })).toEqual([]);
+      expect(network({ ...within, httpEgress })).toEqual([expect.stringContaining('must also have ssm, ssmmessages')]);
+    });
+
+    test.each([
+      [{ ...httpEgress, prefixListIds: [] }, 'network.httpEgress.prefixListIds is []; must be a list of 1 to 5 items'],
+      [{ ...httpEgress, prefixListIds: ['s3'] }, 'network.httpEgress.prefixListIds[0] is "s3"; must be the id'],
+      ['nowhere', 'network.httpEgress is "nowhere"; must be "anywhere" or an object'],
+    ])('%j is none, since the program comes from S3', (given, text) => {
+      expect(network({ httpEgress: given, interfaceEndpoints: called })).toEqual([expect.stringContaining(text)]);
+    });
   });
 });
 
