@@ -129,6 +129,12 @@ export const settings: MigrationSettings = {
       checkSeconds: 2,
       // Changed keys under which catch-up hands over to Bucardo.
       handoverKeys: 10_000,
+      // Waiting changes from which catch-up takes over again; 0 would be never.
+      takeBackKeys: 500_000,
+      // Processes of Bucardo, each with its part of the tables.
+      syncs: 2,
+      // No table is so busy that it needs one of its own.
+      groups: [],
     },
     verify: {
       // Rows in one comparison.
