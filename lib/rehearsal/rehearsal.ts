@@ -34,6 +34,8 @@ export interface RehearsalOptions {
   readonly dump?: string;
   /** How the rows get to the target. @default 'dump' */
   readonly copy?: CopyMethod;
+  /** Whether the writers reach the servers through a pooler. @default false */
+  readonly pooler?: boolean;
   /** Overrides of the host program's settings. */
   readonly settings?: Partial<AgentConfig>;
   /** Takes a line about something that takes its time. */
@@ -146,7 +148,7 @@ export class Rehearsal {
     if (!this.workload) throw new Failure('the writers were never started');
     const pause = this.workload.pauses(this.cutoverAt);
     const statistics = await this.workload.stop();
-    const side = await this.lab.endpoint.side();
+    const side = await this.lab.side();
     const client = await this.lab.connect(side);
     try {
       return { statistics, tables: this.workload.tables(), verdict: await checkLedger(this.ledger, client), pause };

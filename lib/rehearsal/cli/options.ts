@@ -20,6 +20,8 @@ export interface RehearseOptions {
   readonly report?: string;
   /** How the rows get to the target. */
   readonly copy: CopyMethod;
+  /** How the writers are moved: the address leads elsewhere, or a pooler holds and leads them. */
+  readonly switch: 'address' | 'pooler';
   /** Leave the servers up at the end. */
   readonly keep: boolean;
   /** The report on standard output, everything else on standard error. */
@@ -81,6 +83,11 @@ function describeCommand(directory: string): Command {
       new Option('--copy <way>', 'rows go through a dump, or stream from server to server')
         .choices(['dump', 'stream'])
         .default('dump'),
+    )
+    .addOption(
+      new Option('--switch <way>', 'writers are moved by their address, or wait in a pooler (as root)')
+        .choices(['address', 'pooler'])
+        .default('address'),
     )
     .option('--dump <file>', 'rehearse this dump (of pg_dump, any format) instead of the example', path('--dump'))
     .option('--report <dir>', 'write report.json into this directory', report)

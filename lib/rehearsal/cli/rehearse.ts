@@ -137,7 +137,11 @@ class Run {
   }
 
   private async open(): Promise<Rehearsal> {
-    const rehearsal = await Rehearsal.open({ ...this.options, log: (line) => this.view.line(line) });
+    const rehearsal = await Rehearsal.open({
+      ...this.options,
+      pooler: this.options.switch === 'pooler',
+      log: (line) => this.view.line(line),
+    });
     this.rehearsal = rehearsal;
     this.stop.throwIfAborted();
     this.secrets = Secrets.ofFile(rehearsal.lab.passwordFile);

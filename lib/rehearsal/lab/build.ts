@@ -6,9 +6,18 @@ import { type Account, writeOwned } from './account';
 import { loadDump } from './dump';
 import { Endpoint } from './endpoint';
 import { loadExample } from './example';
-import { hostConfig, hostEnvironment, installProgram, makeHost, withOverrides, writeSecrets } from './host';
+import {
+  BUDGET_SECONDS,
+  hostConfig,
+  hostEnvironment,
+  installProgram,
+  makeHost,
+  withOverrides,
+  writeSecrets,
+} from './host';
 import { DEBIAN_POSTGRES } from './packages';
 import { awkwardPassword, passwordLine } from './passwords';
+import { CONSOLE_SECRET, LabPooler } from './pooler';
 import { PostgresServer, type Server } from './server';
 import {
   APPLICATION_LOGIN,
@@ -47,7 +56,8 @@ interface Logins {
 /** Makes and starts everything in the lab's directory. When it fails, what it made and started is still there. @param close of the lab */
 export async function buildLab(options: LabOptions, ground: Ground, close: () => Promise<void>): Promise<Lab> {
   const { account, programs, directory } = ground;
-  const [sourcePort = 0, targetPort = 0, hostPort = 0, endpointPort = 0] = ground.ports;
+  const [sourcePort = 0, targetPort = 0, hostPort = 0, endpointPort = 0, poolerPort = 0, consolePort = 0] =
+    ground.ports;
   const common = { account, lab: directory };
   const paths = makeHost(join(directory, 'host'), account);
   const superusers = { source: awkwardPassword(), target: awkwardPassword() };
@@ -145,13 +155,31 @@ export async function buildLab(options: LabOptions, ground: Ground, close: () =>
     await loadExample({ source, owner: logins.owner, connect: () => connect('source'), scale, ...tools });
   }
 
+  const budgetSeconds = options.settings?.cutover?.budgetSeconds ?? BUDGET_SECONDS;
+  const pooler = options.pooler
+    ? await LabPooler.start({
+        ...common,
+        ports: { clients: poolerPort, console: consolePort },
+        sides: { source, target },
+        database: DATABASE,
+        login: logins.application,
+        budgetSeconds,
+        log: options.log,
+      })
+    : undefined;
   const address = ({ host, port }: Server) => ({ host, port, dbname: DATABASE });
   writeSecrets(paths, account, {
     source: { username: logins.owner.user, password: logins.owner.password, ...address(source) },
     target: { username: logins.master.user, password: logins.master.password, ...address(target) },
     application: { username: logins.application.user, password: logins.application.password },
+    ...(pooler && { [CONSOLE_SECRET]: pooler.console }),
   });
-  const facts = { postgres: hostPostgres, clientTools: programs.tools, switchCommand: endpoint.command };
+  const facts = {
+    postgres: hostPostgres,
+    clientTools: programs.tools,
+    switchCommand: endpoint.command,
+    pooler: pooler?.config,
+  };
   const config = withOverrides(hostConfig(paths, account, facts), options.settings);
   writeOwned(paths.configuration, JSON.stringify(config, null, 2), account, 0o644);
   installProgram(paths, account, programs.node, options.program ?? bundleAgent);
@@ -165,7 +193,15 @@ export async function buildLab(options: LabOptions, ground: Ground, close: () =>
     config,
     account,
     environment: hostEnvironment(paths, account, directory, programs.node),
-    application: { host: endpoint.host, port: endpoint.port, database: DATABASE, ...logins.application },
+    pooler,
+    side: () => (pooler ?? endpoint).side(),
+    application: {
+      host: endpoint.host,
+      port: pooler ? poolerPort : endpoint.port,
+      database: DATABASE,
+      ...logins.application,
+      ...(pooler && { ssl: { rejectUnauthorized: false } }),
+    },
     passwordFile,
     connect,
     close,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { chmodSync, chownSync } from 'node:fs';
 import type { AgentConfig } from '../../../assets/agent/config';
+import type { PoolerConfig } from '../../../assets/agent/switch/config';
 import { type Account, makeDirectory, writeOwned } from './account';
 import { LAB_VARIABLE } from './processes';
 import { APPLICATION_LOGIN, DATABASE } from './source';
@@ -71,11 +72,19 @@ export function hostEnvironment(paths: HostPaths, account: Account, lab: string,
   };
 }
 
+/** Longest write pause of the rehearsal; seconds. */
+export const BUDGET_SECONDS = 30;
+
 /** What the host program of the rehearsal is told, apart from the tuning that a caller overrides. */
 export function hostConfig(
   paths: HostPaths,
   account: Account,
-  facts: { postgres: { host: string; port: number }; clientTools: string; switchCommand: readonly string[] },
+  facts: {
+    postgres: { host: string; port: number };
+    clientTools: string;
+    switchCommand: readonly string[];
+    pooler: PoolerConfig | undefined;
+  },
 ): AgentConfig {
   return {
     migration: 'rehearsal',
@@ -107,13 +116,16 @@ export function hostConfig(
     sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 250_000, syncs: 2, groups: [] },
     verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
     cutover: {
-      budgetSeconds: 30,
+      budgetSeconds: BUDGET_SECONDS,
       sequenceMargin: 1000,
       compareAtFreeze: true,
       wayBack: 'none',
       wayBackWithout: [],
-      switches: [{ kind: 'command', command: facts.switchCommand, timeoutSeconds: 10 }],
+      switches: facts.pooler
+        ? [{ kind: 'pooler' }]
+        : [{ kind: 'command', command: facts.switchCommand, timeoutSeconds: 10 }],
     },
+    ...(facts.pooler && { pooler: facts.pooler }),
   };
 }
 

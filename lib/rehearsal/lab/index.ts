@@ -5,7 +5,7 @@ import { reachableNode } from './cache';
 import { clientTools } from './client-tools';
 import { detectDump } from './dump-format';
 import { createLabDirectory, removeLabDirectory, sweepStale } from './lab-directory';
-import { ensurePackages } from './packages';
+import { DEBIAN_PACKAGES, ensurePackages } from './packages';
 import { freePorts } from './ports';
 import { postgresPrograms } from './postgres-programs';
 import type { Lab, LabOptions } from './types';
@@ -24,9 +24,12 @@ export type { ApplicationAddress, Lab, LabOptions } from './types';
 export async function openLab(options: LabOptions): Promise<Lab> {
   checkVersions(options);
   if (options.dump !== undefined) detectDump(options.dump);
+  if (options.pooler && process.getuid?.() !== 0) {
+    throw new UsageError('the pooler runs in a Debian 13 of its own, which only root can enter; start this as root');
+  }
   const { log } = options;
   await sweepStale(log);
-  ensurePackages(log);
+  ensurePackages(log, undefined, undefined, [...DEBIAN_PACKAGES, ...(options.pooler ? ['mmdebstrap'] : [])]);
   const account = serverAccount();
   const programs = {
     source: await postgresPrograms(options.sourceVersion, log),
@@ -34,7 +37,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     tools: await clientTools(options.sourceVersion, log),
     node: await reachableNode(),
   };
-  const ports = await freePorts(4);
+  const ports = await freePorts(6);
   const directory = createLabDirectory(ports);
   open.add(directory);
   try {

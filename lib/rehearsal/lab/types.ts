@@ -2,6 +2,8 @@ import type { Client } from 'pg';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Account } from './account';
 import type { Endpoint } from './endpoint';
+import type { Side } from './endpoint-process';
+import type { LabPooler } from './pooler';
 import type { Server } from './server';
 
 /** What a rehearsal asks of its lab. */
@@ -14,6 +16,8 @@ export interface LabOptions {
   readonly scale: number;
   /** File or directory of a dump that takes the place of the example and of pgbench. */
   readonly dump?: string;
+  /** Whether the application reaches the servers through a pooler; only as root. @default false */
+  readonly pooler?: boolean;
   /** Takes one line about something that takes its time or changes the machine. */
   readonly log: (line: string) => void;
   /** Overrides of the host program's configuration; sections are merged field by field. */
@@ -29,6 +33,8 @@ export interface ApplicationAddress {
   readonly database: string;
   readonly user: string;
   readonly password: string;
+  /** TLS, which the pooler demands; its certificate is of its own making. @default none */
+  readonly ssl?: { readonly rejectUnauthorized: false };
 }
 
 /** The stand-ins for the two database services, the Bucardo host and the load balancer. */
@@ -39,6 +45,8 @@ export interface Lab {
   /** The stand-in host's own PostgreSQL, reached by a Unix socket. */
   readonly hostPostgres: Server;
   readonly endpoint: Endpoint;
+  /** The pooler, where the application has one. */
+  readonly pooler: LabPooler | undefined;
   /** What the host program is told; also in the file that IBEX_CONFIG names. */
   readonly config: AgentConfig;
   /** The only environment that commands on the stand-in host are given. */
@@ -50,6 +58,8 @@ export interface Lab {
   readonly passwordFile: string;
   /** A connection straight to one end. @param as @default 'migration' */
   connect(end: 'source' | 'target', as?: 'application' | 'migration'): Promise<Client>;
+  /** The side that the application's address leads to. */
+  side(): Promise<Side>;
   /** Ends every process of the lab and removes its directory; may be called again. */
   close(): Promise<void>;
 }

@@ -1,6 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, closeSync, copyFileSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, relative } from 'node:path';
 import type { PoolerConfiguration } from '../../pooler/configuration';
 import { CONSOLE_PORT, POOLER_PORT } from '../../pooler/openings';
 import { ROOT } from '../../bundle';
@@ -19,6 +30,10 @@ export interface MachineProps {
   readonly hosts: Readonly<Record<string, string>>;
   /** Certificate of the authority that stands for that of RDS; PEM. */
   readonly authority: string;
+  /** Environment of its processes beside their own, by which they are found again. @default none */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Who records the side beside us: the account of the host program. @default nobody */
+  readonly recorder?: { readonly uid: number; readonly gid: number };
 }
 
 /** How a program of the machine ended. */
@@ -67,14 +82,16 @@ export class PoolerMachine {
     const { root } = machine;
     mkdirSync(props.directory, { recursive: true, mode: 0o755 });
     // Links: nothing of Debian's own is written to, and 230 MB are there at once.
-    await system('cp', ['--archive', '--link', props.base, root]);
+    const near = statSync(props.base).dev === statSync(props.directory).dev;
+    await system('cp', ['--archive', ...(near ? ['--link'] : []), props.base, root]);
     const make = (path: string, owner: string, mode: string): Promise<string> =>
       system('chroot', [root, 'install', '-d', '-o', owner, '-g', owner, '-m', mode, path]);
     await make('/run/ibex-pooler', 'postgres', '711');
     await make('/run/ibex-pooler-console', 'stunnel4', '700');
     await make('/aws', 'postgres', '755');
     await make('/aws/secretsmanager', 'postgres', '700');
-    await make('/aws/ssm', 'postgres', '700');
+    await make('/aws/ssm', 'postgres', '755');
+    if (props.recorder) chownSync(join(root, 'aws/ssm'), props.recorder.uid, props.recorder.gid);
     await make('/etc/ibex-pooler', 'root', '755');
     await make('/opt/ibex-pooler', 'root', '755');
     machine.replace(
@@ -122,9 +139,13 @@ export class PoolerMachine {
 
   /** What the parameter with the side says from now on; nothing can be read where it is undefined. */
   side(value: string | undefined): void {
-    const path = join('aws/ssm', fileName(this.props.configuration.sideParameter));
-    if (value === undefined) rmSync(join(this.root, path), { force: true });
-    else this.replace(path, `${value}\n`);
+    if (value === undefined) rmSync(this.sideFile, { force: true });
+    else this.replace(relative(this.root, this.sideFile), `${value}\n`);
+  }
+
+  /** What stands in for the parameter with the side. */
+  get sideFile(): string {
+    return join(this.root, 'aws/ssm', fileName(this.props.configuration.sideParameter));
   }
 
   /** What AWS was asked so far, one line each. */
@@ -185,7 +206,12 @@ export class PoolerMachine {
       'setpriv "--reuid=$1" "--regid=$1" --init-groups --pdeathsig=KILL bash -c "umask 077; exec $2"';
     return spawn('unshare', ['--mount', '--propagation=private', 'bash', '-c', enter, this.root, user, command], {
       cwd: '/',
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin', LC_ALL: 'C.UTF-8', HOME: '/nonexistent' },
+      env: {
+        PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin',
+        LC_ALL: 'C.UTF-8',
+        HOME: '/nonexistent',
+        ...this.props.environment,
+      },
       stdio: ['ignore', output, output],
     });
   }

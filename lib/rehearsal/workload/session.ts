@@ -9,6 +9,8 @@ export interface Address {
   database: string;
   user: string;
   password?: string | undefined;
+  /** @default no TLS */
+  ssl?: { readonly rejectUnauthorized: boolean };
 }
 
 const connectTimeoutMs = 3_000;

@@ -30,6 +30,7 @@ describe('the options of a rehearsal', () => {
       rate: 100,
       connections: 8,
       copy: 'dump',
+      switch: 'address',
       keep: false,
       json: false,
     });
