@@ -15,8 +15,17 @@ export function jobDocument(scope: Construct, id: string, name: string): Command
         allowedPattern: '^[0-9]{1,5}$',
         default: '0',
       },
+      Repair: {
+        description: 'Whether verify, when it is started, has the keys that differ applied anew.',
+        allowedValues: ['false', 'true'],
+        default: 'false',
+      },
     },
-    script: ['exec "${IBEX_HOME:-/opt/ibex}/bin/ibex" job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"'],
+    script: [
+      'set -- job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"',
+      'if [ "$SSM_Repair" = true ]; then set -- "$@" --repair; fi',
+      'exec "${IBEX_HOME:-/opt/ibex}/bin/ibex" "$@"',
+    ],
     // Above the longest wait of a runbook, 21,600 s; the job itself is no child of this script.
     timeoutSeconds: 28_800,
   });

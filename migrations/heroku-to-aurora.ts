@@ -141,6 +141,10 @@ export const settings: MigrationSettings = {
       chunkRows: 10_000,
       // Connections to either side.
       jobs: 4,
+      // Rows of the source a second, of all connections together; 0 is no limit.
+      maxRowsPerSecond: 0,
+      // Each table's key index is held against a sequential pass: once, always or never.
+      sequentialCheck: 'once',
       // Seconds that a change may be on its way before it counts as a difference.
       settleSeconds: 30,
     },

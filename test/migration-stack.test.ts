@@ -147,7 +147,9 @@ describe('the command document', () => {
         inputs: {
           timeoutSeconds: '28800',
           runCommand: [
-            'exec "${IBEX_HOME:-/opt/ibex}/bin/ibex" job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"',
+            'set -- job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"',
+            'if [ "$SSM_Repair" = true ]; then set -- "$@" --repair; fi',
+            'exec "${IBEX_HOME:-/opt/ibex}/bin/ibex" "$@"',
           ],
         },
       },

@@ -118,7 +118,8 @@ test('the runbooks of all phases take the same steps, so that what is shown of o
   const bare = (phase: string): unknown => {
     const { mainSteps, outputs } = parsed(phase);
     const text = JSON.stringify({ mainSteps, outputs }, (key, value: unknown) => (key === 'description' ? '' : value));
-    return JSON.parse(text.replaceAll(`"Phase":"${phase}"`, '"Phase":"this"'));
+    const own = `,"Repair":"{{ Repair }}"`; // The one input that only verify has.
+    return JSON.parse(text.replaceAll(`"Phase":"${phase}"`, '"Phase":"this"').replace(own, ''));
   };
   for (const phase of PHASES) expect(bare(phase)).toEqual(bare('dump'));
 });

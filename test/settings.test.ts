@@ -117,6 +117,8 @@ describe('one mistake is named with its path, its value and what would be right'
     [['agent', 'sync', 'handoverKeys'], -1, '0 to 1000000000'],
     [['agent', 'verify', 'chunkRows'], 1, '100 to 10000000 (rows)'],
     [['agent', 'verify', 'jobs'], 0, '1 to 64'],
+    [['agent', 'verify', 'maxRowsPerSecond'], -1, '0 to 1000000000 (rows a second'],
+    [['agent', 'verify', 'sequentialCheck'], 'sometimes', '"once"'],
     [['agent', 'verify', 'settleSeconds'], 0, '1 to 3600 (seconds)'],
     [['agent', 'cutover', 'budgetSeconds'], 0, '1 to 3600 (seconds)'],
     [['agent', 'cutover', 'sequenceMargin'], -1, '0 to 1000000000'],

@@ -95,14 +95,32 @@ export interface AgentConfig {
   readonly verify: {
     /** Rows in one compared chunk. */
     readonly chunkRows: number;
-    /** Parallel chunks, each a connection to both sides. */
+    /** Ranges that are compared at once, of one relation or of several; each a connection to both sides. */
     readonly jobs: number;
+    /**
+     * Limit of all connections together; rows of the source a second, 0 for none. Tables whose key the two sides may sort
+     * differently, such as text, are read in one statement each, which no limit slows down.
+     */
+    readonly maxRowsPerSecond: number;
+    /**
+     * When each table's key index is held against a sequential pass on both sides, since a corrupt or wrongly sorted index
+     * hides rows from the copy and from the comparison: once as long as its files are the same, at each verify, or never.
+     */
+    readonly sequentialCheck: 'once' | 'always' | 'never';
     /** How long a row that differs may be in flight before it counts as different; seconds. */
     readonly settleSeconds: number;
   };
   readonly cutover: CutoverConfig;
   /** The poolers, for the switch of that kind. @default none */
   readonly pooler?: PoolerConfig;
+  /** What the command line asked of this run of a phase; never in the file. @default nothing */
+  readonly run?: RunOptions;
+}
+
+/** What one run of a phase may be asked beside its settings. */
+export interface RunOptions {
+  /** verify hands the keys that differ to the relations' queues of changes, so that they are applied anew. @default false */
+  readonly repair?: boolean;
 }
 
 /** How the rows get to the target. */

@@ -82,11 +82,15 @@ export class Jobs {
     return record !== undefined && record.outcome === undefined && isAlive(record.process);
   }
 
-  /** Starts the phase as a detached unit, unless it runs already or is being started. Returns the status line. */
-  async start(phase: string): Promise<string> {
+  /**
+   * Starts the phase as a detached unit, unless it runs already or is being started. Returns the status line.
+   *
+   * @param flags of its command line. @default none
+   */
+  async start(phase: string, flags: readonly string[] = []): Promise<string> {
     const marker = await this.claimStart(phase);
     try {
-      return this.isRunning(phase) ? this.line(phase) : await this.startNow(phase);
+      return this.isRunning(phase) ? this.line(phase) : await this.startNow(phase, flags);
     } finally {
       rmSync(marker, { force: true });
     }
@@ -111,9 +115,9 @@ export class Jobs {
     }
   }
 
-  private async startNow(phase: string): Promise<string> {
+  private async startNow(phase: string, flags: readonly string[]): Promise<string> {
     const before = this.read(phase);
-    const launched = launch(this.config, phase, join(this.directory, `${phase}.out`));
+    const launched = launch(this.config, [phase, ...flags], join(this.directory, `${phase}.out`));
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (Date.now() < deadline) {
       const record = this.read(phase);
@@ -148,7 +152,8 @@ export class Jobs {
   }
 }
 
-function launch(config: AgentConfig, phase: string, output: string): { exited(): boolean } {
+function launch(config: AgentConfig, command: readonly string[], output: string): { exited(): boolean } {
+  const [phase] = command;
   const program = process.argv[1] ?? '';
   if (isSystemd() && process.getuid?.() === 0) {
     try {
@@ -163,7 +168,7 @@ function launch(config: AgentConfig, phase: string, output: string): { exited():
         ...environment().map((pair) => `--setenv=${pair}`),
         process.execPath,
         program,
-        phase,
+        ...command,
       ]);
     } catch (error) {
       throw new Failure(`${phase} did not start: ${oneLine(error)}`);
@@ -172,7 +177,7 @@ function launch(config: AgentConfig, phase: string, output: string): { exited():
   }
   const log = openSync(output, 'w', 0o640);
   let ended = false;
-  const child = spawn(process.execPath, [program, phase], { detached: true, stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [program, ...command], { detached: true, stdio: ['ignore', log, log] });
   child.once('exit', () => (ended = true));
   child.unref();
   return { exited: () => ended };

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { readConfig, type AgentConfig } from './config';
+import { readConfig, type AgentConfig, type RunOptions } from './config';
 import { COPY_WORKER, copyBeside } from './copy/beside';
 import { UsageError, oneLine } from './errors';
 import { isSystemd, Jobs } from './job';
@@ -10,6 +10,7 @@ import { report } from './report';
 import { SUPERVISOR } from './sync/supervisor-job';
 import { supervise } from './sync/supervise';
 import { becomeUser } from './user';
+import { verify } from './verify';
 
 /** Longest wait of one `job status`, just under the 48 hours that SSM Run Command allows a command; seconds. */
 const LONGEST_WAIT_SECONDS = 172_000;
@@ -19,6 +20,9 @@ function settings(): AgentConfig {
   becomeUser(config.host.user);
   return config;
 }
+
+/** The flag of verify that has what differs applied anew. */
+const REPAIR = ['--repair', 'verify: hand the keys that differ to the queues of changes, and look again'] as const;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -40,12 +44,11 @@ function program(): Command {
     .showHelpAfterError(false)
     .configureOutput({ writeErr: () => undefined });
   for (const phase of PHASES) {
-    ibex
-      .command(phase.name)
-      .description(`run ${phase.name} here, to its end`)
-      .action(async () => {
-        say(`${phase.name}: ${await runPhase(settings(), phase)}`);
-      });
+    const command = ibex.command(phase.name).description(`run ${phase.name} here, to its end`);
+    if (phase.name === verify.name) command.option(...REPAIR);
+    command.action(async (run: RunOptions) => {
+      say(`${phase.name}: ${await runPhase({ ...settings(), run }, phase)}`);
+    });
   }
   ibex
     .command(SUPERVISOR)
@@ -84,11 +87,13 @@ function jobCommand(ibex: Command): Command {
   job
     .command('start <phase>')
     .option(...wait)
-    .action(async (phase: string) => {
+    .option(...REPAIR)
+    .action(async (phase: string, { repair }: RunOptions) => {
+      if (repair && phase !== verify.name) throw new UsageError(`--repair is for verify, not for ${phase}`);
       // Only root may ask systemd for a unit; the job itself becomes the user.
       const config = readConfig();
       if (process.getuid?.() !== 0 || !isSystemd()) becomeUser(config.host.user);
-      say(await new Jobs(config).start(phaseName(phase)));
+      say(await new Jobs(config).start(phaseName(phase), repair ? [REPAIR[0]] : []));
     });
   job
     .command('status <phase>')

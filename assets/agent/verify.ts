@@ -1,21 +1,16 @@
 import { checkCapture } from './capture/check';
-import { deltaName, CAPTURE_SCHEMA } from './capture/names';
-import { readRelations, serverVersion, type Relation } from './catalog/relations';
+import { readRelations, serverVersion } from './catalog/relations';
 import { hiddenSchemas } from './catalog/schemas';
 import type { Context } from './context';
 import { Failure } from './errors';
 import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
-import { qualified } from './sql';
 import { catalogQuery } from './verify/catalog-objects';
-import { compareAll, type Comparison } from './verify/compare-all';
+import { checkKeyIndexes } from './verify/index-checks';
+import { verifySequences } from './verify/compare-sequences';
 import { compareCatalogs, type CatalogComparison } from './verify/compare-catalogs';
-import { compareLive } from './verify/compare-live';
-import { differing, type RelationComparison } from './verify/comparison';
-import { RelationSql } from './verify/relation-sql';
-
-/** How many relations, keys or objects one message names. */
-const NAMED = 5;
+import { problemsOfCatalogs, problemsOfRows } from './verify/problems';
+import { inFlightByRelation, verifyRows } from './verify/rows';
 
 async function run(context: Context): Promise<PhaseOutcome> {
   const captured = await context.with('source', async (source) => {
@@ -29,17 +24,27 @@ async function run(context: Context): Promise<PhaseOutcome> {
     throw new Failure(`changes may have been missed: ${captured.join('; ')}; run cleanup and migrate again`);
   const catalog = await verifyCatalogs(context);
   const relations = await context.with('source', (source) => readRelations(source, context.config));
-  const rows = await verifyRows(context, relations);
-  const problems = [...problemsOfRows(rows, relations), ...problemsOfCatalogs(catalog)];
+  const sequences = await lookAtSequences(context);
+  const indexes = await checkKeyIndexes(context, relations);
+  const { comparison: rows, repairedKeys } = await verifyRows(context, relations);
+  const problems = [
+    ...indexes.problems,
+    ...problemsOfRows(rows, repairedKeys > 0),
+    ...problemsOfCatalogs(catalog),
+    ...sequences,
+  ];
   if (problems.length > 0) throw new Failure(problems.join('; '));
   const count = (value: number): string => value.toLocaleString('en-US');
+  const repaired = repairedKeys > 0 ? `, ${count(repairedKeys)} repaired` : '';
   return {
-    message: `${count(rows.rowsCompared)} rows of ${rows.relations} relations are equal on both ends, ${count(rows.inFlight)} in flight, ${rows.seconds.toFixed(1)} s; catalogs agree with ${catalog.warnings.length} warnings`,
+    message: `${count(rows.rowsCompared)} rows of ${rows.relations} relations are equal on both ends, ${count(rows.inFlight)} in flight${repaired}, ${rows.seconds.toFixed(1)} s; catalogs agree with ${catalog.warnings.length} warnings`,
     result: {
       rowsCompared: rows.rowsCompared,
       rowsDifferent: rows.rowsDifferent,
       inFlight: rows.inFlight,
       inFlightByRelation: inFlightByRelation(rows),
+      repairedKeys,
+      indexesChecked: indexes.checked,
       relations: rows.relations,
       seconds: rows.seconds,
       catalog,
@@ -64,77 +69,13 @@ async function verifyCatalogs(context: Context): Promise<CatalogComparison> {
   return catalog;
 }
 
-async function verifyRows(context: Context, relations: readonly Relation[]): Promise<Comparison> {
-  const { verify } = context.config;
-  const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
-  context.progress.restart();
-  const comparison = await compareAll({
-    openSource: () => context.connect('source'),
-    openTarget: () => context.connect('target'),
-    relations,
-    jobs: verify.jobs,
-    chunkRows: verify.chunkRows,
-    onProgress: ({ rows, relation }) => context.progress.report(rows, Math.max(rows, expected), 'rows', relation),
-    compare: (options) => compareLive(options, verify),
-  });
-  const { rowsCompared, rowsDifferent, inFlight, seconds, notCompared, examples } = comparison;
-  const all = notCompared.length === 0;
-  await context.evidence('every relation could be compared', all, statementOf(relations), {
-    relations: comparison.relations,
-    notCompared,
-  });
-  await context.evidence('every row is equal or in flight', all && rowsDifferent === 0, statementOf(relations), {
-    rowsCompared,
-    rowsDifferent,
-    inFlight,
-    inFlightByRelation: inFlightByRelation(comparison),
-    seconds,
-    examples,
-  });
-  return comparison;
-}
-
-/** The statement that both ends answered for each chunk, as asked of the first relation. */
-function statementOf(relations: readonly Relation[]): string {
-  const [first] = relations;
-  if (!first) return 'no relation';
-  return new RelationSql(first, 'hash of the row').sums({ text: 'WHERE key in chunk', values: [] });
-}
-
-const inFlightByRelation = (comparison: Comparison): Record<string, number> =>
-  Object.fromEntries(
-    comparison.comparisons.filter(({ inFlight }) => inFlight > 0).map(({ relation, inFlight }) => [relation, inFlight]),
+async function lookAtSequences(context: Context): Promise<string[]> {
+  const problems = await context.with('source', (source) =>
+    context.with('target', (target) => verifySequences(source, target, context.config)),
   );
-
-function problemsOfRows(comparison: Comparison, relations: readonly Relation[]): string[] {
-  const different = comparison.comparisons.filter(({ differences }) => differing(differences) > 0);
-  return [
-    ...firstOf(different, (one) => describeDifferences(one, relations)),
-    ...firstOf(comparison.notCompared, ({ relation, cause }) => `${relation} could not be compared: ${cause}`),
-  ];
+  await context.evidence('no sequence is behind', problems.length === 0, 'forwardSequences, sequencesBehind', problems);
+  return problems;
 }
 
-function problemsOfCatalogs({ failures }: CatalogComparison): string[] {
-  if (failures.length === 0) return [];
-  return [
-    ...firstOf(failures, (failure) => failure),
-    'make them on the target as on the source and start verify again',
-  ];
-}
-
-function describeDifferences({ relation, differences, keys }: RelationComparison, all: readonly Relation[]): string {
-  const counts = Object.entries(differences).filter(([, count]) => count > 0);
-  const kinds = counts.map(([kind, count]) => `${count} ${kind}`).join(', ');
-  const named = keys.slice(0, NAMED).map(({ key }) => `(${key.join(', ')})`);
-  const known = all.find((one) => one.sql === relation);
-  const queue = known === undefined ? CAPTURE_SCHEMA : qualified(CAPTURE_SCHEMA, deltaName(known.schema, known.name));
-  return `${relation}: ${kinds}, keys ${named.join(' ')}${keys.length > NAMED ? ' …' : ''}; insert these keys into ${queue} on the source, so that they are applied anew, and start verify again`;
-}
-
-function firstOf<T>(list: readonly T[], describe: (one: T) => string): string[] {
-  const rest = list.length - NAMED;
-  return [...list.slice(0, NAMED).map(describe), ...(rest > 0 ? [`and ${rest} more`] : [])];
-}
-
-/** Compares every row of both ends while writes go on, and both catalogs. */
+/** Compares every row of both ends while writes go on, both catalogs, the sequences, and key indexes with their tables. */
 export const verify: Phase = { name: 'verify', after: ['sync'], once: false, run };

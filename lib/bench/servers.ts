@@ -131,7 +131,7 @@ export async function startBenchServers(
         indexWorkers: 0,
       },
       sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 0, syncs: 1, groups: [] },
-      verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
+      verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
       cutover: {
         budgetSeconds: 30,
         sequenceMargin: 1000,

@@ -30,7 +30,7 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     indexWorkers: 2,
   },
   sync: { checkSeconds: 1, handoverKeys: 10_000, takeBackKeys: 500_000, syncs: 2, groups: [] },
-  verify: { chunkRows: 10_000, jobs: 4, settleSeconds: 30 },
+  verify: { chunkRows: 10_000, jobs: 4, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 30 },
   cutover: {
     budgetSeconds: 60,
     sequenceMargin: 1_000,

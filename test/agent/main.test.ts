@@ -112,6 +112,12 @@ describe('a failure is one line and exit status 1', () => {
     expect((await ibex(['job', 'result', phase])).stdout).toBe(stderr.replace(/^ibex:/, `failed ${phase}:`));
   });
 
+  it('a flag of another phase', async () => {
+    const { status, stderr } = await ibex(['job', 'start', 'capture', '--repair']);
+    expect({ status, stderr }).toEqual({ status: 2, stderr: 'ibex: --repair is for verify, not for capture\n' });
+    expect((await ibex(['capture', '--repair'])).status).toBe(2);
+  });
+
   it('a phase before those that it needs', async () => {
     const { status, stderr } = await ibex(['restore']);
     expect({ status, stderr }).toEqual({

@@ -94,7 +94,7 @@ export async function startMigration(): Promise<TestMigration> {
         indexWorkers: 0,
       },
       sync: { checkSeconds: 1, handoverKeys: 100, takeBackKeys: 5000, syncs: 1, groups: [] },
-      verify: { chunkRows: 1000, jobs: 2, settleSeconds: 1 },
+      verify: { chunkRows: 1000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 1 },
       cutover: {
         budgetSeconds: 30,
         sequenceMargin: 100,

@@ -59,6 +59,13 @@ describe.each(PHASES)('the runbook %s', (phase) => {
   });
 });
 
+test('verify is started with --repair when the runbook is told so, and asked for its state without', async () => {
+  const host = new StubHost(scratch(), { verify: ['succeeded'] });
+  expect((await host.run('verify', undefined, { Repair: 'true' })).status).toBe('Success');
+  expect(host.calls()).toEqual(['start verify 0 --repair', 'status verify 7200', 'status verify 0', 'result verify 0']);
+  expect(() => host.run('verify', undefined, { Repair: 'yes' })).toThrow('Repair');
+});
+
 test('a job that never ends fails the runbook after 100 polls, in a step of its own that says to start again', async () => {
   const { status, steps, host } = await way('dump', ['running']);
   expect(status).toBe('Failed');

@@ -27,13 +27,16 @@ parameters:
   Action: { type: String, allowedValues: [start, status, result], interpolationType: ENV_VAR }
   Phase: { type: String, allowedPattern: '^[a-z]+$', interpolationType: ENV_VAR }
   WaitSeconds: { type: String, allowedPattern: '^[0-9]+$', interpolationType: ENV_VAR }
+  Repair: { type: String, allowedValues: ['false', 'true'], default: 'false', interpolationType: ENV_VAR }
 mainSteps:
   - name: job
     action: aws:runShellScript
     inputs:
       timeoutSeconds: '25200'
       runCommand:
-        - exec "$IBEX_HOME/bin/ibex" job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"
+        - set -- job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"
+        - if [ "$SSM_Repair" = true ]; then set -- "$@" --repair; fi
+        - exec "$IBEX_HOME/bin/ibex" "$@"
 `;
 
 /**
@@ -43,8 +46,8 @@ mainSteps:
 export type Course = readonly ('running' | 'succeeded' | 'failed')[] | 'refused' | 'done' | 'mute' | 'offline';
 
 const STUB = `#!/bin/sh
-# ibex job <action> <phase> --wait <seconds>
-echo "$2 $3 $5" >> "$IBEX_HOME/calls"
+# ibex job <action> <phase> --wait <seconds> [--repair]
+echo "$2 $3 $5\${6:+ $6}" >> "$IBEX_HOME/calls"
 course=$(cat "$IBEX_HOME/courses/$3" 2>/dev/null || echo succeeded)
 state="$IBEX_HOME/state-$3"
 current() { test -s "$state" && head -n 1 "$state" || echo failed; }
@@ -81,7 +84,7 @@ export class StubHost {
     }
   }
 
-  /** The calls of the program so far, as `action phase seconds`. */
+  /** The calls of the program so far, as `action phase seconds`, with the flag that came after. */
   calls(): string[] {
     return readFileSync(join(this.home, 'calls'), 'utf8').trim().split('\n');
   }

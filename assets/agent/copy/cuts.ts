@@ -58,7 +58,7 @@ async function readableKey(source: Client, relation: Relation): Promise<readonly
 }
 
 /** Keys that part the relation evenly, from a sample of its pages. */
-async function sampleBounds(
+export async function sampleBounds(
   source: Client,
   relation: Relation,
   columns: readonly KeyColumn[],

@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import { oneLine } from '../errors';
 import { readTypeShapes } from '../type-shapes';
+import { RateLimit } from '../copy/rate-limit';
 import { compareRelation, type CompareOptions } from './compare-relation';
-import { differing, type DifferenceKind, type RelationComparison } from './comparison';
+import { differing, joinComparisons, type DifferenceKind, type RelationComparison } from './comparison';
+import { sectionCount, sectionsOf, type Section } from './sections';
 
 /** What `compareAll` needs. */
 export interface CompareAllOptions {
@@ -12,13 +15,15 @@ export interface CompareAllOptions {
   readonly openTarget: () => Promise<Client>;
   /** As the source has them; compared in this order, so the largest should be first. */
   readonly relations: readonly Relation[];
-  /** Workers, each with one session on each end. */
+  /** Workers, each with one session on each end; several may be at different ranges of one relation. */
   readonly jobs: number;
+  /** Limit of all workers together; rows of the source a second, 0 for none. @default 0 */
+  readonly maxRowsPerSecond?: number;
   /** Rows in one chunk. */
   readonly chunkRows: number;
   /** Called after each chunk. */
   readonly onProgress?: (progress: CompareProgress) => void;
-  /** Compares one relation. @default compareRelation */
+  /** Compares one relation, or a range of it. @default compareRelation */
   readonly compare?: (options: CompareOptions) => Promise<RelationComparison>;
 }
 
@@ -67,51 +72,85 @@ const EXAMPLES = 20;
 /** Compares all relations with several workers. Never throws for what one relation is to blame for. */
 export async function compareAll(options: CompareAllOptions): Promise<Comparison> {
   const began = performance.now();
-  const run = new Run(options);
-  const workers = Math.min(Math.max(1, options.jobs), options.relations.length);
-  await Promise.all(Array.from({ length: workers }, () => run.work()));
-  return summary(run.comparisons, run.notCompared, (performance.now() - began) / 1000);
+  const run = new Run(options, await planSections(options));
+  await Promise.all(Array.from({ length: Math.max(1, options.jobs) }, () => run.work()));
+  const failed = new Set(run.notCompared.map(({ relation }) => relation));
+  const compared = joinComparisons(run.comparisons).filter(({ relation }) => !failed.has(relation));
+  return summary(compared, run.notCompared, (performance.now() - began) / 1000);
+}
+
+/** Cuts what is large enough. What cannot be cut stays whole: comparing it then says what is wrong. */
+async function planSections({ openSource, relations, jobs, chunkRows }: CompareAllOptions): Promise<Section[]> {
+  const counts = new Map(relations.map((relation) => [relation, sectionCount(relation, jobs, chunkRows)]));
+  if ([...counts.values()].every((count) => count === 1)) return relations.map((relation) => ({ relation }));
+  const source = await openSource().catch(() => undefined);
+  const sections: Section[] = [];
+  for (const [relation, count] of counts) {
+    const cut = source && count > 1 ? await sectionsOf(source, relation, count).catch(() => undefined) : undefined;
+    sections.push(...(cut ?? [{ relation }]));
+  }
+  await source?.end().catch(() => undefined);
+  return sections;
 }
 
 class Run {
   readonly comparisons: RelationComparison[] = [];
   readonly notCompared: NotCompared[] = [];
-  private readonly queue: Relation[];
+  private readonly queue: Section[];
+  private readonly left = new Map<Relation, number>();
+  private readonly limit: RateLimit;
   private rows = 0;
+  private relationsDone = 0;
 
-  constructor(private readonly options: CompareAllOptions) {
-    this.queue = [...options.relations];
+  constructor(
+    private readonly options: CompareAllOptions,
+    sections: readonly Section[],
+  ) {
+    this.queue = [...sections];
+    for (const { relation } of sections) this.left.set(relation, (this.left.get(relation) ?? 0) + 1);
+    this.limit = new RateLimit(options.maxRowsPerSecond ?? 0);
   }
 
-  /** Takes relations until none is left. Sessions are replaced after an error, which may have left them unusable. */
+  /** Takes sections until none is left. Sessions are replaced after an error, which may have left them unusable. */
   async work(): Promise<void> {
     let sessions: Sessions | undefined;
     try {
-      for (let relation = this.queue.shift(); relation; relation = this.queue.shift()) {
+      for (let section = this.queue.shift(); section; section = this.queue.shift()) {
         try {
           sessions ??= await openSessions(this.options);
-          this.comparisons.push(await this.one(sessions, relation));
+          this.comparisons.push(await this.one(sessions, section));
         } catch (error) {
-          this.notCompared.push({ relation: relation.sql, cause: oneLine(error) });
+          this.fail(section.relation, oneLine(error));
           await closeSessions(sessions);
           sessions = undefined;
         }
+        const left = (this.left.get(section.relation) ?? 1) - 1;
+        this.left.set(section.relation, left);
+        if (left === 0) this.relationsDone++;
       }
     } finally {
       await closeSessions(sessions);
     }
   }
 
-  private one(sessions: Sessions, relation: Relation): Promise<RelationComparison> {
+  /** A relation of which one section cannot be compared is not compared, whatever its others found. */
+  private fail(relation: Relation, cause: string): void {
+    if (this.notCompared.some((known) => known.relation === relation.sql)) return;
+    this.notCompared.push({ relation: relation.sql, cause });
+  }
+
+  private one(sessions: Sessions, { relation, ...range }: Section): Promise<RelationComparison> {
     const { chunkRows, onProgress, compare = compareRelation } = this.options;
     return compare({
       ...sessions,
       relation,
+      range,
       chunkRows,
-      onChunk: (rows) => {
+      onChunk: async (rows) => {
         this.rows += rows;
-        const relationsDone = this.comparisons.length + this.notCompared.length;
-        onProgress?.({ rows: this.rows, relation: relation.sql, relationsDone });
+        onProgress?.({ rows: this.rows, relation: relation.sql, relationsDone: this.relationsDone });
+        const wait = this.limit.take(rows);
+        if (wait > 0) await sleep(wait);
       },
     });
   }

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { indexAscends, rangeColumns } from '../catalog/key-order';
+import { indexAscends, rangeColumns, type KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
 import type { TypeShape } from '../row-hash';
 import { readTypeShapes } from '../type-shapes';
@@ -16,6 +16,8 @@ export interface CompareOptions {
   readonly target: Client;
   /** As the source has it. */
   readonly relation: Relation;
+  /** The keys to be compared, by columns that both ends sort alike. @default all */
+  readonly range?: KeyRange;
   /** Rows in one chunk, where the key allows ranges. */
   readonly chunkRows: number;
   /** What the source's types are made of. @default read from the source */
@@ -41,7 +43,7 @@ interface Sums {
 const NOTHING: Condition = { text: '', values: [] };
 
 /**
- * Compares every row of one relation (alone, without its children) on both ends. Rows are hashed inside the servers and
+ * Compares every row of one relation (alone, without its children), or of a range of its key, on both ends. Rows are hashed inside the servers and
  * only counts and sums of chunks cross the wire; a chunk that differs is cut into buckets, and only the buckets that
  * differ are listed by key.
  */
@@ -87,22 +89,24 @@ class Comparison {
     };
   }
 
-  /** The first range begins before, and the last ends after, every key, so that the target's extra rows are seen. */
+  /** The first chunk begins, and the last ends, where the range does, so that the target's extra rows are seen. */
   private async byRanges(steps: KeySteps): Promise<void> {
-    const { source, target } = this.options;
-    let after: readonly string[] | undefined;
-    let upTo = await steps.next(source, after);
+    const { source, target, range = {} } = this.options;
+    let rest: KeyRange = range;
+    let upTo = await steps.next(source, rest);
     for (;;) {
-      const where = steps.condition({ ...(after && { after }), ...(upTo && { upTo }) });
+      const chunk = upTo === undefined ? rest : { ...rest, upTo };
+      const where = steps.condition(chunk);
       const query = { text: this.statements.sums(where), values: [...where.values] };
+      const left = upTo === undefined ? undefined : { ...range, after: upTo };
       // The source looks for the next chunk's end while the target may still be at this one.
-      const [{ here, next }, there] = await Promise.all([sumsAndStep(source, query, steps, upTo), sums(target, query)]);
+      const [{ here, next }, there] = await Promise.all([sumsAndStep(source, query, steps, left), sums(target, query)]);
       this.count(here, there);
       const rows = Number(here.rows);
       if (!same(here, there)) await this.refine(where, Math.max(rows, Number(there.rows)));
       await this.options.onChunk?.(rows);
-      if (upTo === undefined) return;
-      after = upTo;
+      if (left === undefined) return;
+      rest = left;
       upTo = next;
     }
   }
@@ -152,10 +156,10 @@ async function sumsAndStep(
   source: Client,
   query: { text: string; values: string[] },
   steps: KeySteps,
-  upTo: readonly string[] | undefined,
+  left: KeyRange | undefined,
 ): Promise<{ here: Sums; next: readonly string[] | undefined }> {
   const here = await sums(source, query);
-  return { here, next: upTo === undefined ? undefined : await steps.next(source, upTo) };
+  return { here, next: left === undefined ? undefined : await steps.next(source, left) };
 }
 
 const EMPTY: Sums = { rows: 0, sum: '0' };

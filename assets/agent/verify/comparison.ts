@@ -29,6 +29,7 @@ export interface RelationComparison {
   readonly inFlight: number;
   /** The first of the keys that differ; at most `KEPT_KEYS`. */
   readonly keys: readonly KeyDifference[];
+  /** Time that workers spent on it; of one that several were at, the sum of theirs. */
   readonly seconds: number;
 }
 
@@ -38,6 +39,31 @@ export const KEPT_KEYS = 1000;
 /** Rows that differ, of every kind. */
 export const differing = (counts: DifferenceCounts): number =>
   counts['missing on target'] + counts['extra on target'] + counts.different;
+
+/** Joins what was found in the parts of each relation. */
+export function joinComparisons(parts: readonly RelationComparison[]): RelationComparison[] {
+  const joined = new Map<string, RelationComparison>();
+  for (const part of parts) {
+    const known = joined.get(part.relation);
+    joined.set(part.relation, known === undefined ? part : join(known, part));
+  }
+  return [...joined.values()];
+}
+
+const join = (a: RelationComparison, b: RelationComparison): RelationComparison => ({
+  relation: a.relation,
+  sourceRows: a.sourceRows + b.sourceRows,
+  targetRows: a.targetRows + b.targetRows,
+  chunks: a.chunks + b.chunks,
+  differences: {
+    'missing on target': a.differences['missing on target'] + b.differences['missing on target'],
+    'extra on target': a.differences['extra on target'] + b.differences['extra on target'],
+    different: a.differences.different + b.differences.different,
+  },
+  inFlight: a.inFlight + b.inFlight,
+  keys: [...a.keys, ...b.keys].slice(0, KEPT_KEYS),
+  seconds: a.seconds + b.seconds,
+});
 
 /** Counts differences exactly and keeps the first of them, so that memory stays flat. */
 export class DifferenceTally {

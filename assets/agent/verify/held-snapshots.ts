@@ -64,6 +64,7 @@ class Held implements HeldSnapshots {
         relations,
         jobs: this.context.config.verify.jobs,
         chunkRows: this.context.config.verify.chunkRows,
+        maxRowsPerSecond: this.context.config.verify.maxRowsPerSecond,
         ...(onProgress && { onProgress }),
       });
     } finally {

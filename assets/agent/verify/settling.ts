@@ -47,6 +47,7 @@ export class Settling {
     private readonly target: Client,
     private readonly states: KeyStates,
     private readonly patience: Patience,
+    private readonly onProven?: (differences: readonly KeyDifference[]) => Promise<void>,
   ) {
     this.intervalMs = patience.intervalMs ?? 250;
   }
@@ -82,12 +83,17 @@ export class Settling {
       // The target first: what the source then calls applied may be newer than this look, but not than the next.
       const there = await this.states.onTarget(this.target, keys);
       const here = await this.states.onSource(this.source, keys);
+      const proven: KeyDifference[] = [];
       batch.forEach((candidate, i) => {
         const verdict = this.judge(candidate, here[i] as RowState, there[i] as RowState);
         if (verdict === 'again') open.push(candidate);
         else if (verdict === 'in flight') this.inFlight++;
-        else if (verdict !== 'equal') this.prove(candidate.key, verdict, here[i] as RowState, there[i] as RowState);
+        else if (verdict !== 'equal') {
+          proven.push(difference(candidate.key, verdict, here[i] as RowState, there[i] as RowState));
+        }
       });
+      this.proven.add(proven);
+      if (proven.length > 0) await this.onProven?.(proven);
     }
     this.candidates = open;
     this.lookedAt = performance.now();
@@ -107,12 +113,13 @@ export class Settling {
     const undecided = candidate.strikes > 1 || candidate.looks < STRIKES;
     return patient || undecided ? 'again' : 'in flight';
   }
+}
 
-  private prove(key: readonly string[], kind: DifferenceKind, here: RowState, there: RowState): void {
-    const hashes = {
-      ...(here.hash !== null && { sourceHash: here.hash }),
-      ...(there.hash !== null && { targetHash: there.hash }),
-    };
-    this.proven.add([{ kind, key, ...hashes }]);
-  }
+function difference(key: readonly string[], kind: DifferenceKind, here: RowState, there: RowState): KeyDifference {
+  return {
+    kind,
+    key,
+    ...(here.hash !== null && { sourceHash: here.hash }),
+    ...(there.hash !== null && { targetHash: there.hash }),
+  };
 }

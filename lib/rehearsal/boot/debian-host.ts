@@ -35,7 +35,7 @@ function settingsOf(node: { url: string; sha256: string }): MigrationSettings {
       dump: { jobs: 2, compression: 1 },
       restore: { jobs: 2 },
       sync: { checkSeconds: 1, handoverKeys: 5_000 },
-      verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
+      verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
     },
   };
 }

@@ -114,7 +114,7 @@ export function hostConfig(
       indexWorkers: 0,
     },
     sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 250_000, syncs: 2, groups: [] },
-    verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
+    verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
     cutover: {
       budgetSeconds: BUDGET_SECONDS,
       sequenceMargin: 1000,

@@ -97,6 +97,84 @@ it('shows some examples of what differs', async () => {
   expect(result.examples[0]).toMatchObject({ relation: '"public"."b"', kind: 'different' });
 });
 
+describe('a relation of many chunks', () => {
+  let large: Relation[];
+  beforeAll(async () => {
+    await ends.run('both', 'CREATE TABLE public.large (a int, b uuid, v text, PRIMARY KEY (a, b))');
+    await ends.run(
+      'both',
+      `INSERT INTO public.large SELECT g % 20000, md5(g::text)::uuid, 'v' FROM generate_series(1, 60000) g; ANALYZE public.large`,
+    );
+    large = await ends.relations('"public"."large"');
+  });
+  const compare = (more: Partial<CompareAllOptions> = {}): ReturnType<typeof compareAll> =>
+    compareAll({ ...options([]), relations: large, ...more });
+
+  it('is compared by several workers at once, each row once', async () => {
+    const ranges: object[] = [];
+    let atOnce = 0;
+    let most = 0;
+    const result = await compare({
+      compare: async (one) => {
+        ranges.push(one.range ?? {});
+        most = Math.max(most, ++atOnce);
+        try {
+          return await compareRelation(one);
+        } finally {
+          atOnce--;
+        }
+      },
+    });
+    expect(result).toMatchObject({ ok: true, rowsCompared: 60_000, relations: 1 });
+    expect(most).toBe(2);
+    expect(ranges.length).toBeGreaterThan(3);
+    expect(ranges.filter((range) => !('after' in range))).toHaveLength(1);
+    expect(ranges.filter((range) => !('upTo' in range))).toHaveLength(1);
+  });
+
+  it('shows what differs in any of its sections, and before the first and after the last key', async () => {
+    await ends.run(
+      'target',
+      `UPDATE public.large SET v = 'x' WHERE a IN (0, 9999, 19999);
+       INSERT INTO public.large SELECT a, md5('')::uuid FROM unnest(ARRAY[-5, 30000]) AS a`,
+    );
+    const { rowsDifferent, comparisons } = await compare();
+    await ends.run(
+      'target',
+      `UPDATE public.large SET v = 'v' WHERE v = 'x'; DELETE FROM public.large WHERE a IN (-5, 30000)`,
+    );
+    expect(comparisons).toHaveLength(1);
+    expect({ rowsDifferent, ...comparisons[0]?.differences }).toEqual({
+      rowsDifferent: 11,
+      'missing on target': 0,
+      'extra on target': 2,
+      different: 9,
+    });
+  });
+
+  it('is not compared when one of its sections is not, whatever the others found', async () => {
+    let first = true;
+    const result = await compare({
+      compare: (one) => {
+        if (!first) return compareRelation(one);
+        first = false;
+        return Promise.reject(new Error('broken'));
+      },
+    });
+    expect(result).toMatchObject({
+      ok: false,
+      relations: 0,
+      rowsCompared: 0,
+      notCompared: [{ relation: '"public"."large"', cause: 'broken' }],
+    });
+  });
+
+  it('is read no faster than the limit says', async () => {
+    const { seconds } = await compare({ maxRowsPerSecond: 60_000 });
+    expect(seconds).toBeGreaterThan(0.9);
+  });
+});
+
 it('leaves no session behind', async () => {
   const before = await sessions();
   await compareAll(options(['a', 'b', 'absent']));

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { AgentConfig } from '../../../assets/agent/config';
 import { installShared, queueStatements, triggerStatements } from '../../../assets/agent/capture/objects';
@@ -62,6 +63,8 @@ it('tells what was compared, and leaves figures, evidence and progress', async (
   expect(gates).toEqual([
     ['capture in place', true],
     ['catalogs agree', true],
+    ['no sequence is behind', true],
+    ['key indexes hide no row', true],
     ['every relation could be compared', true],
     ['every row is equal or in flight', true],
   ]);
@@ -77,8 +80,69 @@ it('fails when rows differ, naming relation, kinds, keys and the way on', async 
   expect(failure).toContain('(10)');
   expect(failure).toContain('(11)');
   expect(failure).toContain(
-    'insert these keys into "bucardo"."delta_public_t" on the source, so that they are applied anew, and start verify again',
+    'start verify with --repair (in the runbook: Repair true), which has these keys applied anew',
   );
+});
+
+describe('with --repair', () => {
+  /** What an applier does with each key of the queue of t; it stops when told. */
+  async function applying<T>(apply: (id: number) => Promise<void>, work: () => Promise<T>): Promise<T> {
+    const stop = new AbortController();
+    const applier = (async () => {
+      while (!stop.signal.aborted) {
+        const { rows } = await writer.query('DELETE FROM bucardo.delta_public_t RETURNING id');
+        for (const { id } of rows as { id: number }[]) await apply(id);
+        await sleep(20);
+      }
+    })();
+    try {
+      return await work();
+    } finally {
+      stop.abort();
+      await applier;
+    }
+  }
+  const apply = async (id: number): Promise<void> => {
+    const { rows } = await writer.query('SELECT v FROM public.t WHERE id = $1', [id]);
+    await ends.target.query('DELETE FROM public.t WHERE id = $1', [id]);
+    for (const { v } of rows as { v: string }[])
+      await ends.target.query('INSERT INTO public.t VALUES ($1, $2)', [id, v]);
+  };
+  const repair = (): Promise<string> => runPhase({ ...config, run: { repair: true } }, verify);
+  const differ = (): Promise<void> =>
+    ends.run(
+      'target',
+      `UPDATE public.t SET v = 'wrong' WHERE id = 10; DELETE FROM public.t WHERE id = 11; INSERT INTO public.t VALUES (-1, 'extra')`,
+    );
+
+  it('has missing, extra and different rows applied anew, and finds them equal', async () => {
+    await differ();
+    const message = await applying(apply, repair);
+    expect(message).toMatch(/^2,100 rows of 2 relations are equal on both ends, 0 in flight, 3 repaired, /);
+    expect((await state.phase('verify'))?.result).toMatchObject({ rowsDifferent: 0, repairedKeys: 3 });
+    expect(await run()).toContain('2,100 rows of 2 relations are equal');
+  });
+
+  it('changes nothing on the target itself, and says so when nobody applies', async () => {
+    await differ();
+    await expect(repair()).rejects.toThrow(
+      'for 0.3 s nobody applied any: "public"."t" (3) changes are left; look whether sync runs',
+    );
+    const { rows } = await ends.target.query('SELECT id, v FROM public.t WHERE id IN (-1, 10, 11) ORDER BY id');
+    expect(rows).toEqual([
+      { id: -1, v: 'extra' },
+      { id: 10, v: 'wrong' },
+    ]);
+    await applying(apply, repair);
+  });
+
+  it('fails when rows differ again although they were applied', async () => {
+    await differ();
+    await expect(applying(() => Promise.resolve(), repair)).rejects.toThrow(
+      /"public"."t": 1 missing on target, 1 extra on target, 1 different, keys .*; they were applied anew and differ again/,
+    );
+    await applying(apply, repair);
+  });
 });
 
 it('fails when a table has appeared whose changes nobody records, even if all others are equal', async () => {

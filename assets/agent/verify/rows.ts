@@ -1,0 +1,118 @@
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import { compareAll, type Comparison } from './compare-all';
+import { compareLive } from './compare-live';
+import { differing } from './comparison';
+import { RelationSql } from './relation-sql';
+import { queueKeys, untilApplied } from './repair';
+
+/** What the comparison of all rows found. */
+export interface RowsOutcome {
+  readonly comparison: Comparison;
+  /** Keys that were handed to the queues of changes, and have been applied since. */
+  readonly repairedKeys: number;
+}
+
+/** Compares every row of the relations while writes go on, with evidence; repairs what differs where that was asked. */
+export async function verifyRows(context: Context, relations: readonly Relation[]): Promise<RowsOutcome> {
+  const repairs = new Map<Relation, number>();
+  const first = await compareOnce(context, relations, context.config.run?.repair === true ? repairs : undefined);
+  if (repairs.size === 0) return { comparison: first, repairedKeys: 0 };
+  const repaired = [...repairs.keys()];
+  const repairedKeys = [...repairs.values()].reduce((sum, keys) => sum + keys, 0);
+  context.log.info({ relations: repaired.map(({ sql }) => sql), keys: repairedKeys }, 'keys are applied anew');
+  await context.state.count('keys.repaired', repairedKeys);
+  await context.evidence('differing keys handed to the queues of changes', true, 'queueKeys', {
+    keys: Object.fromEntries([...repairs].map(([relation, keys]) => [relation.sql, keys])),
+    examples: first.examples,
+  });
+  await context.with('source', (source) => untilApplied(source, repaired, context.config.verify.settleSeconds));
+  const again = await compareOnce(context, repaired, undefined);
+  return { comparison: withNewer(first, again), repairedKeys };
+}
+
+async function compareOnce(
+  context: Context,
+  relations: readonly Relation[],
+  repairs: Map<Relation, number> | undefined,
+): Promise<Comparison> {
+  const { verify } = context.config;
+  const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
+  context.progress.restart();
+  const comparison = await compareAll({
+    openSource: () => context.connect('source'),
+    openTarget: () => context.connect('target'),
+    relations,
+    jobs: verify.jobs,
+    chunkRows: verify.chunkRows,
+    maxRowsPerSecond: verify.maxRowsPerSecond,
+    onProgress: ({ rows, relation }) => context.progress.report(rows, Math.max(rows, expected), 'rows', relation),
+    compare: (options) =>
+      compareLive(
+        {
+          ...options,
+          onProven: async (differences) => {
+            if (!repairs) return;
+            const { source, relation } = options;
+            const keys = differences.map(({ key }) => key);
+            await queueKeys(source, relation, keys);
+            repairs.set(relation, (repairs.get(relation) ?? 0) + keys.length);
+          },
+        },
+        verify,
+      ),
+  });
+  await keepEvidence(context, relations, comparison);
+  return comparison;
+}
+
+async function keepEvidence(context: Context, relations: readonly Relation[], comparison: Comparison): Promise<void> {
+  const { rowsCompared, rowsDifferent, inFlight, seconds, notCompared, examples } = comparison;
+  const all = notCompared.length === 0;
+  await context.evidence('every relation could be compared', all, statementOf(relations), {
+    relations: comparison.relations,
+    notCompared,
+  });
+  await context.evidence('every row is equal or in flight', all && rowsDifferent === 0, statementOf(relations), {
+    rowsCompared,
+    rowsDifferent,
+    inFlight,
+    inFlightByRelation: inFlightByRelation(comparison),
+    seconds,
+    examples,
+  });
+}
+
+/** The statement that both ends answered for each chunk, as asked of the first relation. */
+function statementOf(relations: readonly Relation[]): string {
+  const [first] = relations;
+  if (!first) return 'no relation';
+  return new RelationSql(first, 'hash of the row').sums({ text: 'WHERE key in chunk', values: [] });
+}
+
+/** Rows that were still on their way, by relation. */
+export const inFlightByRelation = (comparison: Comparison): Record<string, number> =>
+  Object.fromEntries(
+    comparison.comparisons.filter(({ inFlight }) => inFlight > 0).map(({ relation, inFlight }) => [relation, inFlight]),
+  );
+
+/** The earlier comparison, with what the later one found of the relations that it compared again. */
+function withNewer(first: Comparison, again: Comparison): Comparison {
+  const renewed = new Set([...again.comparisons, ...again.notCompared].map(({ relation }) => relation));
+  const comparisons = [...first.comparisons.filter(({ relation }) => !renewed.has(relation)), ...again.comparisons];
+  const notCompared = [...first.notCompared, ...again.notCompared];
+  const total = (of: (one: Comparison['comparisons'][number]) => number): number =>
+    comparisons.reduce((sum, one) => sum + of(one), 0);
+  const rowsDifferent = total(({ differences }) => differing(differences));
+  return {
+    ok: rowsDifferent === 0 && notCompared.length === 0,
+    rowsCompared: total(({ sourceRows }) => sourceRows),
+    rowsDifferent,
+    inFlight: total(({ inFlight }) => inFlight),
+    relations: comparisons.length,
+    seconds: first.seconds + again.seconds,
+    notCompared,
+    examples: again.examples,
+    comparisons,
+  };
+}

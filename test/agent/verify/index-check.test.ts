@@ -1,0 +1,81 @@
+import type { Client } from 'pg';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import type { Key } from '../../../assets/agent/catalog/relations';
+import type { End } from '../../../assets/agent/endpoints';
+import { checkKeyIndex, type IndexCheck } from '../../../assets/agent/verify/index-check';
+import { config, startEnds, type Ends } from './ends';
+
+let ends: Ends;
+beforeAll(async () => {
+  ends = await startEnds();
+  await ends.run('both', 'CREATE EXTENSION citext SCHEMA public');
+});
+afterAll(() => ends.stop());
+
+async function check(end: End, name: string): Promise<IndexCheck> {
+  const client: Client = ends[end];
+  const relation = (await readRelations(client, config())).find((one) => one.name === name);
+  if (!relation) throw new Error(`no table ${name}`);
+  return checkKeyIndex(client, relation, relation.key as Key, 300);
+}
+
+const ENDS: End[] = ['source', 'target'];
+
+describe.each(ENDS)('on the %s', (end) => {
+  it.each([
+    ['int', 'k int PRIMARY KEY', 'g'],
+    ['text', 'k text PRIMARY KEY', `CASE g % 2 WHEN 0 THEN 'a' ELSE 'B' END || g`],
+    [
+      'text in the order of a language',
+      'k text COLLATE "en-x-icu" PRIMARY KEY',
+      `CASE g % 2 WHEN 0 THEN 'a' ELSE 'B' END || g`,
+    ],
+    ['text of another case', 'k public.citext PRIMARY KEY', `CASE g % 2 WHEN 0 THEN 'a' ELSE 'B' END || g`],
+    ['uuid', 'k uuid PRIMARY KEY', 'md5(g::text)::uuid'],
+    ['a pair', 'a int, k text, PRIMARY KEY (a, k)', `g % 7, 'k' || g`],
+    ['a unique index in descending order', 'a int NOT NULL, b int NOT NULL', 'g % 7, g'],
+  ])('an index of %s shows what a sequential pass sees', async (kind, columns, values) => {
+    const client = ends[end];
+    await client.query(`DROP TABLE IF EXISTS public.sound; CREATE TABLE public.sound (${columns})`);
+    await client.query(`INSERT INTO public.sound SELECT ${values} FROM generate_series(1, 1000) g`);
+    if (kind.includes('descending')) await client.query('CREATE UNIQUE INDEX ON public.sound (a DESC, b)');
+    expect(await check(end, 'sound')).toEqual({ rows: 1000, indexRows: 1000, misplaced: 0, ok: true });
+  });
+
+  it('an index of an empty table does, too', async () => {
+    await ends[end].query('CREATE TABLE public.empty (k int PRIMARY KEY)');
+    expect(await check(end, 'empty')).toEqual({ rows: 0, indexRows: 0, misplaced: 0, ok: true });
+  });
+
+  it('an index that was sorted by the rules of another collation is found', async () => {
+    const client = ends[end];
+    await client.query('CREATE TABLE public.sorted (k text COLLATE "C" PRIMARY KEY)');
+    await client.query(
+      `INSERT INTO public.sorted SELECT CASE g % 2 WHEN 0 THEN 'a' ELSE 'B' END || g FROM generate_series(1, 1000) g`,
+    );
+    const icu = `(SELECT oid FROM pg_collation WHERE collname = 'en-x-icu')`;
+    await client.query(`
+      UPDATE pg_attribute SET attcollation = ${icu}
+      WHERE attname = 'k' AND attrelid IN ('public.sorted'::regclass, 'public.sorted_pkey'::regclass);
+      UPDATE pg_index SET indcollation = ${icu}::text::oidvector WHERE indexrelid = 'public.sorted_pkey'::regclass`);
+    expect((await check(end, 'sorted')).ok).toBe(false);
+    await client.query('REINDEX INDEX public.sorted_pkey');
+    expect(await check(end, 'sorted')).toMatchObject({ rows: 1000, indexRows: 1000, ok: true });
+  });
+});
+
+it('a row that its index does not hold is found, which the comparison cannot see', async () => {
+  await ends.run('both', 'CREATE TABLE public.hiding (k int PRIMARY KEY, v text)');
+  await ends.run('both', `INSERT INTO public.hiding SELECT g, 'v' FROM generate_series(1, 1000) g`);
+  const ready = (is: boolean): string =>
+    `UPDATE pg_index SET indisready = ${is} WHERE indexrelid = 'public.hiding_pkey'::regclass`;
+  await ends.run('source', ready(false));
+  await ends.run('source', `INSERT INTO public.hiding VALUES (1001, 'hidden')`);
+  await ends.run('source', ready(true));
+  expect((await ends.compare('"public"."hiding"')).keys).toEqual([]);
+  expect(await check('source', 'hiding')).toEqual({ rows: 1001, indexRows: 1000, misplaced: 0, ok: false });
+  expect((await check('target', 'hiding')).ok).toBe(true);
+  await ends.run('source', 'REINDEX INDEX public.hiding_pkey');
+  expect((await check('source', 'hiding')).ok).toBe(true);
+  expect((await ends.compare('"public"."hiding"')).keys).toMatchObject([{ kind: 'missing on target', key: ['1001'] }]);
+});
