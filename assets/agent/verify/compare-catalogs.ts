@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { BUCARDO_LOGIN } from '../bucardo/names';
 import type { AgentConfig } from '../config';
 import { hiddenSchemas } from '../catalog/schemas';
 import { majorOf, readCatalog, type CatalogObject } from './catalog-objects';
@@ -83,7 +84,8 @@ export function judge(
     }
   }
   for (const object of target) {
-    if (!here.has(id(object)) && !SERVERS_OWN.has(object.kind)) warnings.push(`${id(object)} is only on the target`);
+    if (here.has(id(object)) || SERVERS_OWN.has(object.kind) || object.role === BUCARDO_LOGIN) continue;
+    warnings.push(`${id(object)} is only on the target`);
   }
   return { objects, failures, warnings };
 }
