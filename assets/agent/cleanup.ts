@@ -6,9 +6,12 @@ import { BUCARDO_DATABASE, BUCARDO_LOGIN } from './bucardo/names';
 import { endSourceSessions, expelBucardo } from './bucardo/login';
 import { appliedByBucardo, BUCARDO_ROWS_FACT } from './bucardo/runs';
 import { CAPTURE_SCHEMA } from './capture/names';
+import { reachEnds, type Reached } from './cleanup/ends';
+import { keepOnlyFence } from './cleanup/fence';
 import { dropCapture, ourTriggers } from './cleanup/source';
 import { connectToHost } from './connect';
 import type { Context } from './context';
+import { claimMove } from './cutover/move';
 import { Failure } from './errors';
 import { openSource } from './fence';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
@@ -18,41 +21,52 @@ import { dropHeartbeats } from './sync/heartbeat';
 import { stopSupervisor } from './sync/supervisor-job';
 
 async function run(context: Context): Promise<PhaseOutcome> {
-  await ensureMigratorLogin(context);
-  const source = await context.connect('source');
-  const target = await context.connect('target');
-  const cutOver = (await context.state.phase('cutover'))?.status === 'succeeded';
+  // A login that cannot be made is told by its connection; the source is cleaned all the same.
+  await ensureMigratorLogin(context).catch((error: unknown) => context.log.error({ err: error }, 'target login'));
+  const { host } = context.config;
+  await claimMove(context);
+  const reached = await reachEnds(context);
+  const { source, target, keepFence } = reached;
   await stopSupervisor(context.config);
-  await killBucardo(context.config.host);
-  await expelBucardo(target);
-  await endSourceSessions(source);
-
-  const triggers = await dropCapture(context, source);
-  if (!cutOver) {
-    const fence = await openSource(source);
-    if (fence === 'final')
-      throw new Failure(
-        'the source is fenced for good by a cutover that did not end; start cutover again, it goes forward',
-      );
-    await dropCapture(context, source, 'ibex');
-  }
-  await dropHeartbeats(source);
-  await dropCapture(context, target, 'ibex');
-  await dropLogin(target);
-  await context.state.setFact(BUCARDO_ROWS_FACT, (await appliedByBucardo(context.config.host)).rows);
+  await killBucardo(host);
+  const triggers = (source ? await cleanSource(context, source, keepFence) : 0) + (await cleanTarget(context, target));
+  await context.state.setFact(BUCARDO_ROWS_FACT, (await appliedByBucardo(host)).rows);
   await dropBucardoDatabase(context);
-  forgetPasswords(context.config.host.runDirectory);
-  rmSync(join(context.config.host.stateDirectory, 'dump'), { recursive: true, force: true });
+  forgetPasswords(host.runDirectory);
+  rmSync(join(host.stateDirectory, 'dump'), { recursive: true, force: true });
 
-  const left = await leftovers(source, target, cutOver);
+  const left = [...reached.untouched, ...(await leftovers(reached))];
   await context.evidence('nothing is left', left.length === 0, 'leftovers', left);
-  if (left.length > 0) throw new Failure(`still there: ${left.join('; ')}; start cleanup again`);
+  if (left.length > 0)
+    throw new Failure(`still there: ${left.join('; ')}${reached.untouched.length > 0 ? '' : '; start cleanup again'}`);
   await retireMigratorLogin(context);
-  const fence = cutOver ? '; the source stays fenced, so that no stray client writes there' : '';
+  const fence = keepFence ? '; the source stays fenced, so that no stray client writes there' : '';
   return {
     message: `${triggers} triggers and all objects of Ibex and Bucardo are gone from both ends${fence}`,
     result: { triggers },
   };
+}
+
+async function cleanSource(context: Context, source: Client, keepFence: boolean): Promise<number> {
+  await endSourceSessions(source);
+  const triggers = await dropCapture(context, source);
+  await dropHeartbeats(source);
+  if (keepFence) {
+    await keepOnlyFence(source);
+    return triggers;
+  }
+  await openSource(source);
+  await dropCapture(context, source, 'ibex');
+  return triggers;
+}
+
+async function cleanTarget(context: Context, target: Client | undefined): Promise<number> {
+  if (!target) return 0;
+  await expelBucardo(target);
+  const triggers = await dropCapture(context, target);
+  await dropCapture(context, target, 'ibex');
+  await dropLogin(target);
+  return triggers;
 }
 
 function forgetPasswords(runDirectory: string): void {
@@ -77,7 +91,7 @@ async function dropBucardoDatabase(context: Context): Promise<void> {
   }
 }
 
-async function leftovers(source: Client, target: Client, cutOver: boolean): Promise<string[]> {
+async function leftovers({ source, target, keepFence }: Reached): Promise<string[]> {
   const left: string[] = [];
   const look = async (client: Client, where: string, schemas: readonly string[]): Promise<void> => {
     for (const schema of schemas) {
@@ -85,11 +99,11 @@ async function leftovers(source: Client, target: Client, cutOver: boolean): Prom
       if (found.rowCount !== 0) left.push(`schema ${schema} on the ${where}`);
       for (const { trigger, table } of await ourTriggers(client, schema)) left.push(`trigger ${trigger} on ${table}`);
     }
+    const role = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);
+    if (role.rowCount !== 0) left.push(`role ${BUCARDO_LOGIN} on the ${where}`);
   };
-  await look(source, 'source', cutOver ? [CAPTURE_SCHEMA] : [CAPTURE_SCHEMA, 'ibex']);
-  await look(target, 'target', ['ibex']);
-  const role = await target.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);
-  if (role.rowCount !== 0) left.push(`role ${BUCARDO_LOGIN} on the target`);
+  if (source) await look(source, 'source', keepFence ? [CAPTURE_SCHEMA] : [CAPTURE_SCHEMA, 'ibex']);
+  if (target) await look(target, 'target', [CAPTURE_SCHEMA, 'ibex']);
   return left;
 }
 

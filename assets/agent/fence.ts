@@ -64,6 +64,21 @@ export async function leaveForGood(left: Client): Promise<void> {
   }
 }
 
+/** Lets an end that was left for good take writes again, whatever the other one does. False where it was not left. */
+export async function openForGood(left: Client): Promise<boolean> {
+  await left.query('BEGIN');
+  try {
+    await left.query(`SELECT ${FENCE_LOCK}`);
+    const kind = (await readFenceState(left))?.kind;
+    if (kind === 'final') await left.query(fenceFunction({ kind: 'open' }));
+    await left.query('COMMIT');
+    return kind === 'final' || kind === 'open';
+  } catch (error) {
+    await left.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
 /** Tables of a closed end that take writes all the same, one line each: without a trigger of ours, or with one altered. */
 export async function fenceGaps(client: Client): Promise<string[]> {
   return (await readFenceable(client)).flatMap((table) => {

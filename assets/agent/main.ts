@@ -9,6 +9,7 @@ import { readProgress } from './progress';
 import { report } from './report';
 import { SUPERVISOR } from './sync/supervisor-job';
 import { supervise } from './sync/supervise';
+import { unfence, UNFENCE_WORDS } from './unfence';
 import { becomeUser } from './user';
 import { verify } from './verify';
 
@@ -58,6 +59,13 @@ function program(): Command {
     .command(COPY_WORKER)
     .description('copy chunks beside the phase copy, which starts this')
     .action(() => copyBeside(settings()));
+  ibex
+    .command('unfence')
+    .description('let an old source take writes again after finalize or cleanup; nothing carries them to the target')
+    .option('--accept <words>', `must be "${UNFENCE_WORDS}"`)
+    .action(async (options: { accept?: string }) => {
+      say(await unfence(settings(), options.accept));
+    });
   ibex
     .command('report')
     .description('print the evidence as JSON')

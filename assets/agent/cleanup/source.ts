@@ -41,7 +41,8 @@ export async function dropCapture(context: Context, client: Client, schema: stri
         await client.query(`DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`);
         dropped += 1;
       } catch (error) {
-        if ((error as { code?: string }).code !== '55P03') throw error;
+        // Busy, or in a deadlock with an application, which goes before.
+        if (!['55P03', '40P01'].includes((error as { code?: string }).code ?? '')) throw error;
       }
     }
     const left = await ourTriggers(client, schema);

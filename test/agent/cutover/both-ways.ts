@@ -27,7 +27,7 @@ export interface BothWays {
   readonly source: Client;
   readonly target: Client;
   /** Runs a phase to its end. */
-  run(phase: string): Promise<Run>;
+  run(phase: string, ...options: string[]): Promise<Run>;
   /** Starts a phase, and kills it with SIGKILL once `until` holds. */
   kill(phase: string, until: () => Promise<boolean>): Promise<void>;
   /** Kind of both fences. */
@@ -64,8 +64,8 @@ export async function startBothWays(tables: string, cutover: object = {}): Promi
   const target = await migration.admin('target');
   const clients = { source, target };
 
-  const start = (phase: string): ChildProcess =>
-    spawn(process.execPath, [program, phase], {
+  const start = (...args: string[]): ChildProcess =>
+    spawn(process.execPath, [program, ...args], {
       env: { PATH: process.env['PATH'], HOME: directory, IBEX_CONFIG: configFile },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -80,7 +80,7 @@ export async function startBothWays(tables: string, cutover: object = {}): Promi
     migration,
     source,
     target,
-    run: (phase) => ended(start(phase)),
+    run: (...args) => ended(start(...args)),
     kill: async (phase, until) => {
       const child = start(phase);
       const end = ended(child);

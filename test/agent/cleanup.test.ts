@@ -1,0 +1,167 @@
+import { execFile } from 'node:child_process';
+import type { Client } from 'pg';
+import { cleanup } from '../../assets/agent/cleanup';
+import type { AgentConfig } from '../../assets/agent/config';
+import type { End } from '../../assets/agent/endpoints';
+import { fenceFunction, type FenceState } from '../../assets/agent/fence/objects';
+import { UNFENCE_WORDS } from '../../assets/agent/unfence';
+import { PASSWORD } from '../helpers/migration';
+import { startBothWays, type BothWays } from './cutover/both-ways';
+
+let ways: BothWays;
+beforeAll(async () => {
+  ways = await startBothWays(`
+    CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE probe (id int PRIMARY KEY); CREATE SCHEMA "Left Out";
+    CREATE TABLE "Left Out"."Order" (id int PRIMARY KEY)`);
+  await ways.source.query('INSERT INTO item VALUES (1)');
+}, 60_000);
+afterAll(() => ways?.stop());
+
+async function clean(overrides: Partial<AgentConfig> = {}): Promise<string> {
+  const context = await ways.migration.context('cleanup', overrides);
+  try {
+    return (await cleanup.run(context)).message;
+  } finally {
+    await context.close();
+  }
+}
+
+/** An end as it is when nothing answers there. */
+const away = (end: End): Partial<AgentConfig> => ({ [end]: { ...ways.migration.config[end], port: 1 } });
+
+/** Triggers, schemas and roles of ours on an end. */
+async function ours(end: End): Promise<string[]> {
+  const { rows } = await ways[end].query(`
+    SELECT DISTINCT t.tgname::text AS name FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+      JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('ibex', 'bucardo') AND NOT tgisinternal
+    UNION SELECT nspname FROM pg_namespace WHERE nspname IN ('ibex', 'bucardo')
+    UNION SELECT rolname FROM pg_roles WHERE rolname LIKE 'ibex%' ORDER BY 1`);
+  return (rows as { name: string }[]).map(({ name }) => name);
+}
+
+const setFence = (client: Client, state: FenceState): Promise<unknown> => client.query(fenceFunction(state));
+
+/** Runs the file as an operator does who has nothing but psql. */
+function psql(end: End, ...options: string[]): Promise<{ status: number; output: string }> {
+  const { host, port, database } = ways.migration.config[end];
+  const user = end === 'source' ? 'mover' : 'master';
+  const args = [
+    '-X',
+    ...options,
+    '-f',
+    'assets/sql/remove.sql',
+    '-h',
+    host!,
+    '-p',
+    String(port),
+    '-U',
+    user,
+    database!,
+  ];
+  return new Promise((resolve) => {
+    const env = { PATH: process.env['PATH'], PGPASSWORD: PASSWORD };
+    const child = execFile('psql', args, { env }, (_, stdout, stderr) =>
+      resolve({ status: child.exitCode ?? -1, output: stdout + stderr }),
+    );
+  });
+}
+
+describe('cleanup', () => {
+  it('refuses while writes are between both ends, and removes nothing', async () => {
+    const open = 'CREATE OR REPLACE FUNCTION ibex.fence() RETURNS trigger LANGUAGE plpgsql AS';
+    await ways.source.query(`CREATE SCHEMA ibex; ${open} 'BEGIN RETURN NULL; END'`);
+    await setFence(ways.source, { kind: 'final' });
+    await expect(clean()).rejects.toThrow('a cutover has passed its point of no return and did not end');
+    await setFence(ways.source, { kind: 'open' });
+    expect(await ours('source')).toContain('bucardo_delta');
+    expect(await ways.run('cutover')).toMatchObject({ status: 0 });
+    expect(await ours('target')).toEqual(expect.arrayContaining(['bucardo', 'bucardo_delta', 'ibex']));
+  }, 30_000);
+
+  it('with the source away cleans the target that takes the writes, and says what is left and how to take it off', async () => {
+    await expect(clean(away('source'))).rejects.toThrow(
+      /still there: the source cannot be changed \(cannot connect to source .*ECONNREFUSED.*\): triggers, schemas bucardo and ibex and the fence may be left there; .*remove\.sql/,
+    );
+    expect(await ours('target')).toEqual([]);
+    expect(await ways.takesWrites('target')).toBe(true);
+  });
+
+  it('with the target away leaves a source that was left as it is, since nobody can tell what the target has', async () => {
+    await expect(clean(away('target'))).rejects.toThrow(/the source refuses writes, .*: nothing was removed/);
+    expect(await ours('source')).toContain('bucardo_delta');
+  });
+
+  it('with the host lost and the source read-only by default leaves nothing but the fence of the source', async () => {
+    const { database } = ways.migration.config.source;
+    await ways.source.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
+    const context = await ways.migration.context('cleanup');
+    await context.state.client.query('DROP SCHEMA ibex CASCADE');
+    await context.close();
+    expect(await clean()).toMatch(/gone from both ends; the source stays fenced/);
+    await ways.source.query(`ALTER DATABASE ${database} RESET default_transaction_read_only`);
+    expect(await ours('source')).toEqual(['ibex', 'ibex_fence']);
+    expect(await ways.fences()).toEqual(['final', undefined]);
+    const { rows } = await ways.source.query(
+      `SELECT relname FROM pg_class WHERE relnamespace = 'ibex'::regnamespace AND relkind IN ('r', 'S')`,
+    );
+    expect(rows).toEqual([]);
+    expect(await ways.takesWrites('source')).toBe(false);
+  });
+
+  it('leaves the fence to a step of its own, which wants to hear what that means', async () => {
+    expect(await ways.run('unfence')).toMatchObject({ status: 2, output: expect.stringContaining(UNFENCE_WORDS) });
+    expect(await ways.takesWrites('source')).toBe(false);
+    expect(await ways.run('unfence', '--accept', UNFENCE_WORDS)).toMatchObject({ status: 0 });
+    expect(await ways.takesWrites('source')).toBe(true);
+    expect(await ours('source')).toEqual([]);
+  });
+});
+
+describe('the SQL file', () => {
+  /** Capture and fence as they stand on either end. */
+  async function equip(client: Client): Promise<void> {
+    await client.query(`
+      CREATE SCHEMA bucardo; CREATE SCHEMA ibex; CREATE TABLE bucardo.delta (id int); CREATE TABLE ibex.relation (id int);
+      CREATE FUNCTION bucardo.delta() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+      CREATE FUNCTION ibex.fence() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`);
+    await setFence(client, { kind: 'final' });
+    for (const table of ['public.item', 'public.probe', '"Left Out"."Order"']) {
+      await client.query(`
+        CREATE TRIGGER bucardo_delta AFTER UPDATE ON ${table} FOR EACH ROW EXECUTE PROCEDURE bucardo.delta();
+        CREATE TRIGGER ibex_fence BEFORE INSERT ON ${table} FOR EACH STATEMENT EXECUTE PROCEDURE ibex.fence()`);
+    }
+  }
+
+  it.each<End>(['source', 'target'])(
+    'takes capture off the %s and keeps the fence, unless told otherwise',
+    async (end) => {
+      await ways[end].query(end === 'target' ? 'SET ROLE master' : 'SELECT 1');
+      await equip(ways[end]);
+      await ways[end].query('RESET ROLE');
+      const first = await psql(end);
+      expect(first).toMatchObject({ status: 0, output: expect.stringContaining('the fence is left as it is: final') });
+      expect(await ours(end)).toEqual(['ibex', 'ibex_fence']);
+      expect(await ways.takesWrites(end)).toBe(false);
+      expect((await psql(end, '-v', 'fence=remove')).status).toBe(0);
+      expect(await ours(end)).toEqual([]);
+      expect(await ways.takesWrites(end)).toBe(true);
+      // Once more, where there is nothing.
+      expect((await psql(end, '-v', 'fence=remove')).status).toBe(0);
+    },
+  );
+
+  it('leaves a table that is in use, opens it all the same, ends with another status, and finishes when run again', async () => {
+    await equip(ways.source);
+    const reader = await ways.migration.admin('source');
+    await reader.query('BEGIN; SELECT * FROM public.item');
+    const { status, output } = await psql('source', '-v', 'fence=remove');
+    expect(status).not.toBe(0);
+    expect(output).toContain('still there: trigger bucardo_delta on public.item');
+    expect(await ours('source')).toEqual(['bucardo', 'bucardo_delta', 'ibex', 'ibex_fence']);
+    expect(await ways.takesWrites('source')).toBe(true);
+    await reader.query('COMMIT');
+    await reader.end();
+    expect((await psql('source', '-v', 'fence=remove')).status).toBe(0);
+    expect(await ours('source')).toEqual([]);
+  });
+});
