@@ -6,8 +6,8 @@ import type { Construct } from 'constructs';
 
 export interface AutomationRoleProps {
   readonly instance: Instance;
-  /** Name of the only Command document that runbooks send. */
-  readonly commandDocument: string;
+  /** Names of the only Command documents that runbooks send. */
+  readonly commandDocuments: readonly string[];
   /** Begins the names of the runbooks that `migrate` starts. */
   readonly documentPrefix: string;
   /** Where approvals are asked for. */
@@ -15,7 +15,7 @@ export interface AutomationRoleProps {
 }
 
 /**
- * What a runbook may do: send our one command to our one host, start our runbooks, ask for approvals. Without a service
+ * What a runbook may do: send our commands to our one host, start our runbooks, ask for approvals. Without a service
  * role an execution ends after 12 hours.
  */
 export function automationRole(scope: Construct, id: string, props: AutomationRoleProps): Role {
@@ -35,9 +35,12 @@ export function automationRole(scope: Construct, id: string, props: AutomationRo
     role.addToPolicy(new PolicyStatement({ sid, actions, resources, ...(conditions && { conditions }) }));
 
   allow(
-    'SendTheCommand',
+    'SendTheCommands',
     ['ssm:SendCommand'],
-    [arn('ssm', 'document', props.commandDocument), arn('ec2', 'instance', props.instance.instanceId)],
+    [
+      ...props.commandDocuments.map((name) => arn('ssm', 'document', name)),
+      arn('ec2', 'instance', props.instance.instanceId),
+    ],
   );
   // AWS knows no resource for these.
   allow(

@@ -76,7 +76,7 @@ export class MigrationStack extends Stack {
     const { topic } = new Notices(this, 'Notices', { name: prefix, emails: settings.notifications.emails });
     const runbookRole = automationRole(this, 'AutomationRole', {
       instance: host.instance,
-      commandDocument: job.name,
+      commandDocuments: [job.name, profiles.document.name],
       documentPrefix: prefix,
       topic,
     });
@@ -87,6 +87,7 @@ export class MigrationStack extends Stack {
         AutomationAssumeRole: runbookRole.roleArn,
         InstanceId: host.instance.instanceId,
         CommandDocument: job.name,
+        ProfileDocument: profiles.document.name,
         CopyMethod: settings.agent.copy.method,
         ApprovalTopicArn: topic.topicArn,
         ...(approvers.length > 0 && { Approvers: approvers }),
@@ -137,7 +138,7 @@ export class MigrationStack extends Stack {
       value: `https://${Aws.REGION}.console.aws.amazon.com/systems-manager/automation/execute/${runbooks.names['migrate']}?region=${Aws.REGION}`,
     });
     new CfnOutput(this, 'ServeProfile', {
-      description: 'Before cutover: tune the target for the applications (docs/profiles.md)',
+      description: 'Only for a cutover without the runbook of the whole: tunes the target for the applications',
       value: `aws ssm send-command --region ${Aws.REGION} --instance-ids ${host.instance.instanceId} --document-name ${profiles.document.name} --parameters Profile=serve`,
     });
     new CfnOutput(this, 'SessionCommand', {

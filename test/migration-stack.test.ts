@@ -24,11 +24,12 @@ describe('identity', () => {
     expect(JSON.stringify(migration.findResources('AWS::IAM::Policy'))).not.toMatch(/"Action":"\*"|:\*"[,\]]*"Effect"/);
   });
 
-  test('runbooks send our command to our host, and nothing else', () => {
-    expect(actionsOf('SendTheCommand')).toEqual(['ssm:SendCommand']);
-    expect(resourcesOf('SendTheCommand').map((arn) => arn.replace(/^.*?:(ssm|ec2):/, '$1:'))).toEqual([
+  test('runbooks send the commands of jobs and profiles to our host, and nothing else', () => {
+    expect(actionsOf('SendTheCommands')).toEqual(['ssm:SendCommand']);
+    expect(resourcesOf('SendTheCommands').map((arn) => arn.replace(/^.*?:(ssm|ec2):/, '$1:'))).toEqual([
       expect.stringMatching(/^ec2:.*:instance\/\$\{HostInstance\w+\}$/),
       expect.stringMatching(/^ssm:.*:document\/shop-migration-job$/),
+      expect.stringMatching(/^ssm:.*:document\/shop-migration-profile$/),
     ]);
   });
 

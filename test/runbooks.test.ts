@@ -71,7 +71,12 @@ describe.each([...RUNBOOKS.keys()])('the runbook %s', (name) => {
   test('asks for each command with room for its delivery, and logs it', () => {
     for (const step of stepsOf(document).filter((one) => one.action === 'aws:runCommand')) {
       expect(step.timeoutSeconds).toBeGreaterThan(Number(step.inputs?.['TimeoutSeconds']));
-      expect(step.inputs?.['CloudWatchOutputConfig']).toEqual({ CloudWatchOutputEnabled: true });
+      // The host may write to the group of the job document only, and a step of another document has to say so.
+      const own = step.inputs?.['DocumentName'] === '{{ CommandDocument }}';
+      expect(step.inputs?.['CloudWatchOutputConfig']).toEqual({
+        CloudWatchOutputEnabled: true,
+        ...(!own && { CloudWatchLogGroupName: '/aws/ssm/{{ CommandDocument }}' }),
+      });
     }
   });
 

@@ -50,6 +50,45 @@ describe('the runbook migrate', () => {
     }
   });
 
+  test('tunes the target for the load before the copy, and for the applications before anybody is asked', async () => {
+    const host = new StubHost(scratch(), {});
+    const calls: string[][] = [];
+    await host.run('migrate', async () => {
+      calls.push(host.calls());
+      return 'Approved';
+    });
+    const order = (calls[0] ?? [])
+      .filter((call) => /^(profile|start)/.test(call))
+      .map((call) => call.replace(/ 0$/, ''));
+    expect(order).toEqual([
+      ...['assess', 'schema', 'capture'].map((phase) => `start ${phase}`),
+      'profile load',
+      ...['dump', 'restore', 'sync', 'verify'].map((phase) => `start ${phase}`),
+      'profile serve',
+    ]);
+    expect(host.calls().filter((call) => call.startsWith('profile'))).toHaveLength(2);
+  });
+
+  test('tells the approver of the cutover which servers wait for a restart', async () => {
+    const host = new StubHost(scratch(), {});
+    host.setProfile('serve', 'profile serve in force; static values wait for a restart of: shop-1');
+    const asked: string[] = [];
+    await host.run('migrate', async ({ message }) => {
+      asked.push(message);
+      return 'Rejected';
+    });
+    expect(asked).toEqual([expect.stringContaining('static values wait for a restart of: shop-1')]);
+  });
+
+  test('asks for no cutover of a target that could not be tuned for the applications', async () => {
+    const host = new StubHost(scratch(), {});
+    host.setProfile('serve', 'AccessDenied', true);
+    const result = await host.run('migrate');
+    expect(result.status).toBe('Failed');
+    expect(result.failureMessage).toContain('AccessDenied');
+    expect(host.started()).toEqual(BEFORE);
+  });
+
   test('gives approvals 30 days', () => {
     const waits = parsed('migrate').mainSteps.filter((one) => one.action === 'aws:approve');
     expect(waits.map((one) => one.timeoutSeconds)).toEqual([2_592_000, 2_592_000]);
@@ -95,6 +134,7 @@ describe('the runbook migrate', () => {
     });
     expect(result.status).toBe('Success');
     expect(asked).toEqual(['approveCleanup']);
+    expect(host.calls().filter((call) => call.startsWith('profile'))).toEqual(['profile load', 'profile serve']);
     expect(host.started().slice(before)).toEqual(['cleanup']);
   });
 });

@@ -39,6 +39,20 @@ mainSteps:
         - exec "$IBEX_HOME/bin/ibex" "$@"
 `;
 
+/** What its profile document promises them. */
+const PROFILE_DOCUMENT = `
+schemaVersion: '2.2'
+parameters:
+  Profile: { type: String, allowedValues: [load, serve], interpolationType: ENV_VAR }
+mainSteps:
+  - name: profile
+    action: aws:runShellScript
+    inputs:
+      timeoutSeconds: '300'
+      runCommand:
+        - exec "$IBEX_HOME/bin/ibex" profile "$SSM_Profile"
+`;
+
 /**
  * How a job goes on the stub host: the states that its status shows, one after the other, the last one for ever;
  * `refused` cannot be started, `done` had succeeded before, `mute` shows nothing at all.
@@ -47,6 +61,11 @@ export type Course = readonly ('running' | 'succeeded' | 'failed')[] | 'refused'
 
 const STUB = `#!/bin/sh
 # ibex job <action> <phase> --wait <seconds> [--repair]
+if test "$1" = profile; then
+  echo "profile $2" >> "$IBEX_HOME/calls"
+  cat "$IBEX_HOME/profile-$2" 2>/dev/null || echo "profile $2 in force; nothing waits for a restart"
+  test ! -e "$IBEX_HOME/profile-$2-fails"; exit
+fi
 echo "$2 $3 $5\${6:+ $6}" >> "$IBEX_HOME/calls"
 course=$(cat "$IBEX_HOME/courses/$3" 2>/dev/null || echo succeeded)
 state="$IBEX_HOME/state-$3"
@@ -84,7 +103,13 @@ export class StubHost {
     }
   }
 
-  /** The calls of the program so far, as `action phase seconds`, with the flag that came after. */
+  /** What the profile document says from now on. */
+  setProfile(profile: 'load' | 'serve', says: string, fails = false): void {
+    writeFileSync(join(this.home, `profile-${profile}`), `${says}\n`);
+    if (fails) writeFileSync(join(this.home, `profile-${profile}-fails`), '');
+  }
+
+  /** The calls of the program so far, as `action phase seconds`, with the flag that came after, or `profile name`. */
   calls(): string[] {
     return readFileSync(join(this.home, 'calls'), 'utf8').trim().split('\n');
   }
@@ -103,6 +128,7 @@ export class StubHost {
     given: Readonly<Record<string, unknown>> = {},
   ): Promise<ExecutionResult> {
     const documents = new Map<string, SsmDocument>([['ibex-job', parse(JOB_DOCUMENT) as SsmDocument]]);
+    documents.set('ibex-profile', parse(PROFILE_DOCUMENT) as SsmDocument);
     for (const phase of RUNBOOKS.keys()) documents.set(`ibex-${phase}`, parsed(phase));
     const host = new LocalCommandHost({
       instanceId: INSTANCE,
@@ -127,6 +153,7 @@ function parameters(runbook: string): Record<string, unknown> {
   return {
     ...common,
     ...Object.fromEntries(children),
+    ProfileDocument: 'ibex-profile',
     ApprovalTopicArn: 'arn:aws:sns:eu-central-1:123456789012:Automation-ibex',
     Approvers: ['anna'],
   };

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFenceState } from '../../assets/agent/fence/objects';
+import { valuesGiven } from '../../lib/rehearsal/lab/parameter-groups';
 import type { ExecutionResult } from '../../lib/rehearsal/automation/result';
 import type { Rehearsal, WritersResult } from '../../lib/rehearsal/rehearsal';
 import { concludeRehearsal, type AgentReport } from '../../lib/rehearsal/report';
@@ -33,6 +34,11 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
   test('succeeds, asking for approval before cutover and before cleanup', () => {
     expect([execution.status, execution.failureMessage]).toEqual(['Success', undefined]);
     expect(approvals).toEqual(['approveCutover', 'approveCleanup']);
+  });
+
+  test('tunes the target for the load, and for the applications before they come', () => {
+    const home = rehearsal.lab.environment['IBEX_HOME'] ?? '';
+    expect(valuesGiven(home, 'max_parallel_maintenance_workers')).toEqual(['4', '2']);
   });
 
   test('passes: every phase, nothing lost, every row equal, rows by copy, catch-up and Bucardo', () => {

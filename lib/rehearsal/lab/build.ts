@@ -16,6 +16,7 @@ import {
   writeSecrets,
 } from './host';
 import { DEBIAN_POSTGRES } from './packages';
+import { installParameterGroups } from './parameter-groups';
 import { awkwardPassword, passwordLine } from './passwords';
 import { CONSOLE_SECRET, LabPooler } from './pooler';
 import { PostgresServer, type Server } from './server';
@@ -183,6 +184,7 @@ export async function buildLab(options: LabOptions, ground: Ground, close: () =>
   const config = withOverrides(hostConfig(paths, account, facts), options.settings);
   writeOwned(paths.configuration, JSON.stringify(config, null, 2), account, 0o644);
   installProgram(paths, account, programs.node, options.program ?? bundleAgent);
+  installParameterGroups(paths, account);
 
   return {
     directory,

@@ -68,6 +68,7 @@ export function hostEnvironment(paths: HostPaths, account: Account, lab: string,
     TZ: 'UTC',
     IBEX_HOME: paths.home,
     IBEX_CONFIG: paths.configuration,
+    IBEX_STATE: paths.state,
     [LAB_VARIABLE]: lab,
   };
 }
