@@ -18,6 +18,7 @@ import { ConsoleAccess } from './pooler/console-access';
 import { Profiles } from './profiles';
 import { Runbooks } from './runbooks';
 import type { ResolvedSettings } from './settings';
+import { allowSwitches } from './switch-access';
 import type { TargetStack } from './target-stack';
 
 export interface MigrationStackProps extends StackProps {
@@ -52,6 +53,7 @@ export class MigrationStack extends Stack {
       logGroup,
       documentPrefix: prefix,
     });
+    allowSwitches(role, settings.agent.cutover.switches);
     const host = new Host(this, 'Host', { network, database, role, key, settings });
     if (target.pooler) {
       new ConsoleAccess(this, 'PoolerConsole', { pooler: target.pooler, securityGroup: host.securityGroup, role });

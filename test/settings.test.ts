@@ -41,6 +41,16 @@ describe('settings that are right', () => {
       ['agent', 'cutover'],
       { switches: [{ kind: 'command', command: ['/x'], at: ['switch', 'afterOpen'], timeoutSeconds: 5 }] },
     ],
+    [
+      'a document and a function that move the clients',
+      ['agent', 'cutover'],
+      {
+        switches: [
+          { kind: 'automation', document: 'rollout', roleArn: 'arn:aws:iam::123456789012:role/x', timeoutSeconds: 9 },
+          { kind: 'lambda', function: 'rollout', timeoutSeconds: 9 },
+        ],
+      },
+    ],
     ['image ids', ['host', 'image'], { amiIds: { 'eu-west-1': 'ami-0123456789abcdef0' } }],
     ['the newest SSM agent', ['host', 'ssmAgentVersion'], '3.10.0.0'],
     ['an IAM role as approver', ['notifications', 'approvers'], ['arn:aws:iam::123456789012:role/ops']],
@@ -133,6 +143,34 @@ describe('one mistake is named with its path, its value and what would be right'
   });
 
   test.each<[Path, unknown, string, string]>([
+    [['agent', 'cutover'], { switches: [{ kind: 'ssh' }] }, 'agent.cutover.switches[0].kind', '"command" or'],
+    [
+      ['agent', 'cutover'],
+      { switches: [{ kind: 'lambda', function: 'a b', timeoutSeconds: 9 }] },
+      'agent.cutover.switches[0].function',
+      'name of a function',
+    ],
+    [
+      ['agent', 'cutover'],
+      { switches: [{ kind: 'automation', document: 'rollout', timeoutSeconds: 0 }] },
+      'agent.cutover.switches[0].timeoutSeconds',
+      '1 to 600 (seconds)',
+    ],
+    [
+      ['agent', 'cutover'],
+      {
+        switches: [
+          {
+            kind: 'nlb',
+            listenerArn: 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/1/2',
+            sourceGroupArn: 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/old/1',
+            targetGroupArn: 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/new/2',
+          },
+        ],
+      },
+      'agent.cutover.switches[0].listenerArn',
+      'listener/net/',
+    ],
     [['source', 'cidrs'], ['10.0.0.1/8'], 'source.cidrs[0]', 'IPv4 network'],
     [['endpoint', 'allowedCidrs'], ['10.0.0.0/8', 'x'], 'endpoint.allowedCidrs[1]', 'IPv4 network'],
     [['network', 'availabilityZones'], ['a', 'eu-west-1a'], 'network.availabilityZones[0]', 'availability zone'],

@@ -20,8 +20,51 @@ export interface CommandSwitch extends HookMoments {
   readonly command: readonly string[];
 }
 
+/** A document of Systems Manager Automation with the parameters `Moment` and `To`. */
+export interface AutomationSwitch extends HookMoments {
+  readonly kind: 'automation';
+  /** Name of the document, in this account and Region. */
+  readonly document: string;
+  /** Role under which it acts; the document then has the parameter `AutomationAssumeRole`. @default the host's */
+  readonly roleArn?: string;
+}
+
+/** A Lambda function, whose own time-out is at most `timeoutSeconds`; it is given `{migration, moment, to}`. */
+export interface LambdaSwitch extends HookMoments {
+  readonly kind: 'lambda';
+  /** Name of the function, in this account and Region. */
+  readonly function: string;
+}
+
+/** A listener of a network load balancer before both databases; a source must have a private address for it. */
+export interface LoadBalancerSwitch {
+  readonly kind: 'nlb';
+  readonly listenerArn: string;
+  /** Target group of the source; in use, and so checked, before the cutover. */
+  readonly sourceGroupArn: string;
+  /** Target group of the target; in use, and so checked, before the cutover: behind a second listener. */
+  readonly targetGroupArn: string;
+  /** How long sessions on the end that was left are ended, once writes are open; seconds. @default 60 */
+  readonly settleSeconds: number;
+}
+
+/** A record of Route 53 with one value. */
+export interface RecordSetSwitch {
+  readonly kind: 'dns';
+  readonly hostedZoneId: string;
+  /** The whole name that applications use. */
+  readonly name: string;
+  readonly type: 'CNAME' | 'A';
+  /** Its value before the cutover, a name or an address, and after it. */
+  readonly source: string;
+  readonly target: string;
+  /** Its time to live, which it must have beforehand; seconds. @default 5 */
+  readonly ttlSeconds: number;
+}
+
 /** Whatever moves clients from one end to the other. */
-export type SwitchConfig = CommandSwitch | PoolerSwitch;
+export type SwitchConfig =
+  CommandSwitch | AutomationSwitch | LambdaSwitch | PoolerSwitch | LoadBalancerSwitch | RecordSetSwitch;
 
 /** The poolers of the setting `endpoint.pooler`: their clients wait, and see no error. */
 export interface PoolerSwitch {
