@@ -1,15 +1,17 @@
 import { Aws } from 'aws-cdk-lib';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
-import type { AgentConfig } from '../assets/agent/config';
+import type { AgentConfig, EndConfig } from '../assets/agent/config';
 import { Database } from './database';
 import type { Pooler } from './pooler';
 import { CONSOLE_PORT } from './pooler/openings';
-import type { ResolvedSettings } from './settings';
+import type { ResolvedFork, ResolvedSettings } from './settings';
 
 export interface AgentConfigurationProps {
   readonly settings: ResolvedSettings;
   readonly database: Database;
   readonly sourceSecret: ISecret;
+  /** Login of the fork that is dumped, where the settings have one. */
+  readonly forkSecret: ISecret | undefined;
   /** Login that the program makes on the target, and works with. */
   readonly migratorSecret: ISecret;
   /** The poolers, where there are any. */
@@ -19,11 +21,22 @@ export interface AgentConfigurationProps {
 /** Where install.sh puts the authorities of RDS. */
 const RDS_AUTHORITIES = '/opt/ibex/rds-global-bundle.pem';
 
+const reachOf = (
+  { port, sslmode, certificates }: Pick<ResolvedFork, 'port' | 'sslmode' | 'certificates'>,
+  secret: ISecret,
+): EndConfig => ({
+  secret: secret.secretArn,
+  port,
+  sslmode,
+  ...(certificates === 'rds' && { sslRootCert: RDS_AUTHORITIES }),
+});
+
 /** What the program on the host is told: settings, and where bootstrap.sh and install.sh put things. */
 export function agentConfiguration({
   settings,
   database,
   sourceSecret,
+  forkSecret,
   migratorSecret,
   pooler,
 }: AgentConfigurationProps): AgentConfig {
@@ -32,12 +45,10 @@ export function agentConfiguration({
     migration: settings.name,
     secrets: { kind: 'aws', region: Aws.REGION },
     source: {
-      secret: sourceSecret.secretArn,
+      ...reachOf(settings.source, sourceSecret),
       version: settings.source.version,
-      port: settings.source.port,
-      sslmode: settings.source.sslmode,
-      ...(settings.source.certificates === 'rds' && { sslRootCert: RDS_AUTHORITIES }),
     },
+    ...(settings.source.fork && forkSecret && { dumpSource: reachOf(settings.source.fork, forkSecret) }),
     target: {
       secret: migratorSecret.secretArn,
       masterSecret: database.resource.secret.secretArn,

@@ -21,7 +21,7 @@ import { Database } from './database';
 import { HostImage } from './host-image';
 import type { Network } from './network';
 import type { ResolvedSettings } from './settings';
-import { allowHttp, allowSource } from './ways-out';
+import { allowFork, allowHttp, allowSource } from './ways-out';
 
 export interface HostProps {
   readonly network: Network;
@@ -114,6 +114,7 @@ export class Host extends Construct {
     });
     allowHttp(group, settings.network, network);
     allowSource(group, settings.source);
+    allowFork(group, settings.source);
     group.addEgressRule(database.securityGroup, Port.tcp(Database.PORT), 'Target');
     // In this stack, so that the target stack neither knows the host nor changes when it goes.
     new CfnSecurityGroupIngress(this, 'ToTarget', {

@@ -34,7 +34,9 @@ export class MigrationStack extends Stack {
     const { database, network } = target;
 
     const key = customerKey(this, 'Key', 'Ibex migration: data volume, secrets, artifacts');
-    const sourceSecret = this.sourceSecret(settings, key);
+    const sourceSecret = this.loginSecret('SourceSecret', 'the source', settings.source.secretArn, key);
+    const { fork } = settings.source;
+    const forkSecret = fork && this.loginSecret('ForkSecret', 'the fork that is dumped', fork.secretArn, key);
     const logGroup = new LogGroup(this, 'CommandOutput', {
       // Where Systems Manager puts the output of our Command document.
       logGroupName: `/aws/ssm/${prefix}-job`,
@@ -45,6 +47,7 @@ export class MigrationStack extends Stack {
     const role = hostRole(this, 'HostRole', {
       secretArns: [
         sourceSecret.secretArn,
+        ...(forkSecret ? [forkSecret.secretArn] : []),
         migratorSecret.secretArn,
         database.resource.secret.secretArn,
         ...Object.values(settings.agent.applicationLogins),
@@ -61,7 +64,14 @@ export class MigrationStack extends Stack {
     new Installation(this, 'Installation', {
       documentName: `${prefix}-install`,
       instance: host.instance,
-      configuration: agentConfiguration({ settings, database, sourceSecret, migratorSecret, pooler: target.pooler }),
+      configuration: agentConfiguration({
+        settings,
+        database,
+        sourceSecret,
+        forkSecret,
+        migratorSecret,
+        pooler: target.pooler,
+      }),
       after: host.ready,
     });
     const profiles = new Profiles(this, 'Profiles', {
@@ -101,15 +111,15 @@ export class MigrationStack extends Stack {
       topic,
       thresholds,
     });
-    this.outputs(host, sourceSecret, runbooks, profiles);
+    this.outputs(host, { sourceSecret, forkSecret }, runbooks, profiles);
   }
 
-  /** The source's login: the one that settings name, or an empty one to be filled by hand. */
-  private sourceSecret({ source }: ResolvedSettings, encryptionKey: IKey): ISecret {
-    if (source.secretArn !== undefined) return Secret.fromSecretCompleteArn(this, 'SourceSecret', source.secretArn);
-    return new Secret(this, 'SourceSecret', {
-      // A random text, which is no JSON: the first runbook says that it is not filled.
-      description: 'Login of the source: {"username", "password", "host", "port", "dbname"}',
+  /** A server's login: the secret that settings name, or an empty one to be filled by hand. */
+  private loginSecret(id: string, server: string, secretArn: string | undefined, encryptionKey: IKey): ISecret {
+    if (secretArn !== undefined) return Secret.fromSecretCompleteArn(this, id, secretArn);
+    return new Secret(this, id, {
+      // A random text, which is no JSON: the first runbook that needs it says that it is not filled.
+      description: `Login of ${server}: {"username", "password", "host", "port", "dbname"}`,
       encryptionKey,
       removalPolicy: RemovalPolicy.DESTROY,
     });
@@ -130,11 +140,24 @@ export class MigrationStack extends Stack {
     });
   }
 
-  private outputs(host: Host, sourceSecret: ISecret, runbooks: Runbooks, profiles: Profiles): void {
+  private outputs(
+    host: Host,
+    { sourceSecret, forkSecret }: { readonly sourceSecret: ISecret; readonly forkSecret: ISecret | undefined },
+    runbooks: Runbooks,
+    profiles: Profiles,
+  ): void {
+    const fill = (secret: ISecret, file: string): string =>
+      `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${secret.secretArn} --secret-string file://${file}`;
     new CfnOutput(this, 'SourceSecretToFill', {
       description: 'First: put the login of the source into a file (mode 0600), run this, delete the file',
-      value: `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${sourceSecret.secretArn} --secret-string file://source.json`,
+      value: fill(sourceSecret, 'source.json'),
     });
+    if (forkSecret) {
+      new CfnOutput(this, 'ForkSecretToFill', {
+        description: 'After capture, when the fork has been taken: the same with the login of the fork',
+        value: fill(forkSecret, 'fork.json'),
+      });
+    }
     new CfnOutput(this, 'StartMigration', {
       description: 'Then: start the runbook of the whole migration, here in the console',
       value: `https://${Aws.REGION}.console.aws.amazon.com/systems-manager/automation/execute/${runbooks.names['migrate']}?region=${Aws.REGION}`,

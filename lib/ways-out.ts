@@ -20,6 +20,18 @@ export function allowHttp(
 
 /** Lets a group out to the source, as far as `source.cidrs` says. */
 export function allowSource(group: SecurityGroup, { cidrs, port }: ResolvedSettings['source']): void {
-  const peers: readonly IPeer[] = cidrs === 'anywhere' ? [Peer.anyIpv4()] : cidrs.map((cidr) => Peer.ipv4(cidr));
-  for (const peer of peers) group.addEgressRule(peer, Port.tcp(port), 'Source');
+  for (const peer of peersOf(cidrs)) group.addEgressRule(peer, Port.tcp(port), 'Source');
 }
+
+/** Lets a group out to the fork that is dumped, where the source's own rules do not. */
+export function allowFork(group: SecurityGroup, { fork, cidrs, port }: ResolvedSettings['source']): void {
+  if (!fork) return;
+  // EC2 refuses a rule that is there already, though under another description.
+  const open = new Set(fork.port === port ? peersOf(cidrs).map(({ uniqueId }) => uniqueId) : []);
+  for (const peer of peersOf(fork.cidrs)) {
+    if (!open.has(peer.uniqueId)) group.addEgressRule(peer, Port.tcp(fork.port), 'Fork that is dumped');
+  }
+}
+
+const peersOf = (cidrs: ResolvedSettings['source']['cidrs']): readonly IPeer[] =>
+  cidrs === 'anywhere' ? [Peer.anyIpv4()] : cidrs.map((cidr) => Peer.ipv4(cidr));

@@ -21,6 +21,9 @@ export const settings: MigrationSettings = {
     // Heroku's servers show self-signed certificates, so their name cannot be checked.
     sslmode: 'require',
     // No `secretArn`: the stack makes an empty secret, and its output says how to fill it.
+    // A fork is dumped in the source's stead: taken when capture has succeeded (`heroku addons:create heroku-postgresql
+    // --fork`), and deleted after the dump. Port and TLS are the source's; it has a secret of its own.
+    fork: {},
   },
 
   target: {

@@ -113,6 +113,17 @@ describe('the security group', () => {
     });
   });
 
+  test('a fork has a rule where its networks or its port are not the source’s', () => {
+    const source = { version: 11, reach: 'private', cidrs: ['192.168.7.0/24'] } as const;
+    const rules = (fork: object): string[] => egress(hostOf({}, { ...source, fork }));
+    expect(rules({}).slice(2)).toEqual(['192.168.7.0/24 5432']);
+    expect(rules({ port: 5433 }).slice(2)).toEqual(['192.168.7.0/24 5432', '192.168.7.0/24 5433']);
+    expect(rules({ cidrs: ['192.168.8.0/24', '192.168.7.0/24'] }).slice(2)).toEqual([
+      '192.168.7.0/24 5432',
+      '192.168.8.0/24 5432',
+    ]);
+  });
+
   test('is let in by the target, by a rule of this stack', () => {
     standard.hasResourceProperties('AWS::EC2::SecurityGroupIngress', {
       SourceSecurityGroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('^HostSecurityGroup'), 'GroupId'] },

@@ -121,6 +121,42 @@ describe('the source secret', () => {
   });
 });
 
+describe('a fork that is dumped', () => {
+  const source = { ...leastSettings.source, sslmode: 'require', certificates: 'rds' } as const;
+  const { migration: forked } = templatesOf({ ...leastSettings, source: { ...source, fork: { port: 5433 } } });
+
+  test('has an empty secret of its own under our key, which the host may read, and an output that tells it', () => {
+    const { Description, KmsKeyId, GenerateSecretString } = propertiesOf(
+      forked,
+      'AWS::SecretsManager::Secret',
+      /^ForkSecret/,
+    );
+    expect([Description, GenerateSecretString]).toEqual([expect.stringContaining('fork that is dumped'), {}]);
+    expect(KmsKeyId).toEqual({ 'Fn::GetAtt': [expect.stringMatching(/^Key/), 'Arn'] });
+    expect([statement(forked, 'Secrets')['Resource']].flat().map(textOf)).toContainEqual(
+      expect.stringContaining('ForkSecret'),
+    );
+    expect(outputs(forked)['ForkSecretToFill']).toMatch(/put-secret-value .*ForkSecret.* file:\/\/fork\.json$/);
+    expect(outputs(migration)['ForkSecretToFill']).toBeUndefined();
+  });
+
+  test('is reached as the source is, but for what is said of it', () => {
+    const { Value } = propertiesOf<{ Value: unknown }>(forked, 'AWS::SSM::Parameter', /Configuration/);
+    expect(textOf(Value)).toMatch(
+      /"dumpSource":\{"secret":"\$\{ForkSecret\w+\}","port":5433,"sslmode":"require","sslRootCert":"[^"]+"\}/,
+    );
+    const { Value: plain } = propertiesOf<{ Value: unknown }>(migration, 'AWS::SSM::Parameter', /Configuration/);
+    expect(textOf(plain)).not.toContain('dumpSource');
+  });
+
+  test('may have a secret that exists', () => {
+    const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:fork-AbCdEf';
+    const { migration: other } = templatesOf({ ...leastSettings, source: { ...source, fork: { secretArn } } });
+    expect(Object.keys(other.findResources('AWS::SecretsManager::Secret')).join()).not.toContain('Fork');
+    expect([statement(other, 'Secrets')['Resource']].flat()).toContain(secretArn);
+  });
+});
+
 describe('the migrator secret', () => {
   test('holds a login of our own with a password that never rotates, under our key', () => {
     migration.hasResourceProperties('AWS::SecretsManager::Secret', {

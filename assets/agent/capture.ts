@@ -1,6 +1,7 @@
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
+import { beginCapture, captureIdOf, completeCapture } from './capture/identity';
 import { installCapture } from './capture/install';
-import { installShared, markStatement } from './capture/objects';
+import { installShared } from './capture/objects';
 import { addTruncateTriggers } from './capture/truncate-triggers';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
@@ -10,12 +11,13 @@ import type { Phase, PhaseOutcome } from './phase';
 async function run(context: Context): Promise<PhaseOutcome> {
   const source = await context.connect('source');
   await installShared(source);
-  await source.query(markStatement(context.config.migration));
+  if ((await captureIdOf(source)) === undefined) await beginCapture(context, source);
   const relations = await readRelations(source, context.config);
   const { problems } = await inspectCapture(context, source, relations);
   await refuseGaps(context, relations, problems);
 
   const pending = relations.filter((relation) => problems.has(relation.sql));
+  if (pending.length > 0) await beginCapture(context, source);
   let retries = 0;
   for (const [index, relation] of pending.entries()) {
     context.progress.report(relations.length - pending.length + index, relations.length, 'relations', relation.sql);
@@ -26,6 +28,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   await context.state.setFact(CAPTURED_FACT, after.captured);
   await context.evidence('capture complete', after.problems.size === 0, 'inspectCapture', [...after.problems.values()]);
   if (after.problems.size > 0) throw new Failure(`capture is not complete: ${[...after.problems.values()].join('; ')}`);
+  await completeCapture(context, source);
   context.progress.report(relations.length, relations.length, 'relations', '');
   return {
     message: `${relations.length} relations captured, ${pending.length} of them now, ${retries} lock retries`,

@@ -25,6 +25,35 @@ const combinations: readonly Combination[] = [
     },
   ],
   [
+    ['source.fork', 'agent.copy.method'],
+    ({ source, agent }, mistakes) => {
+      if (source.fork === undefined || agent.copy.method === 'dump') return;
+      mistakes.add(
+        'source.fork',
+        source.fork,
+        'needs agent.copy.method "dump": "stream" reads the source itself, which the fork is meant to spare',
+      );
+    },
+  ],
+  [
+    ['source'],
+    ({ source: { reach, cidrs, fork } }, mistakes) => {
+      if (reach !== 'private' || cidrs === 'anywhere' || fork?.cidrs !== 'anywhere') return;
+      mistakes.add('source.fork.cidrs', fork.cidrs, 'must name networks, as source.cidrs does with reach "private"');
+    },
+  ],
+  [
+    ['source.fork', 'source.secretArn'],
+    ({ source }, mistakes) => {
+      if (source.fork?.secretArn === undefined || source.fork.secretArn !== source.secretArn) return;
+      mistakes.add(
+        'source.fork.secretArn',
+        source.fork.secretArn,
+        'must not be source.secretArn: it holds the address of the source, which would be dumped itself',
+      );
+    },
+  ],
+  [
     ['host.volume'],
     ({ host: { volume } }, mistakes) => {
       if (volume.iops > volume.sizeGiB * 500) {

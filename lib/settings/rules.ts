@@ -22,7 +22,7 @@ import { M6I_EBS_LIMITS } from './ebs-limits';
 import { destinations, networkRule } from './network-rules';
 import { poolerRule } from './pooler-rules';
 import { targetRule } from './target-rules';
-import type { ImageSettings, ResolvedSettings } from './types';
+import type { ForkSettings, ImageSettings, ResolvedSettings } from './types';
 
 const cidr = text('must be an IPv4 network such as "203.0.113.0/24"', isCidr);
 const port = integer('TCP port', 1, 65_535);
@@ -40,20 +40,39 @@ const sourceVersion: Rule<number> = (value, path, mistakes) => {
     : integer('major version of PostgreSQL; 9.1 to 9.6 with source.assessOnly', 10, 17)(value, path, mistakes);
 };
 
-const source = object<ResolvedSettings['source']>({
+const reachable = wordOr(
+  'anywhere',
+  "a list of the source's networks: every address is opened to the host only by that word",
+  destinations,
+);
+
+const fork = object<ForkSettings>({
+  cidrs: optional(reachable),
+  port: optional(port),
+  sslmode: optional(oneOf(...sslmodes)),
+  certificates: optional(oneOf('public', 'rds')),
+  secretArn: optional(secretArn),
+});
+
+const sourceFields = object<Omit<ResolvedSettings['source'], 'fork'> & { readonly fork?: ForkSettings }>({
   version: sourceVersion,
   assessOnly: byDefault(false, flag),
   reach: oneOf('public', 'private'),
-  cidrs: wordOr(
-    'anywhere',
-    "a list of the source's networks: every address is opened to the host only by that word",
-    destinations,
-  ),
+  cidrs: reachable,
   port: byDefault(5432, port),
   sslmode: byDefault('verify-full', oneOf(...sslmodes)),
   certificates: byDefault('public', oneOf('public', 'rds')),
   secretArn: optional(secretArn),
+  fork: optional(fork),
 });
+
+/** What is not said of the fork is as it is with the source. */
+const source: Rule<ResolvedSettings['source']> = (value, path, mistakes) => {
+  const fields = sourceFields(value, path, mistakes);
+  if (fields?.fork === undefined) return fields as ResolvedSettings['source'];
+  const { cidrs, port: sourcePort, sslmode, certificates } = fields;
+  return { ...fields, fork: { cidrs, port: sourcePort, sslmode, certificates, ...fields.fork } };
+};
 
 const ssmImage = object<{ readonly ssmParameter: string }>({
   ssmParameter: text(`must be the name of an SSM parameter, such as "${DEBIAN_12_PARAMETER}"`, /^\/[\w.\-/]+$/),

@@ -57,6 +57,29 @@ export interface SourceSettings {
    * @default the migration stack makes an empty one, to be filled before the first runbook
    */
   readonly secretArn?: string;
+  /**
+   * A fork or replica of the source that is dumped in its stead, to spare it. It is taken when the phase capture has
+   * succeeded, and its login put into its secret then; the phase dump says so until it finds one that can serve.
+   * @default the source is dumped
+   */
+  readonly fork?: ForkSettings;
+}
+
+/** How the host gets to the fork or replica that is dumped. */
+export interface ForkSettings {
+  /** Networks that the host may open connections to on the fork's port, or `anywhere`. @default those of `source.cidrs` */
+  readonly cidrs?: 'anywhere' | readonly string[];
+  /** TCP port. @default `source.port` */
+  readonly port?: number;
+  /** How far TLS checks the server. @default `source.sslmode` */
+  readonly sslmode?: SslMode;
+  /** Which authorities `verify-ca` and `verify-full` accept. @default `source.certificates` */
+  readonly certificates?: 'public' | 'rds';
+  /**
+   * ARN of an existing secret of its own, JSON with `username`, `password`, `host`, `port`, `dbname`.
+   * @default the migration stack makes an empty one, to be filled when the fork is there
+   */
+  readonly secretArn?: string;
 }
 
 /** The network load balancer in front of the target: the applications' address. */
@@ -152,10 +175,13 @@ export interface ArtifactSettings {
   readonly dataDays?: number;
 }
 
+/** How the host gets to the fork, with what it has from the source filled in. */
+export type ResolvedFork = Complete<ForkSettings, 'secretArn'>;
+
 /** Settings with every default filled in, and checked. */
 export interface ResolvedSettings {
   readonly name: string;
-  readonly source: Complete<SourceSettings, 'secretArn'>;
+  readonly source: Complete<Omit<SourceSettings, 'fork'>, 'secretArn'> & { readonly fork?: ResolvedFork };
   readonly target: ResolvedTarget;
   readonly network: Complete<NetworkSettings, 'availabilityZones' | 'existing'>;
   readonly endpoint: Complete<Omit<EndpointSettings, 'pooler'>, 'readerPort' | 'privateName'> & {

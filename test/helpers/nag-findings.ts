@@ -83,7 +83,7 @@ export const ACKNOWLEDGED: readonly Acknowledgement[] = [
   ),
   {
     rule: 'AwsSolutions-SMG4',
-    at: /^(SourceSecret|MigratorSecret|ApplicationSecrets\/\w+)\//,
+    at: /^(SourceSecret|ForkSecret|MigratorSecret|ApplicationSecrets\/\w+)\//,
     reason: 'Rotation in the midst of a migration would cut the replication; their owners rotate them afterwards.',
   },
   {

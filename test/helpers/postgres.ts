@@ -16,6 +16,11 @@ export interface PostgresOptions {
   settings?: Record<string, string>;
   /** Password of the superuser `postgres`, checked with SCRAM. Default: none, everybody is trusted. */
   password?: string;
+  /**
+   * Copies the files of a server of PostgreSQL 11 that runs, with its password; `standby` follows it from then on, else
+   * it goes its own way. Default: an empty server.
+   */
+  copyOf?: { server: TestPostgres; standby: boolean };
 }
 
 /** A PostgreSQL server that lives as long as one test file. */
@@ -58,7 +63,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
   fs.chmodSync(root, 0o777);
   const dataDirectory = path.join(root, 'data');
   const run = serverUser();
-  initialise(bin, root, dataDirectory, options.password, run);
+  if (options.copyOf) copyFiles(options.copyOf, root, dataDirectory, run);
+  else initialise(bin, root, dataDirectory, options.password, run);
 
   let port = await freePort();
   let server: ChildProcess | undefined;
@@ -177,6 +183,29 @@ function initialise(bin: string, root: string, data: string, password: string | 
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+}
+
+function copyFiles(
+  { server, standby }: NonNullable<PostgresOptions['copyOf']>,
+  root: string,
+  data: string,
+  run: string[],
+): void {
+  const from = ['--host', server.host, '--port', String(server.port), '--username', server.user];
+  const flags = ['--pgdata', data, '--checkpoint=fast', '--no-sync'];
+  execFileSync('setpriv', [...run, '/usr/lib/postgresql/15/bin/pg_basebackup', ...from, ...flags], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'], ...(server.password !== undefined && { PGPASSWORD: server.password }) },
+  });
+  if (!standby) return;
+  // Not by pg_basebackup, whose newer libpq writes options that a standby of 11 does not know.
+  const primary = `host=${server.host} port=${server.port} user=${server.user} passfile=${path.join(root, 'pgpass')}`;
+  fs.writeFileSync(path.join(root, 'pgpass'), `*:*:*:*:${(server.password ?? '').replace(/[\\:]/g, '\\$&')}\n`, {
+    mode: 0o600,
+  });
+  fs.writeFileSync(path.join(data, 'recovery.conf'), `standby_mode = on\nprimary_conninfo = '${primary}'\n`);
+  execFileSync('chown', ['--reference', data, path.join(root, 'pgpass'), path.join(data, 'recovery.conf')]);
 }
 
 const baseSettings = (root: string, port: number): Record<string, string> => ({

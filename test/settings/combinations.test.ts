@@ -25,6 +25,47 @@ describe('a source that the host program cannot migrate yet', () => {
   });
 });
 
+describe('a fork that is dumped', () => {
+  const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-AbCdEf';
+  const source = {
+    version: 11,
+    reach: 'public',
+    cidrs: 'anywhere',
+    port: 5433,
+    sslmode: 'require',
+    secretArn,
+  } as const;
+
+  test('is reached as the source is, but for what is said of it', () => {
+    const { fork } = resolveSettings({ ...leastSettings, source: { ...source, fork: { port: 6432 } } }).source;
+    expect(fork).toEqual({ cidrs: 'anywhere', port: 6432, sslmode: 'require', certificates: 'public' });
+  });
+
+  test('is not there unless the settings say so', () => {
+    expect(resolveSettings({ ...leastSettings, source }).source).not.toHaveProperty('fork');
+  });
+
+  test('spares the source nothing where rows are streamed from it', () => {
+    expect(
+      mistakesOf({ ...leastSettings, source: { ...source, fork: {} }, agent: { copy: { method: 'stream' } } }),
+    ).toEqual([expect.stringContaining('needs agent.copy.method "dump"')]);
+  });
+
+  test('opens no way to every address where the source is private', () => {
+    const cidrs = ['192.168.7.0/24'];
+    const forked = { version: 11, reach: 'private', cidrs, fork: { cidrs: 'anywhere' } };
+    expect(mistakesOf({ ...leastSettings, source: forked })).toEqual([
+      expect.stringContaining('source.fork.cidrs is "anywhere"; must name networks'),
+    ]);
+  });
+
+  test('is not the source itself', () => {
+    expect(mistakesOf({ ...leastSettings, source: { ...source, fork: { secretArn } } })).toEqual([
+      expect.stringMatching(/^ {2}source\.fork\.secretArn is .* must not be source\.secretArn/),
+    ]);
+  });
+});
+
 describe('the engine', () => {
   test('Aurora has no m classes, RDS for PostgreSQL has', () => {
     expect(target({ instanceClass: 'db.m7g.large' })).toEqual([expect.stringContaining('it has no m classes')]);

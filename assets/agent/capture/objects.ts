@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { SYNC, truncateTrigger } from '../bucardo/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
-import { ident, identList, literal, qualified, sql } from '../sql';
+import { ident, identList, qualified, sql } from '../sql';
 import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName, fitsIdentifier, stageName, trackName } from './names';
 
 /** Table of relations that were truncated and not yet copied anew. */
@@ -120,7 +120,3 @@ export function triggerStatements(relation: Relation, syncs: readonly string[] =
       FOR EACH ROW EXECUTE PROCEDURE ${queue}()`,
   ];
 }
-
-/** The comment by which objects of ours are told from anyone else's. */
-export const markStatement = (migration: string): string =>
-  `COMMENT ON SCHEMA ${ident(CAPTURE_SCHEMA)} IS ${literal(`Ibex ${migration}: capture of changes`)}`;

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { CAPTURED_FACT, triggersOf, type Captured } from '../capture/check';
+import { CAPTURE_ID_FACT, captureIdOf } from '../capture/identity';
 import { readRelations } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
@@ -38,8 +39,8 @@ export async function connectToFork(context: Context): Promise<Client> {
 
 /**
  * Refuses a fork or replica whose rows catch-up could not complete. Whoever holds a relation's triggers holds every row
- * from before them, and the source's queues hold every change since: so an old fork is right, one from before capture
- * never is. Reads only, since a replica takes nothing else.
+ * from before them, and the source's queues hold every change since: so an old fork is right, one from before capture, or
+ * of an earlier capture, never is. Reads only, since a replica takes nothing else.
  */
 export async function requireFork(context: Context, source: Client, fork: Client): Promise<void> {
   const relations = await readRelations(source, context.config);
@@ -49,6 +50,7 @@ export async function requireFork(context: Context, source: Client, fork: Client
   const captured = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
   const triggers = await triggersOf(fork, there);
   const wanted = new Set(relations.map((relation) => relation.sql));
+  const [wantedId, foundId] = [await context.state.fact<string>(CAPTURE_ID_FACT), await captureIdOf(fork)];
   const problems = [...columnDifferences(relations, there, 'dump source')];
   for (const relation of there.filter((each) => wanted.has(each.sql))) {
     const found = triggers.get(relation.sql);
@@ -60,9 +62,14 @@ export async function requireFork(context: Context, source: Client, fork: Client
     else if (physical && relation.unlogged)
       problems.push(`${relation.sql} is unlogged, and a fork or replica has no row of it`);
   }
+  if (foundId === undefined || foundId !== wantedId) {
+    const found = foundId === undefined ? 'no complete capture' : `capture ${foundId}`;
+    problems.push(`it holds ${found}, and the source's is ${wantedId ?? 'without an id; start capture again'}`);
+  }
   await context.evidence('dump source', problems.length === 0, 'requireFork', {
     relations: relations.length,
     physical,
+    capture: foundId ?? null,
     problems: problems.slice(0, 20),
   });
   if (problems.length === 0) {

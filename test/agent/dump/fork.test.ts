@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
+import { captureIdOf } from '../../../assets/agent/capture/identity';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { dumpRows } from '../../../assets/agent/dump';
 import { Lease, prepareLeases } from '../../../assets/agent/lease';
@@ -10,7 +12,7 @@ import { restoreRows } from '../../../assets/agent/restore';
 import { copySchema } from '../../../assets/agent/schema';
 import { PASSWORD, startMigration, type TestMigration } from '../../helpers/migration';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
-import { runCapture } from '../capture/recorded';
+import { forgetCapture, runCapture } from '../capture/recorded';
 
 const WAY_ON = 'take the fork after capture succeeded, fill its secret, start dump again';
 
@@ -52,15 +54,58 @@ async function takeFork(name: string): Promise<void> {
   });
 }
 
-async function dumpOf(name: string): Promise<string> {
-  const { host, port } = forks;
+/** Dumps a database of the server of forks, or that of a server which has the source's files. */
+async function dumpOf(name: string, copy?: TestPostgres): Promise<string> {
+  const { host, port } = copy ?? forks;
   const context = await migration.context('dump', {
-    dumpSource: { secret: name, host, port, database: name, sslmode: 'disable' },
+    dumpSource: {
+      secret: copy ? 'source' : name,
+      host,
+      port,
+      database: copy ? migration.config.source.database : name,
+      sslmode: 'disable',
+    },
   });
   try {
     return (await dumpRows(context)).message;
   } finally {
     await context.close();
+  }
+}
+
+/** The rows of a table as the finished dump holds them, in order. */
+function dumped(table: string): string[] {
+  const directory = join(migration.config.host.stateDirectory, 'dump');
+  const text = execFileSync('pg_restore', ['--data-only', `--table=${table}`, '--file=-', directory], {
+    encoding: 'utf8',
+  });
+  const rows = text.split('\n');
+  const from = rows.findIndex((line) => line.startsWith('COPY '));
+  return rows.slice(from + 1, rows.indexOf('\\.')).toSorted();
+}
+
+const removeDump = (): void =>
+  rmSync(join(migration.config.host.stateDirectory, 'dump'), { recursive: true, force: true });
+
+/** Takes a copy of the source's files, which ends with the work. */
+async function withCopy(standby: boolean, work: (copy: TestPostgres) => Promise<void>): Promise<void> {
+  const copy = await startPostgres({
+    version: 11,
+    password: PASSWORD,
+    settings: { max_prepared_transactions: '5' },
+    copyOf: { server: migration.source, standby },
+  });
+  try {
+    await work(copy);
+  } finally {
+    await copy.stop();
+  }
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !(await holds());) {
+    if (Date.now() > deadline) throw new Error('it did not come true in 20 s');
+    await sleep(20);
   }
 }
 
@@ -106,4 +151,64 @@ test('a fork as dump source: refused where it cannot serve, and completed by cat
     { id: 2, v: 'new' },
   ]);
   expect((await target.query('SELECT id FROM other')).rows).toEqual([{ id: 9 }]);
+}, 60_000);
+
+test('a fork of the source’s files serves, with the rows of when it was taken', async () => {
+  await runCapture(migration);
+  removeDump();
+  await withCopy(false, async (copy) => {
+    await source.query(`UPDATE item SET v = 'after the fork' WHERE id = 1`);
+    expect(await dumpOf('files', copy)).toMatch(/^2 tables dumped/);
+    expect(dumped('item')).toEqual(['1\tkept', '2\tnew']);
+    await source.query(`UPDATE item SET v = 'kept' WHERE id = 1`);
+  });
+}, 60_000);
+
+test('a standby serves, and takes no write of ours; an unlogged table of which it has no row refuses it', async () => {
+  await runCapture(migration);
+  removeDump();
+  await withCopy(true, async (standby) => {
+    const replica = await standby.connect(migration.config.source.database);
+    expect((await replica.query('SELECT pg_is_in_recovery() AS standby')).rows).toEqual([{ standby: true }]);
+    expect(await dumpOf('standby', standby)).toMatch(/^2 tables dumped/);
+    expect(dumped('item')).toEqual(['1\tkept', '2\tnew']);
+
+    removeDump();
+    await source.query('CREATE UNLOGGED TABLE quick (id int PRIMARY KEY)');
+    await runCapture(migration);
+    await until(async () => (await captureIdOf(replica)) === (await captureIdOf(source)));
+    await expect(dumpOf('standby', standby)).rejects.toThrow(
+      '"public"."quick" is unlogged, and a fork or replica has no row of it',
+    );
+    await source.query('DROP TABLE quick');
+  });
+}, 60_000);
+
+test('a fork of an earlier capture is refused, though its triggers are the same by name', async () => {
+  await forgetCapture(migration, source);
+  await runCapture(migration);
+  await takeFork('first_capture');
+  // A capture that finds all in place is the same one.
+  await runCapture(migration);
+  removeDump();
+  expect(await dumpOf('first_capture')).toMatch(/^2 tables dumped/);
+
+  removeDump();
+  // What changed in between, no queue knows.
+  await source.query('DROP TRIGGER bucardo_delta ON item');
+  await source.query(`UPDATE item SET v = 'unknown' WHERE id = 1`);
+  await runCapture(migration);
+  await expect(dumpOf('first_capture')).rejects.toThrow(
+    /^the dump source cannot serve: it holds capture [0-9a-f-]{36}, and the source's is [0-9a-f-]{36}; take the fork after/,
+  );
+}, 60_000);
+
+test('a fork is refused that was taken while a trigger was made again', async () => {
+  await source.query('DROP TRIGGER bucardo_delta ON item');
+  await source.query('BEGIN; LOCK TABLE item IN ROW EXCLUSIVE MODE');
+  await expect(runCapture(migration, { capture: { lockTimeoutMs: 100, attempts: 1 } })).rejects.toThrow('never free');
+  await source.query('ROLLBACK');
+  await takeFork('half');
+  await runCapture(migration);
+  await expect(dumpOf('half')).rejects.toThrow("it holds no complete capture, and the source's is");
 }, 60_000);
