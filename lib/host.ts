@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Aws, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Size, Validations } from 'aws-cdk-lib';
 import {
   BlockDeviceVolume,
@@ -10,13 +8,13 @@ import {
   InstanceType,
   Port,
   SecurityGroup,
-  UserData,
+  type UserData,
   Volume,
 } from 'aws-cdk-lib/aws-ec2';
 import type { Role } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
-import { ROOT } from './bundle';
+import { agentValues, bootstrap } from './bootstrap';
 import { Database } from './database';
 import { HostImage } from './host-image';
 import type { Network } from './network';
@@ -139,7 +137,7 @@ export class Host extends Construct {
   }
 
   private userData({ host, target }: ResolvedSettings, handle: CfnWaitConditionHandle): UserData {
-    const values: Readonly<Record<string, string>> = {
+    return bootstrap('host', {
       IBEX_REGION: Aws.REGION,
       IBEX_VOLUME_ID: this.volume.volumeId,
       IBEX_SIGNAL_URL: handle.ref,
@@ -147,11 +145,7 @@ export class Host extends Construct {
       IBEX_CLIENT_POSTGRES: String(Number.parseInt(target.version, 10)),
       IBEX_NODE_URL: host.node.url,
       IBEX_NODE_SHA256: host.node.sha256,
-      IBEX_SSM_AGENT_VERSION: host.ssmAgentVersion,
-    };
-    const lines = Object.entries(values).map(([name, value]) => `export ${name}='${value}'`);
-    const script = readFileSync(join(ROOT, 'assets', 'host', 'bootstrap.sh'), 'utf8');
-    const [shebang, ...rest] = script.split('\n');
-    return UserData.custom([shebang, ...lines, ...rest].join('\n'));
+      ...agentValues(host),
+    });
   }
 }

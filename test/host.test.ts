@@ -134,11 +134,10 @@ describe('the security group', () => {
 });
 
 describe('user data', () => {
-  test('is the bootstrap script as it stands in assets, with its values before it', () => {
-    const script = readFileSync(join(ROOT, 'assets', 'host', 'bootstrap.sh'), 'utf8')
-      .split('\n')
-      .slice(1)
-      .join('\n');
+  test('is the bootstrap as it stands in assets, shared part first, with its values before it', () => {
+    const script = ['bootstrap/common.sh', 'host/bootstrap.sh']
+      .map((file) => readFileSync(join(ROOT, 'assets', file), 'utf8').replace('#!/usr/bin/env bash\n', ''))
+      .join('');
     const userData = userDataOf(standard);
     expect(userData.endsWith(script)).toBe(true);
     expect(userData.slice(0, -script.length).trim().split('\n')).toEqual([
@@ -151,6 +150,7 @@ describe('user data', () => {
       expect.stringContaining('export IBEX_NODE_URL='),
       expect.stringContaining('export IBEX_NODE_SHA256='),
       "export IBEX_SSM_AGENT_VERSION='3.3.2746.0'",
+      "export IBEX_SSM_AGENT_SHA256=''",
     ]);
   });
 

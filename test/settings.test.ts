@@ -52,7 +52,7 @@ describe('settings that are right', () => {
       },
     ],
     ['image ids', ['host', 'image'], { amiIds: { 'eu-west-1': 'ami-0123456789abcdef0' } }],
-    ['the newest SSM agent', ['host', 'ssmAgentVersion'], '3.10.0.0'],
+    ['the newest SSM agent', ['host', 'ssmAgent'], { version: '3.10.0.0', sha256: 'a'.repeat(64) }],
     ['an IAM role as approver', ['notifications', 'approvers'], ['arn:aws:iam::123456789012:role/ops']],
     [
       'every address, said in words',
@@ -117,7 +117,8 @@ describe('one mistake is named with its path, its value and what would be right'
     [['host', 'volume', 'throughputMiBs'], 2001, '125 to 2000'],
     [['host', 'image'], { ssmParameter: 'debian' }, 'SSM parameter'],
     [['host', 'postgresMajor'], 12, '11 or 15'],
-    [['host', 'ssmAgentVersion'], '3.3.1000.0', '3.3.2746.0 or newer'],
+    [['host', 'ssmAgent'], { version: '3.3.1000.0' }, '3.3.2746.0 or newer'],
+    [['host', 'ssmAgent'], { sha256: 'abc' }, '64 hexadecimal digits'],
     [['endpoint', 'readerPort'], 0, '1 to 65535'],
     [['artifacts', 'dataDays'], 0, '1 to 3650 (days)'],
     [['artifacts', 'reportDays'], 4000, '1 to 3650 (days)'],

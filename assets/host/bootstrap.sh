@@ -1,73 +1,15 @@
 #!/usr/bin/env bash
 # Makes a plain Debian 12 machine a Bucardo host: data volume, PostgreSQL, Bucardo, Node.js, SSM agent. The program and
-# its configuration come later, by the install document. Runs as user data at the first boot; a second run changes
-# nothing. Tells CloudFormation how it ended, so that a broken bootstrap fails the deployment and says why.
+# its configuration come later, by the install document. Runs as user data at the first boot, behind
+# ../bootstrap/common.sh; a second run changes nothing.
 set -euo pipefail
 
 : "${IBEX_REGION:?}" "${IBEX_VOLUME_ID:?}" "${IBEX_SIGNAL_URL:?}"
 : "${IBEX_HOST_POSTGRES:?}" "${IBEX_CLIENT_POSTGRES:?}"
-: "${IBEX_NODE_URL:?}" "${IBEX_NODE_SHA256:?}" "${IBEX_SSM_AGENT_VERSION:?}"
+: "${IBEX_NODE_URL:?}" "${IBEX_NODE_SHA256:?}" "${IBEX_SSM_AGENT_VERSION:?}" "${IBEX_SSM_AGENT_SHA256?}"
 
-readonly LOG=/var/log/ibex-bootstrap.log
 readonly DATA=/database
 readonly DEBIAN_POSTGRES=15
-export DEBIAN_FRONTEND=noninteractive
-step='start'
-
-exec >>"$LOG" 2>&1
-
-# By Python, on which cloud-init runs too: curl is not there yet when the package sources fail.
-signal() { # signal SUCCESS|FAILURE REASON
-  python3 - "$1" "$2" <<'END'
-import json, os, socket, sys, time, urllib.error, urllib.request
-status, reason = sys.argv[1], ' '.join(sys.argv[2].split())[:900]
-body = {'Status': status, 'Reason': reason, 'UniqueId': 'bootstrap', 'Data': socket.gethostname()}
-# S3 signed the address for no content type.
-request = urllib.request.Request(
-    os.environ['IBEX_SIGNAL_URL'], json.dumps(body).encode(), {'Content-Type': ''}, method='PUT')
-for wait in 1, 5, 15, 30, 0:
-    try:
-        urllib.request.urlopen(request, timeout=60)
-        sys.exit(0)
-    except OSError as error:
-        print(f'the signal was not taken: {error}')
-        if isinstance(error, urllib.error.HTTPError) and error.code < 500:
-            break
-    time.sleep(wait)
-sys.exit(1)
-END
-}
-
-ended() {
-  local status=$?
-  if ((status == 0)); then return; fi
-  echo "failed in step $step with status $status"
-  signal FAILURE "$step failed with status $status: $(tail -n 4 "$LOG" | head -n 3)" || true
-}
-trap ended EXIT
-
-begin() { # begin STEP
-  step=$1
-  echo "$(date -u +%FT%TZ) $step"
-}
-
-again() { # again COMMAND…: what crosses the network is tried five times
-  local try
-  for try in 1 2 3 4; do
-    if "$@"; then return; fi
-    echo "try $try failed: $*"
-    sleep $((try * 5))
-  done
-  "$@"
-}
-
-update_lists() { # without the mode, apt-get ends well although a source could not be read, or was not signed
-  again apt-get update -q -o APT::Update::Error-Mode=any
-}
-
-install_packages() { # install_packages NAME…
-  again apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"
-}
 
 put() { # put FILE: writes standard input there, unless it stands there already
   local file=$1 text
@@ -86,13 +28,7 @@ install_packages ca-certificates curl xz-utils xfsprogs unzip logrotate awscli p
 
 begin 'SSM agent'
 # First of the parts that matter: whatever fails afterwards can be looked at in a session.
-if [[ $(dpkg-query -W -f '${Version}' amazon-ssm-agent 2>/dev/null || true) != "$IBEX_SSM_AGENT_VERSION"* ]]; then
-  again curl --silent --show-error --fail --location --max-time 300 -o /tmp/amazon-ssm-agent.deb \
-    "https://s3.$IBEX_REGION.amazonaws.com/amazon-ssm-$IBEX_REGION/$IBEX_SSM_AGENT_VERSION/debian_amd64/amazon-ssm-agent.deb"
-  dpkg -i /tmp/amazon-ssm-agent.deb
-  rm -f /tmp/amazon-ssm-agent.deb
-fi
-systemctl enable --now amazon-ssm-agent
+install_agent
 
 begin 'data volume'
 # By its id: /dev/nvme1n1 may be any volume.
@@ -201,7 +137,7 @@ systemctl start "postgresql@$IBEX_HOST_POSTGRES-main"
 begin 'Node.js'
 node_home="/usr/local/lib/ibex-node-${IBEX_NODE_SHA256:0:12}"
 if [[ ! -x $node_home/bin/node ]]; then
-  again curl --silent --show-error --fail --location --max-time 600 -o /tmp/node.tar "$IBEX_NODE_URL"
+  fetch "$IBEX_NODE_URL" /tmp/node.tar
   echo "$IBEX_NODE_SHA256  /tmp/node.tar" | sha256sum --check --quiet
   rm -rf "$node_home.new"
   mkdir -p "$node_home.new"
@@ -217,7 +153,4 @@ install -d -o root -g root -m 0755 /opt/ibex
 install -d -o root -g postgres -m 0750 /etc/ibex
 install -d -o postgres -g postgres -m 0750 "$DATA/ibex"
 
-begin 'signal'
-# The address is valid for some hours; a run long after the deployment has nobody to tell.
-signal SUCCESS ready || echo 'nobody waits for the signal any more'
-begin 'done'
+succeed

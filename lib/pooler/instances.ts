@@ -1,17 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Aws, CfnWaitCondition, CfnWaitConditionHandle, Validations } from 'aws-cdk-lib';
 import {
   BlockDeviceVolume,
   EbsDeviceVolumeType,
   Instance,
   InstanceType,
-  UserData,
   type SecurityGroup,
 } from 'aws-cdk-lib/aws-ec2';
 import type { Role } from 'aws-cdk-lib/aws-iam';
 import { Construct, type IDependable } from 'constructs';
-import { ROOT } from '../bundle';
+import { agentValues, bootstrap } from '../bootstrap';
 import { HostImage } from '../host-image';
 import type { Network } from '../network';
 import type { ResolvedPooler, ResolvedSettings } from '../settings';
@@ -62,7 +59,11 @@ export class PoolerInstances extends Construct {
         disableApiTermination: props.settings.target.deletionProtection,
         detailedMonitoring: true,
         propagateTagsToVolumeOnCreation: true,
-        userData: userData(handle, props.settings.host.ssmAgentVersion),
+        userData: bootstrap('pooler', {
+          IBEX_REGION: Aws.REGION,
+          IBEX_SIGNAL_URL: handle.ref,
+          ...agentValues(props.settings.host),
+        }),
         blockDevices: [
           {
             deviceName: '/dev/xvda',
@@ -81,16 +82,4 @@ export class PoolerInstances extends Construct {
     });
     this.ready = ready;
   }
-}
-
-function userData(handle: CfnWaitConditionHandle, ssmAgentVersion: string): UserData {
-  const values: Readonly<Record<string, string>> = {
-    IBEX_REGION: Aws.REGION,
-    IBEX_SIGNAL_URL: handle.ref,
-    IBEX_SSM_AGENT_VERSION: ssmAgentVersion,
-  };
-  const script = readFileSync(join(ROOT, 'assets', 'pooler', 'bootstrap.sh'), 'utf8');
-  const [shebang, ...rest] = script.split('\n');
-  const lines = Object.entries(values).map(([name, value]) => `export ${name}='${value}'`);
-  return UserData.custom([shebang, ...lines, ...rest].join('\n'));
 }

@@ -109,6 +109,7 @@ const endpoint = object<ResolvedSettings['endpoint']>({
   pooler: optional(poolerRule(image)),
 });
 
+const sha256 = text('must be a SHA-256 sum: 64 hexadecimal digits', /^[0-9a-f]{64}$/);
 const sizes = Object.keys(M6I_EBS_LIMITS);
 const host = object<ResolvedSettings['host']>({
   instanceType: byDefault(
@@ -129,10 +130,16 @@ const host = object<ResolvedSettings['host']>({
     DEFAULT_NODE,
     object<ResolvedSettings['host']['node']>({
       url: text('must be an https address of a tar file', /^https:\/\/[^\s'"]+\.(tar\.xz|tar\.gz|tgz)$/),
-      sha256: text('must be a SHA-256 sum: 64 hexadecimal digits', /^[0-9a-f]{64}$/),
+      sha256,
     }),
   ),
-  ssmAgentVersion: byDefault('3.3.2746.0', text('must be 3.3.2746.0 or newer', isRecentSsmAgent)),
+  ssmAgent: byDefault(
+    {},
+    object<ResolvedSettings['host']['ssmAgent']>({
+      version: byDefault('3.3.2746.0', text('must be 3.3.2746.0 or newer', isRecentSsmAgent)),
+      sha256: optional(sha256),
+    }),
+  ),
   terminationProtection: byDefault(true, flag),
 });
 

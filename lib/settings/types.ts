@@ -123,10 +123,21 @@ export interface HostSettings {
   readonly postgresMajor?: 11 | 15;
   /** Node.js for the host program: a tar file for Linux x64 and its SHA-256. @default 22.22.3 of nodejs.org */
   readonly node?: { readonly url: string; readonly sha256: string };
-  /** Amazon SSM Agent, 3.3.2746.0 or newer: older ones paste parameters into scripts. @default '3.3.2746.0' */
-  readonly ssmAgentVersion?: string;
+  /** Amazon's agent for Systems Manager, of host and poolers. */
+  readonly ssmAgent?: SsmAgentSettings;
   /** Nobody terminates the host, or deletes its stack, in mid-migration. Set false to remove it. @default true */
   readonly terminationProtection?: boolean;
+}
+
+/** The package that is taken from Amazon's bucket of the Region. */
+export interface SsmAgentSettings {
+  /** 3.3.2746.0 or newer: older ones paste parameters into scripts. @default '3.3.2746.0' */
+  readonly version?: string;
+  /**
+   * SHA-256 of `amazon-ssm-agent.deb` (Debian, amd64) of that version, in hexadecimal digits: verify a package by Amazon's
+   * signature once, and put its sum here. @default none: version and TLS alone vouch for the package
+   */
+  readonly sha256?: string;
 }
 
 /** The host's encrypted gp3 data volume, `/database`. Limits are gp3's and the instance's sustained ones. */
@@ -187,7 +198,10 @@ export interface ResolvedSettings {
   readonly endpoint: Complete<Omit<EndpointSettings, 'pooler'>, 'readerPort' | 'privateName'> & {
     readonly pooler?: ResolvedPooler;
   };
-  readonly host: Required<HostSettings> & { readonly volume: Required<VolumeSettings> };
+  readonly host: Required<HostSettings> & {
+    readonly volume: Required<VolumeSettings>;
+    readonly ssmAgent: Complete<SsmAgentSettings, 'sha256'>;
+  };
   readonly agent: Required<Pick<AgentConfig, TunedParts | 'excludeSchemas' | 'applicationLogins'>>;
   readonly notifications: Required<NotificationSettings>;
   readonly artifacts: Required<ArtifactSettings>;

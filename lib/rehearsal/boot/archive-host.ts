@@ -1,5 +1,5 @@
 import { copyFileSync, appendFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { DEFAULT_NODE } from '../../settings/defaults';
 import { loadMigration } from '../../app';
 import { nextSignal, runAgain, trustInstead } from './bootstrap';
@@ -24,7 +24,7 @@ export async function archiveHost(ground: Ground, narrator: Narrator): Promise<v
   const settings = loadMigration('heroku-to-aurora');
   const node = { url: DEFAULT_NODE.url, sha256: ground.node.sha256 };
   const synthesized = await synthesizeHost(
-    { ...settings, host: { ...settings.host, node } },
+    { ...settings, host: { ...settings.host, node, ssmAgent: { sha256: ground.agent.sha256 } } },
     join(ground.directory, `${NAME}.cdk`),
     { volumeId: VOLUME, signalUrl: SIGNAL_URL, targetHost: TARGET_HOST },
   );
@@ -41,9 +41,21 @@ export async function archiveHost(ground: Ground, narrator: Narrator): Promise<v
   try {
     await machine.build();
     await world.surround(machine);
-    say('first boot; the repositories are signed by a key that is not the PostgreSQL project’s');
+    spec.agent = { ...ground.agent, file: damagedCopy(ground.agent.file, ground.directory) };
+    say('first boot; the SSM agent that is downloaded is not the pinned one');
     await machine.boot();
-    const unsigned = await nextSignal(machine, world, 0);
+    const foreign = await nextSignal(machine, world, 0);
+    check(
+      'a package of the SSM agent with another checksum fails the deployment, and says why',
+      fails(foreign, /^SSM agent .*checksum/is),
+      foreign,
+    );
+    const agents = await machine.shell('dpkg-query -W amazon-ssm-agent 2>&1 || true');
+    check('and is not installed', /no packages found/.test(agents), agents);
+
+    spec.agent = ground.agent;
+    say('second run; the repositories are signed by a key that is not the PostgreSQL project’s');
+    const unsigned = await runAgain(machine, world);
     check(
       'an unsigned package source fails the deployment, and says why',
       fails(unsigned, /^package sources .*signature/is),
@@ -51,15 +63,13 @@ export async function archiveHost(ground: Ground, narrator: Narrator): Promise<v
     );
 
     await trustInstead(machine, ground.key, (script) => machine.shell(script));
-    spec.node = join(ground.directory, 'node-damaged.tar.xz');
-    copyFileSync(ground.node.file, spec.node);
-    appendFileSync(spec.node, '\n');
-    say('second run; the key is known, the Node.js that is downloaded is not the pinned one');
+    spec.node = damagedCopy(ground.node.file, ground.directory);
+    say('third run; the key is known, the Node.js that is downloaded is not the pinned one');
     const damaged = await runAgain(machine, world);
     check('a wrong checksum fails the deployment, and says why', fails(damaged, /^Node\.js .*checksum/is), damaged);
 
     spec.node = ground.node.file;
-    say('third run; nothing is in the way any more');
+    say('fourth run; nothing is in the way any more');
     const ready = await runAgain(machine, world);
     check('the run that follows goes on from there, and signals success', ready.Status === 'SUCCESS', ready);
     await checkPackages(machine, check);
@@ -71,6 +81,14 @@ export async function archiveHost(ground: Ground, narrator: Narrator): Promise<v
     await machine.kill();
     await world.close();
   }
+}
+
+/** A copy of a file, in this directory, with one byte more. */
+function damagedCopy(file: string, directory: string): string {
+  const copy = join(directory, `damaged-${basename(file)}`);
+  copyFileSync(file, copy);
+  appendFileSync(copy, '\n');
+  return copy;
 }
 
 const fails = (signal: { Status: string; Reason: string }, reason: RegExp): boolean =>

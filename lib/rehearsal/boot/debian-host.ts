@@ -24,11 +24,11 @@ const EXAMPLE = 'self-hosted-to-rds';
 const APPLICATION_SECRET = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/app-AbCdEf';
 
 /** The example as it is, but for what the lab is smaller in, and for the one role that its application has. */
-function settingsOf(node: { url: string; sha256: string }): MigrationSettings {
+function settingsOf(node: { url: string; sha256: string }, agent: string): MigrationSettings {
   const settings = loadMigration(EXAMPLE);
   return {
     ...settings,
-    host: { ...settings.host, node },
+    host: { ...settings.host, node, ssmAgent: { sha256: agent } },
     agent: {
       ...settings.agent,
       applicationLogins: { shop_app: APPLICATION_SECRET },
@@ -44,7 +44,7 @@ function settingsOf(node: { url: string; sha256: string }): MigrationSettings {
 export async function debianHost(ground: Ground, narrator: Narrator): Promise<void> {
   const say = (line: string): void => narrator.say(NAME, line);
   const check = narrator.check.bind(narrator, NAME);
-  const settings = settingsOf({ url: DEFAULT_NODE.url, sha256: ground.node.sha256 });
+  const settings = settingsOf({ url: DEFAULT_NODE.url, sha256: ground.node.sha256 }, ground.agent.sha256);
   const names = { volumeId: VOLUME, signalUrl: SIGNAL_URL, targetHost: TARGET_HOST };
   const synthesized = await synthesizeHost(settings, join(ground.directory, `${NAME}.cdk`), names);
   const world = await World.open({ ...ground, node: ground.node.file, bucket: synthesized.program.bucket });

@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from './authority';
 import { baseRoot } from './base-root';
@@ -20,12 +21,14 @@ export interface Ground {
   readonly base: string;
   readonly authority: Authority;
   readonly node: NodeRelease;
-  readonly agent: { readonly file: string; readonly version: string };
+  readonly agent: { readonly file: string; readonly version: string; readonly sha256: string };
   /** Directories of the PostgreSQL project's repositories, by host name. */
   readonly repositories: Readonly<Record<string, string>>;
   /** Their public key. */
   readonly key: string;
 }
+
+const sha256Of = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 /** Makes it all, in a workspace. */
 export async function prepareGround(directory: string, log: (line: string) => void): Promise<Ground> {
@@ -45,7 +48,7 @@ export async function prepareGround(directory: string, log: (line: string) => vo
       base,
       node,
       authority,
-      agent: { file: agent, version: AGENT_VERSION },
+      agent: { file: agent, version: AGENT_VERSION, sha256: sha256Of(agent) },
       repositories: { [CURRENT_HOST]: current, [ARCHIVE_HOST]: archive },
       key: await signing.publicKey(),
     };

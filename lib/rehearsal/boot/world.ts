@@ -103,7 +103,7 @@ export class World {
     const { agent, bucket: name, repositories } = this.spec;
     const files: Readonly<Record<string, () => string>> = {
       [`s3.${REGION}.amazonaws.com/amazon-ssm-${REGION}/${agent.version}/debian_amd64/amazon-ssm-agent.deb`]: () =>
-        agent.file,
+        this.spec.agent.file,
       [DEFAULT_NODE.url.replace('https://', '')]: () => this.spec.node,
     };
     const file: Route = (request, response) => {

@@ -27,8 +27,19 @@ describe.each(scripts)('%s', (name) => {
   });
 });
 
+describe('what all bootstraps share', () => {
+  const common = join(ROOT, 'assets', 'bootstrap', 'common.sh');
+
+  test('stops at the first error, and is clean for shellcheck', () => {
+    expect(readFileSync(common, 'utf8')).toContain('\nset -euo pipefail\n');
+    const { status, stdout } = spawnSync('shellcheck', [common], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  });
+});
+
 describe('the bootstrap script', () => {
   const script = readFileSync(join(HOST, 'bootstrap.sh'), 'utf8');
+  const common = readFileSync(join(ROOT, 'assets', 'bootstrap', 'common.sh'), 'utf8');
 
   test('finds the volume by its id, never by a device number', () => {
     expect(script).toContain('/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_');
@@ -51,7 +62,7 @@ describe('the bootstrap script', () => {
   });
 
   describe('tells CloudFormation', () => {
-    const functions = script.slice(script.indexOf('signal() {'), script.indexOf('begin() {'));
+    const functions = `${common.slice(common.indexOf('signal() {'), common.indexOf('exec >>'))}trap ended EXIT`;
     let directory: string;
     let server: Server;
     const told: { method: string | undefined; type: string | undefined; body: Record<string, string> }[] = [];
