@@ -61,7 +61,7 @@ export class MigrationStack extends Stack {
     if (target.pooler) {
       new ConsoleAccess(this, 'PoolerConsole', { pooler: target.pooler, securityGroup: host.securityGroup, role });
     }
-    new Installation(this, 'Installation', {
+    const installation = new Installation(this, 'Installation', {
       documentName: `${prefix}-install`,
       instance: host.instance,
       configuration: agentConfiguration({
@@ -105,12 +105,14 @@ export class MigrationStack extends Stack {
         ...(approvers.length > 0 && { Approvers: approvers }),
       },
     });
-    new Monitoring(this, 'Monitoring', {
+    const monitoring = new Monitoring(this, 'Monitoring', {
       instance: host.instance,
       runbooks: Object.values(runbooks.names),
       topic,
       thresholds,
     });
+    // The host publishes nothing until then, and would be missed.
+    monitoring.node.addDependency(installation);
     this.outputs(host, { sourceSecret, forkSecret }, runbooks, profiles);
   }
 

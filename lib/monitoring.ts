@@ -81,4 +81,16 @@ function hostAlarms(alarms: Alarms, instance: Instance): void {
     what: 'The Bucardo host has little memory left; the kernel may kill Bucardo or its PostgreSQL.',
     because: 'the page cache does not count, so nine tenths are really taken.',
   });
+  alarms.add({
+    name: 'HostSilent',
+    severity: 'high',
+    metric: metric(HOST_NAMESPACE, 'DataVolumeUsed').with({ statistic: 'SampleCount' }),
+    threshold: 1,
+    bad: 'below',
+    evaluationPeriods: 10,
+    // A publisher that is gone tells nothing, and HostDisk and HostMemory go without a word.
+    missing: TreatMissingData.BREACHING,
+    what: 'The Bucardo host does not tell how full disk and memory are; nobody would be warned of a full one.',
+    because: 'it tells each minute; ten silent minutes are no reboot any more.',
+  });
 }

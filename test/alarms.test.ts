@@ -172,6 +172,20 @@ test('silence is an alarm where it means a fault', () => {
   expect(alarm('EndpointSyncErrors').TreatMissingData).toBe('notBreaching');
 });
 
+test('a host that publishes no metrics is told of, but not before it can publish any', () => {
+  expect(alarm('HostSilent')).toMatchObject({
+    MetricName: 'DataVolumeUsed',
+    Statistic: 'SampleCount',
+    ComparisonOperator: 'LessThanThreshold',
+    Threshold: 1,
+    TreatMissingData: 'breaching',
+  });
+  const [made] = Object.entries(standard.migration.findResources('AWS::CloudWatch::Alarm')).filter(([id]) =>
+    id.includes('HostSilent'),
+  );
+  expect(made?.[1]['DependsOn']).toEqual(expect.arrayContaining([expect.stringMatching(/^InstallationAssociation/)]));
+});
+
 test('the alarms of the target stay when the migration stack goes', () => {
   standard.target.hasResourceProperties('AWS::CloudWatch::Alarm', {
     MetricName: 'UnHealthyHostCount',
@@ -181,5 +195,10 @@ test('the alarms of the target stay when the migration stack goes', () => {
     alarmsOf(standard.migration)
       .map(({ AlarmName }) => AlarmName)
       .sort(),
-  ).toEqual(['shop-migration-HostDisk', 'shop-migration-HostMemory', 'shop-migration-HostStatus']);
+  ).toEqual([
+    'shop-migration-HostDisk',
+    'shop-migration-HostMemory',
+    'shop-migration-HostSilent',
+    'shop-migration-HostStatus',
+  ]);
 });

@@ -4,31 +4,31 @@ import { readFileSync } from 'node:fs';
 export interface ProcessIdentity {
   readonly pid: number;
   /** Start time in clock ticks since boot, field 22 of /proc/PID/stat. */
-  readonly startTicks: string;
-  readonly bootId: string;
+  readonly started: string;
+  /** The kernel's identity of this boot, since ticks begin again with each. */
+  readonly boot: string;
 }
 
-function startTicks(pid: number): { ticks: string; state: string } | undefined {
+/** State letter and fields behind the name, which may hold spaces and parentheses itself. */
+function statFields(pid: number): readonly string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { state: fields[0] ?? '', ticks: fields[19] ?? '' };
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return undefined;
+    return [];
   }
 }
 
-const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-
-/** The identity of a running process. */
+/** Identity of a process; undefined when it is gone or a zombie. */
 export function identify(pid: number): ProcessIdentity | undefined {
-  const found = startTicks(pid);
-  return found && { pid, startTicks: found.ticks, bootId: bootId() };
+  const fields = statFields(pid);
+  const started = fields[19];
+  if (started === undefined || fields[0] === 'Z') return undefined;
+  return { pid, started, boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() };
 }
 
-/** Whether exactly this process still runs; a zombie does not. */
-export function isAlive(identity: ProcessIdentity): boolean {
-  if (identity.bootId !== bootId()) return false;
-  const found = startTicks(identity.pid);
-  return found !== undefined && found.ticks === identity.startTicks && found.state !== 'Z';
+/** Whether exactly this process still runs. */
+export function isAlive(known: ProcessIdentity): boolean {
+  const now = identify(known.pid);
+  return now !== undefined && now.started === known.started && now.boot === known.boot;
 }

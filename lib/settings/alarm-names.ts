@@ -19,6 +19,7 @@ export const ALARM_UNITS = {
   HostStatus: 'failed checks',
   HostDisk: 'percent',
   HostMemory: 'percent',
+  HostSilent: 'values a minute',
 } as const;
 
 export type AlarmName = keyof typeof ALARM_UNITS;

@@ -42,8 +42,8 @@ describe('a process', () => {
   it('is alive under its own start time only, so that its number given to another is not taken for it', () => {
     const { identity } = somebody();
     expect(isAlive(identity)).toBe(true);
-    expect(isAlive({ ...identity, startTicks: String(Number(identity.startTicks) - 1) })).toBe(false);
-    expect(isAlive({ ...identity, bootId: 'of yesterday' })).toBe(false);
+    expect(isAlive({ ...identity, started: String(Number(identity.started) - 1) })).toBe(false);
+    expect(isAlive({ ...identity, boot: 'of yesterday' })).toBe(false);
   });
 
   it('is not alive when it has ended, even as a zombie', async () => {
@@ -75,7 +75,7 @@ describe('the state of a job', () => {
 
   it('is failed, with the way on, when its process is gone or its number is another process now', async () => {
     const { child, identity } = somebody();
-    record({ ...identity, startTicks: '1' });
+    record({ ...identity, started: '1' });
     const line = `failed dump: process ${identity.pid} ended without a word (killed, or the host restarted); start the runbook again, it resumes`;
     expect(jobs.isRunning('dump')).toBe(false);
     expect(jobs.line('dump')).toBe(line);

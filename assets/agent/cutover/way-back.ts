@@ -1,7 +1,8 @@
 import type { Client } from 'pg';
 import { CAPTURED_FACT, inspectCapture } from '../capture/check';
+import { beginCapture } from '../capture/identity';
 import { installCapture } from '../capture/install';
-import { installShared, markStatement } from '../capture/objects';
+import { installShared } from '../capture/objects';
 import { readRelations, type Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
@@ -30,7 +31,7 @@ export async function armWayBack(context: Context, { source, target }: Ends): Pr
   const relations = await readRelations(target, back.config);
   await prepareLeases(source, relations);
   await installShared(target);
-  await target.query(markStatement(context.config.migration));
+  await beginCapture(context, target);
   // The target has taken no write since anything was remembered of it.
   await back.state.setFact(CAPTURED_FACT, {});
   const { problems } = await inspectCapture(back, target, relations);

@@ -84,7 +84,7 @@ async function reboot({ machine, lab, say, check }: MigrationRun): Promise<void>
   );
   say(`it was there ${((Date.now() - cut) / 1000).toFixed(1)} s after the boot`);
   const parts = await machine.shell(
-    `findmnt -n -o FSTYPE /database; systemctl is-active ibex-supervise postgresql@15-main; pgrep -c -f '^Bucardo Controller'; stat -c %U:%a /run/ibex/pg_service.conf`,
+    `findmnt -n -o FSTYPE /database; systemctl is-active ibex-supervise postgresql@15-main; pgrep -c -f '^Bucardo Master'; stat -c %U:%a /run/ibex/pg_service.conf`,
   );
   check('volume, server, supervisor and Bucardo came up', parts === 'xfs\nactive\nactive\n1\npostgres:600', parts);
 }

@@ -12,7 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Failure } from '../../../assets/agent/errors';
-import { identify, isAlive, killAll, until, type ProcessIdentity } from '../lab/processes';
+import { identify, isAlive, type ProcessIdentity } from '../../../assets/agent/process';
+import { killAll, until } from '../lab/processes';
 
 const PREFIX = 'ibex-boot-';
 const RECORD = 'owner.json';

@@ -3,9 +3,10 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { Failure } from '../../../assets/agent/errors';
+import { identify } from '../../../assets/agent/process';
 import { type Account, makeDirectory, writeOwned } from './account';
 import { type EndpointState, order, type Side } from './endpoint-process';
-import { identify, LAB_VARIABLE, signal, until } from './processes';
+import { LAB_VARIABLE, signal, until } from './processes';
 
 /** How the endpoint is made. */
 export interface EndpointSpec {

@@ -13,7 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Failure, oneLine } from '../../../assets/agent/errors';
-import { identify, isAlive, killAll, processesOf, signal, until, type ProcessIdentity } from './processes';
+import { identify, isAlive, type ProcessIdentity } from '../../../assets/agent/process';
+import { killAll, processesOf, signal, until } from './processes';
 
 const PREFIX = 'ibex-rehearsal-';
 const RECORD = 'lab.json';

@@ -1,15 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../../assets/agent/errors';
-
-/** A process that cannot be mistaken for a later one with the same number. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  /** Start time in clock ticks since boot, from /proc/<pid>/stat. */
-  readonly started: string;
-  /** The kernel's identity of this boot, since ticks begin again with each. */
-  readonly boot: string;
-}
+import { identify } from '../../../assets/agent/process';
 
 /** Environment variable that marks every process of a lab; its value is the lab's directory. */
 export const LAB_VARIABLE = 'IBEX_REHEARSAL';
@@ -20,26 +12,6 @@ function read(file: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** State letter and fields behind the name, which may hold spaces and parentheses itself. */
-function statFields(pid: number): readonly string[] | undefined {
-  const stat = read(`/proc/${pid}/stat`);
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-/** Identity of a process, or undefined when it is gone or a zombie. */
-export function identify(pid: number): ProcessIdentity | undefined {
-  const fields = statFields(pid);
-  const started = fields?.[19];
-  if (!started || fields?.[0] === 'Z') return undefined;
-  return { pid, started, boot: read('/proc/sys/kernel/random/boot_id')?.trim() ?? '' };
-}
-
-/** Whether exactly this process still runs. */
-export function isAlive(known: ProcessIdentity): boolean {
-  const now = identify(known.pid);
-  return now !== undefined && now.started === known.started && now.boot === known.boot;
 }
 
 const link = (path: string): string => {

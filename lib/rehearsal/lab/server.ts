@@ -3,9 +3,10 @@ import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, w
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { Failure } from '../../../assets/agent/errors';
+import { identify } from '../../../assets/agent/process';
 import { type Account, makeDirectory, writeOwned } from './account';
 import { run } from './run';
-import { identify, killAll, LAB_VARIABLE, signal, until } from './processes';
+import { killAll, LAB_VARIABLE, signal, until } from './processes';
 
 /** Which of the lab's servers: the two ends of the migration, or the stand-in host's own. */
 export type ServerRole = 'source' | 'target' | 'host';
