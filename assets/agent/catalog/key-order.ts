@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
-import { sql } from '../sql';
-import type { Key, KeyColumn } from './relations';
+import { ident, literal, sql } from '../sql';
+import type { Key, KeyColumn, Relation } from './relations';
 
 /** Types whose values every server sorts alike: no collation, no rounding, no order of a user's making. */
 const ORDERED_ALIKE = new Set([
@@ -45,4 +45,20 @@ export async function indexAscends(source: Client, key: Key): Promise<boolean> {
     [key.indexOid],
   );
   return (rows[0] as { ascends: boolean } | undefined)?.ascends ?? false;
+}
+
+/**
+ * Condition of a range, on the alias of a table that has the key's columns. Values are literals, since COPY takes no
+ * parameters.
+ */
+export function rangeCondition(relation: Relation, { after, upTo }: KeyRange, alias: string): string {
+  const columns = (relation.key?.columns ?? []).slice(0, (after ?? upTo)?.length);
+  const row = `(${columns.map((column) => `${alias}.${ident(column.name)}`).join(', ')})`;
+  const bound = (values: readonly string[]): string =>
+    `(${columns.map((column, i) => `${literal(values[i] ?? '')}::${withoutModifier(column.type)}`).join(', ')})`;
+  const parts = [
+    ...(after === undefined ? [] : [`${row} > ${bound(after)}`]),
+    ...(upTo === undefined ? [] : [`${row} <= ${bound(upTo)}`]),
+  ];
+  return parts.length === 0 ? 'true' : parts.join(' AND ');
 }

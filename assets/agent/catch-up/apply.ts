@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
+import { rangeCondition, type KeyRange } from '../catalog/key-order';
 import { copiedColumns, type Relation } from '../catalog/relations';
 import { oneLine, Failure } from '../errors';
 import type { Lease } from '../lease';
@@ -18,26 +19,33 @@ const ATTEMPTS = 10;
 
 const KEYS = 'pg_temp.ibex_keys';
 
+/** What is applied at once. */
+export interface Portion {
+  /** An exported snapshot to apply to. @default the newest one */
+  readonly snapshot?: string | undefined;
+  /** Keys of one of the ranges that `cutQueue` made; several are applied side by side. @default all of the relation */
+  readonly range?: KeyRange | undefined;
+}
+
 /**
  * Brings one relation on the target to a snapshot of the source: deletes there every key that changed, inserts the
  * present rows of these keys, and only then, **in the same source transaction and snapshot, forgets exactly the changes
  * that were read**. Killed anywhere it is repeated with the same result: a change is forgotten only after the target
  * has committed it durably.
  *
- * All changes that the snapshot shows go into one target transaction, all deletes before all inserts, so that unique
- * values may have moved between keys. Returns the number of keys applied.
- *
- * @param snapshot an exported snapshot to apply to; by default the relation's own, newest one
+ * All changes that the snapshot shows, or all of one range, go into one target transaction, all deletes before all
+ * inserts, so that unique values may have moved between keys. Returns the number of keys applied; a range of a
+ * relation that was truncated is left to a portion without one.
  */
 export async function applyChanges(
   sessions: Sessions,
   lease: Lease,
   relation: Relation,
-  snapshot?: string,
+  portion: Portion = {},
 ): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await once(sessions, lease, relation, snapshot);
+      return await once(sessions, lease, relation, portion);
     } catch (error) {
       if (error instanceof CopyInterrupted) throw explain(relation, error.cause);
       const { code } = error as { code?: string };
@@ -51,55 +59,73 @@ async function once(
   { source, target }: Sessions,
   lease: Lease,
   relation: Relation,
-  snapshot?: string,
+  { snapshot, range }: Portion,
 ): Promise<number> {
+  if (isIdle(await pending(source, relation))) return 0;
+  await target.query('BEGIN');
+  await target.query(`SET LOCAL session_replication_role = 'replica'`);
+  // Before the snapshot: else whoever held it meanwhile may have applied, and forgotten, more than this snapshot shows.
+  await lease.hold(target, relation, range === undefined ? 'alone' : 'others');
   await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
   if (snapshot !== undefined) await source.query(`SET TRANSACTION SNAPSHOT ${literal(snapshot)}`);
   const work = await pending(source, relation);
-  if (!work.changed && !work.truncated) {
-    await source.query('COMMIT');
+  if (isIdle(work) || (work.truncated && range !== undefined)) {
+    await Promise.all([source.query('COMMIT'), target.query('COMMIT')]);
     return 0;
   }
-  await target.query('BEGIN');
-  await target.query(`SET LOCAL session_replication_role = 'replica'`);
-  await lease.hold(target, relation);
   const applied = work.truncated
     ? await replaceAll(source, target, relation)
-    : await replaceKeys(source, target, relation);
+    : await replaceKeys(source, target, relation, range);
   await target.query('COMMIT');
-  await forget(source, relation);
+  await forget(source, relation, range);
   await source.query('COMMIT');
   return applied;
 }
 
-async function pending(source: Client, relation: Relation): Promise<{ changed: boolean; truncated: boolean }> {
+interface Pending {
+  readonly changed: boolean;
+  readonly truncated: boolean;
+}
+
+const isIdle = ({ changed, truncated }: Pending): boolean => !changed && !truncated;
+
+async function pending(source: Client, relation: Relation): Promise<Pending> {
   const { rows } = await source.query(
     `SELECT EXISTS (SELECT FROM ${queueOf(relation)}) AS changed,
        EXISTS (SELECT FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2) AS truncated`,
     [relation.schema, relation.name],
   );
-  return rows[0] as { changed: boolean; truncated: boolean };
+  return rows[0] as Pending;
 }
 
 const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
 
-async function replaceKeys(source: Client, target: Client, relation: Relation): Promise<number> {
+async function replaceKeys(
+  source: Client,
+  target: Client,
+  relation: Relation,
+  range: KeyRange | undefined,
+): Promise<number> {
   const { columns } = keyOf(relation);
   const names = identList(columns.map((column) => column.name));
   const match = (a: string, b: string): string =>
     columns.map(({ name, equals }) => `${a}.${ident(name)} ${equals} ${b}.${ident(name)}`).join(' AND ');
+  // The planner does not conclude from the queue's range on the table's, and would read all of the table each time.
+  const within = (alias: string): string => (range === undefined ? 'true' : rangeCondition(relation, range, alias));
   await target.query(
     `CREATE TEMP TABLE ibex_keys ON COMMIT DROP AS SELECT ${names} FROM ONLY ${relation.sql} WHERE false`,
   );
   const keys = await copyRows(
     source,
-    `SELECT DISTINCT ${names} FROM ${queueOf(relation)}`,
+    `SELECT DISTINCT ${names} FROM ${queueOf(relation)} AS d WHERE ${within('d')}`,
     target,
     `${KEYS} (${names})`,
   );
   await target.query(`ANALYZE ${KEYS}`);
-  await target.query(`DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${match('t', 'k')}`);
-  const present = `EXISTS (SELECT FROM ${queueOf(relation)} AS d WHERE ${match('d', 't')})`;
+  await target.query(
+    `DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${match('t', 'k')} AND ${within('t')}`,
+  );
+  const present = `${within('t')} AND EXISTS (SELECT FROM ${queueOf(relation)} AS d WHERE ${match('d', 't')} AND ${within('d')})`;
   await copyRows(source, select(relation, present), target, destination(relation));
   return keys;
 }
@@ -119,8 +145,10 @@ const select = (relation: Relation, condition: string): string =>
 const destination = (relation: Relation): string => `${relation.sql} (${columnList(relation)})`;
 
 /** Deletes what this snapshot shows and nothing else: a change made since is invisible here and stays. */
-async function forget(source: Client, relation: Relation): Promise<void> {
-  await source.query(`DELETE FROM ${queueOf(relation)}`);
+async function forget(source: Client, relation: Relation, range: KeyRange | undefined): Promise<void> {
+  const within = range === undefined ? '' : ` AS d WHERE ${rangeCondition(relation, range, 'd')}`;
+  await source.query(`DELETE FROM ${queueOf(relation)}${within}`);
+  if (range !== undefined) return;
   await source.query(`DELETE FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2`, [
     relation.schema,
     relation.name,

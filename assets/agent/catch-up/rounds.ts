@@ -2,11 +2,9 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import type { Lease } from '../lease';
-import { applyChanges, type Sessions } from './apply';
+import { applyChanges, type Portion, type Sessions } from './apply';
 import { readBacklog, total } from './backlog';
-
-/** How far one queue is counted before it is called long. */
-const COUNT_LIMIT = 100_000;
+import { BATCH, cutQueue } from './cut-queue';
 
 /** Applies the changes of many relations with several sessions at once. */
 export class CatchUp {
@@ -16,6 +14,8 @@ export class CatchUp {
     private readonly context: Context,
     private readonly relations: readonly Relation[],
     private readonly lease: Lease,
+    /** Changes of one range of a long queue; also how far a queue is counted before it is called long. */
+    private readonly batch: number = BATCH,
   ) {}
 
   /**
@@ -25,7 +25,7 @@ export class CatchUp {
   async until(source: Client, threshold: number): Promise<number> {
     let applied = 0;
     for (;;) {
-      const backlog = await readBacklog(source, this.relations, COUNT_LIMIT);
+      const backlog = await readBacklog(source, this.relations, this.batch);
       const left = total(backlog);
       this.context.progress.report(applied, applied + left, 'changes', `${backlog.length} relations behind`);
       if (left < threshold || left === 0) return applied;
@@ -47,15 +47,16 @@ export class CatchUp {
     }
   }
 
-  /** Applies each of these relations once. */
+  /** Applies each of these relations once, long queues in ranges where that may be. */
   async apply(relations: readonly Relation[], snapshot?: string): Promise<number> {
-    const queue = [...relations];
+    const queue = await this.portions(relations, snapshot);
     let applied = 0;
     const worker = async (): Promise<void> => {
       const sessions = await this.take();
       try {
-        for (let relation = queue.shift(); relation; relation = queue.shift()) {
-          const keys = await applyChanges(sessions, this.lease, relation, snapshot);
+        for (let next = queue.shift(); next; next = queue.shift()) {
+          const { relation, ...portion } = next;
+          const keys = await applyChanges(sessions, this.lease, relation, portion);
           applied += keys;
           if (keys > 0) this.context.log.info({ relation: relation.sql, keys }, 'changes applied');
         }
@@ -65,12 +66,34 @@ export class CatchUp {
         throw error;
       }
     };
-    const workers = Math.min(this.context.config.restore.jobs, relations.length);
+    const workers = Math.min(this.context.config.restore.jobs, queue.length);
     const outcomes = await Promise.allSettled(Array.from({ length: workers }, worker));
     if (applied > 0) await this.context.state.count('rows.catch-up', applied);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
     return applied;
+  }
+
+  private async portions(
+    relations: readonly Relation[],
+    snapshot: string | undefined,
+  ): Promise<(Portion & { readonly relation: Relation })[]> {
+    if (relations.length === 0) return [];
+    const sessions = await this.take();
+    try {
+      const portions: (Portion & { readonly relation: Relation })[] = [];
+      for (const { relation, changes } of await readBacklog(sessions.source, relations, this.batch)) {
+        const ranges =
+          changes < this.batch ? [] : await cutQueue(sessions.source, sessions.target, relation, this.batch);
+        if (ranges.length === 0) portions.push({ relation, snapshot });
+        for (const range of ranges) portions.push({ relation, snapshot, range });
+      }
+      this.idle.push(sessions);
+      return portions;
+    } catch (error) {
+      await end(sessions);
+      throw error;
+    }
   }
 
   /** Closes the sessions that stand ready. */

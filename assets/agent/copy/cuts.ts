@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
-import { indexAscends, rangeColumns, withoutModifier, type KeyRange } from '../catalog/key-order';
+import { indexAscends, rangeColumns, rangeCondition, type KeyRange } from '../catalog/key-order';
 import type { KeyColumn, Relation } from '../catalog/relations';
-import { ident, literal, sql } from '../sql';
+import { ident, sql } from '../sql';
 
 /** A part of a relation: all of it, a range of its key, or pages of its heap from `from` to before `to`. */
 export type Part =
@@ -112,20 +112,8 @@ async function heapPages(source: Client, relation: Relation): Promise<number> {
 /** The statement's source that yields a part's rows, for COPY … TO. */
 export function selectPart(relation: Relation, columns: string, part: Part, version: number): string {
   if (part.kind === 'whole') return `${relation.sql} (${columns})`;
-  const condition = part.kind === 'key' ? keyCondition(relation, part) : pagesCondition(relation, part, version);
+  const condition = part.kind === 'key' ? rangeCondition(relation, part, 't') : pagesCondition(relation, part, version);
   return `(SELECT ${columns} FROM ONLY ${relation.sql} AS t WHERE ${condition})`;
-}
-
-/** Values are literals, since COPY takes no parameters. */
-function keyCondition(relation: Relation, { after, upTo }: KeyRange): string {
-  const columns = (relation.key?.columns ?? []).slice(0, (after ?? upTo)?.length);
-  const row = `(${columns.map((column) => `t.${ident(column.name)}`).join(', ')})`;
-  const bound = (values: readonly string[]): string =>
-    `(${columns.map((column, i) => `${literal(values[i] ?? '')}::${withoutModifier(column.type)}`).join(', ')})`;
-  return [
-    ...(after === undefined ? [] : [`${row} > ${bound(after)}`]),
-    ...(upTo === undefined ? [] : [`${row} <= ${bound(upTo)}`]),
-  ].join(' AND ');
 }
 
 function pagesCondition(relation: Relation, part: Extract<Part, { kind: 'pages' }>, version: number): string {

@@ -1,0 +1,71 @@
+import type { Client } from 'pg';
+import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { TRUNCATED } from '../capture/objects';
+import { rangeColumns, type KeyRange } from '../catalog/key-order';
+import type { Relation } from '../catalog/relations';
+import { ident, qualified, sql } from '../sql';
+
+/** Changes that one transaction applies: enough to be worth its commit, few enough for a short snapshot. */
+export const BATCH = 100_000;
+
+/** Rows of the queue that the sample has for each part; of pages, so that they come in clusters. */
+const SAMPLE_ROWS = 300;
+
+/** A row of the queue with an integer key takes about this much of a page; only a rough count is wanted. Bytes. */
+const ROW_BYTES = 50;
+
+/**
+ * Cuts a long queue into ranges of its key that several sessions may apply side by side; no key is in two of them. None
+ * when all changes that a snapshot shows must go into one transaction: that is so as soon as the target has another
+ * unique or exclusion index beside the key's, since a value may have moved between keys, or where both ends might not
+ * sort keys alike. A truncated relation is copied whole.
+ *
+ * @param batch changes of one range, about
+ */
+export async function cutQueue(
+  source: Client,
+  target: Client,
+  relation: Relation,
+  batch: number = BATCH,
+): Promise<readonly KeyRange[]> {
+  const { key } = relation;
+  const columns = key === undefined || key.unusable !== undefined ? [] : rangeColumns(key);
+  if (columns.length === 0 || !(await hasOneUnique(target, relation))) return [];
+  const truncated = await source.query(`SELECT 1 FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2`, [
+    relation.schema,
+    relation.name,
+  ]);
+  if (truncated.rowCount !== 0) return [];
+  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  const size = await source.query(`SELECT pg_relation_size($1::text::regclass)::float8 AS bytes`, [queue]);
+  const rows = (size.rows[0] as { bytes: number }).bytes / ROW_BYTES;
+  const parts = Math.ceil(rows / batch);
+  if (parts <= 1) return [];
+  // With the statistics of an empty queue, the planner would look up every key in a scan of it.
+  await source.query(`ANALYZE ${queue}`);
+  const names = columns.map((column) => `q.${ident(column.name)}`);
+  const percent = Math.min(100, (100 * parts * SAMPLE_ROWS) / rows);
+  const sample = await source.query({
+    text: sql`
+      SELECT ${names.map((_, i) => `k${i}`).join(', ')} FROM (
+        SELECT ${names.map((name, i) => `${name}::text AS k${i}`).join(', ')},
+          row_number() OVER (ORDER BY ${names.join(', ')}) AS place, count(*) OVER () AS rows
+        FROM (SELECT DISTINCT ${names.join(', ')} FROM ${queue} AS q TABLESAMPLE SYSTEM (${percent})) AS q) AS s
+      WHERE place < rows AND place * ${parts} / rows <> (place - 1) * ${parts} / rows ORDER BY place`,
+    rowMode: 'array',
+  });
+  const bounds = sample.rows as string[][];
+  if (bounds.length === 0) return [];
+  return [...bounds, undefined].map((upTo, i) => ({
+    ...(i > 0 && { after: bounds[i - 1] as string[] }),
+    ...(upTo !== undefined && { upTo }),
+  }));
+}
+
+async function hasOneUnique(target: Client, relation: Relation): Promise<boolean> {
+  const { rows } = await target.query(
+    `SELECT count(*)::int AS count FROM pg_index WHERE indrelid = $1::text::regclass AND (indisunique OR indisexclusion)`,
+    [relation.sql],
+  );
+  return (rows[0] as { count: number }).count === 1;
+}

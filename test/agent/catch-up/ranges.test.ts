@@ -1,0 +1,163 @@
+import { cutQueue } from '../../../assets/agent/catch-up/cut-queue';
+import { CatchUp } from '../../../assets/agent/catch-up/rounds';
+import { intercept, startMoving, type Moving } from './moving';
+
+const TABLES = `
+  CREATE TABLE public.plain (id int PRIMARY KEY, v text);
+  CREATE TABLE public.pair (a uuid, b bigint, v int, PRIMARY KEY (a, b));
+  CREATE TABLE public.labelled (id int PRIMARY KEY, label text UNIQUE);
+  CREATE TABLE public.by_text (k text PRIMARY KEY)`;
+
+/** Small, so that a queue of a few pages is long. */
+const BATCH = 300;
+
+let moving: Moving;
+beforeAll(async () => {
+  moving = await startMoving(TABLES, `INSERT INTO plain SELECT i, 'first' FROM generate_series(1, 2000) i`);
+});
+afterAll(() => moving.migration.stop());
+
+/** Catch-up whose sessions on one end call `before` ahead of each statement. */
+async function catchUp(
+  end: 'source' | 'target' = 'source',
+  before: (text: string) => Promise<unknown> | undefined = () => undefined,
+): Promise<CatchUp> {
+  const context = await moving.migration.context('sync');
+  const connect = context.connect.bind(context);
+  context.connect = async (which, purpose) => {
+    const client = await connect(which, purpose);
+    return which === end ? intercept(client, before) : client;
+  };
+  return new CatchUp(context, moving.relations(), moving.lease, BATCH);
+}
+
+const change = (round: number): Promise<unknown> =>
+  moving.source.query(`
+    UPDATE plain SET v = 'round ${round} ' || id WHERE id % 2 = 0; UPDATE plain SET v = v || ' again' WHERE id % 10 = 0;
+    DELETE FROM plain WHERE id % 7 = ${round % 7}; UPDATE plain SET id = -id WHERE id % 13 = ${round % 13};
+    INSERT INTO plain SELECT 10000 + ${round} * 1000 + i, 'new' FROM generate_series(1, 500) i`);
+
+async function expectEqual(...names: string[]): Promise<void> {
+  for (const name of names) {
+    expect(await moving.rows('target', name)).toEqual(await moving.rows('source', name));
+    expect(await moving.queued(name)).toBe(0);
+  }
+}
+
+async function untilEmpty(rounds: CatchUp): Promise<void> {
+  const session = await moving.sessions();
+  await rounds.until(session.source, 1);
+  await Promise.all([session.source.end(), session.target.end(), rounds.close()]);
+}
+
+const forgets = (text: string): boolean => text.startsWith('DELETE FROM "bucardo"."delta_public_plain" AS d WHERE');
+
+describe('a long queue', () => {
+  it('is applied in ranges of its key, two at a time, each forgetting its own changes only', async () => {
+    await change(1);
+    await moving.source.query(
+      `INSERT INTO pair SELECT md5(i::text)::uuid, i, i FROM generate_series(1, 2000) i; DELETE FROM pair WHERE b % 3 = 0`,
+    );
+    const conditions: string[] = [];
+    let [open, most] = [0, 0];
+    const rounds = await catchUp('source', (text) => {
+      if (text.startsWith('BEGIN ISOLATION')) most = Math.max(most, (open += 1));
+      if (text === 'COMMIT') open -= 1;
+      if (forgets(text)) conditions.push(text.replace(/.* WHERE /, ''));
+      return undefined;
+    });
+    await untilEmpty(rounds);
+    expect(conditions.length).toBeGreaterThan(4);
+    expect(new Set(conditions).size).toBe(conditions.length);
+    expect(most).toBe(2);
+    await expectEqual('plain', 'pair');
+  });
+
+  it('takes nothing with it that is written while its ranges are applied', async () => {
+    let writes = 0;
+    const rounds = await catchUp('source', (text) => {
+      if (!forgets(text) || writes >= 5) return undefined;
+      writes += 1;
+      return moving.source.query(
+        `UPDATE plain SET v = 'between ${writes}' WHERE id % 5 = 0; DELETE FROM plain WHERE id = 4 * ${writes}`,
+      );
+    });
+    await change(2);
+    await untilEmpty(rounds);
+    expect(writes).toBe(5);
+    await expectEqual('plain');
+  });
+
+  it('is not cut where the target has another unique index: values may move between the ranges', async () => {
+    await moving.source.query(`INSERT INTO labelled SELECT i, 'l' || i FROM generate_series(1, 3000) i`);
+    await untilEmpty(await catchUp());
+    await moving.source.query(`UPDATE labelled SET label = 'x' || id; UPDATE labelled SET label = 'l' || (3001 - id)`);
+    const session = await moving.sessions();
+    expect(await cutQueue(session.source, session.target, moving.relation('labelled'), BATCH)).toEqual([]);
+    await untilEmpty(await catchUp());
+    await expectEqual('labelled');
+  });
+
+  it('is not cut by text, which two servers may sort differently', async () => {
+    await moving.source.query(`INSERT INTO by_text SELECT md5(i::text) FROM generate_series(1, 2000) i`);
+    const session = await moving.sessions();
+    expect(await cutQueue(session.source, session.target, moving.relation('by_text'), BATCH)).toEqual([]);
+    await untilEmpty(await catchUp());
+    await expectEqual('by_text');
+  });
+
+  it('of a table that was truncated, before or while it is cut, is copied whole', async () => {
+    await change(3);
+    await moving.source.query('TRUNCATE plain; INSERT INTO plain SELECT i, NULL FROM generate_series(1, 2000) i');
+    await untilEmpty(await catchUp());
+    await expectEqual('plain');
+    await change(4);
+    let truncated = false;
+    const rounds = await catchUp('target', (text) => {
+      if (truncated || !text.startsWith('BEGIN')) return undefined;
+      truncated = true;
+      return moving.source.query('TRUNCATE plain; INSERT INTO plain SELECT i, $$t$$ FROM generate_series(5, 1500) i');
+    });
+    await untilEmpty(rounds);
+    expect(truncated).toBe(true);
+    await expectEqual('plain');
+  });
+
+  it('is brought to one snapshot in ranges, too', async () => {
+    await change(5);
+    const expected = await moving.rows('source', 'plain');
+    let written = false;
+    const rounds = await catchUp('source', (text) => {
+      if (written || !text.startsWith('SET TRANSACTION SNAPSHOT')) return undefined;
+      written = true;
+      return moving.source.query(`UPDATE plain SET v = 'later'`);
+    });
+    const session = await moving.sessions();
+    await rounds.toOneSnapshot(session.source);
+    expect(written).toBe(true);
+    expect(await moving.rows('target', 'plain')).toEqual(expected);
+    await rounds.until(session.source, 1);
+    await expectEqual('plain');
+    await rounds.close();
+  });
+
+  it.each([1, 3, 6, 9, 12, 20, 27, 35])('survives a kill of the target at statement %i of its ranges', async (nth) => {
+    await change(10 + nth);
+    let seen = 0;
+    let killed: Promise<void> | undefined;
+    const rounds = await catchUp('target', () => {
+      seen += 1;
+      if (seen === nth) killed = moving.migration.target.kill();
+      return seen === nth && nth % 2 === 0 ? killed : undefined;
+    });
+    const outcome = await rounds.apply(moving.relations()).catch((error: Error) => error);
+    expect(killed).toBeDefined();
+    await killed;
+    expect(outcome).toHaveProperty('message');
+    await rounds.close();
+    await moving.migration.target.start();
+    await moving.reconnect();
+    await untilEmpty(await catchUp());
+    await expectEqual('plain');
+  });
+});
