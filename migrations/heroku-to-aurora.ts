@@ -129,7 +129,7 @@ export const settings: MigrationSettings = {
     },
     sync: {
       // Seconds between Bucardo's looks for changes.
-      checkSeconds: 2,
+      checkSeconds: 1,
       // Changed keys under which catch-up hands over to Bucardo.
       handoverKeys: 10_000,
       // Waiting changes from which catch-up takes over again; 0 would be never.
@@ -138,6 +138,19 @@ export const settings: MigrationSettings = {
       syncs: 2,
       // No table is so busy that it needs one of its own.
       groups: [],
+      // No Perl of your own for conflicts and exceptions.
+      handlers: [],
+    },
+    brake: {
+      // Active sessions of the applications from which rows move at half speed, and not at all.
+      slowSessions: 64,
+      pauseSessions: 128,
+      // Milliseconds that somebody may wait for a lock of ours until rows stand still.
+      lockWaitMs: 2_000,
+      // 1,000,000 bytes of captured changes on the source at which capture is taken off, and the migration ends.
+      queueMegabytes: 20_000,
+      // 1,000,000 bytes that stay free on the host's volume.
+      hostFreeMegabytes: 5_000,
     },
     verify: {
       // Rows in one comparison.

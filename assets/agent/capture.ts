@@ -7,6 +7,8 @@ import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
 import type { Phase, PhaseOutcome } from './phase';
+import { keepCatalog } from './sync/catalog-watch';
+import { watchIdentity } from './sync/identity';
 
 async function run(context: Context): Promise<PhaseOutcome> {
   const source = await context.connect('source');
@@ -29,6 +31,8 @@ async function run(context: Context): Promise<PhaseOutcome> {
   await context.evidence('capture complete', after.problems.size === 0, 'inspectCapture', [...after.problems.values()]);
   if (after.problems.size > 0) throw new Failure(`capture is not complete: ${[...after.problems.values()].join('; ')}`);
   await completeCapture(context, source);
+  await keepCatalog(context, source);
+  await watchIdentity(context, source);
   context.progress.report(relations.length, relations.length, 'relations', '');
   return {
     message: `${relations.length} relations captured, ${pending.length} of them now, ${retries} lock retries`,
@@ -59,4 +63,4 @@ async function refuseGaps(
 }
 
 /** Installs the triggers that record the key of every changed row, relation by relation. */
-export const capture: Phase = { name: 'capture', after: ['schema'], once: false, run };
+export const capture: Phase = { name: 'capture', after: ['schema'], once: false, braked: true, run };

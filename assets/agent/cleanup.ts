@@ -40,6 +40,9 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if (left.length > 0)
     throw new Failure(`still there: ${left.join('; ')}${reached.untouched.length > 0 ? '' : '; start cleanup again'}`);
   await retireMigratorLogin(context);
+  // What a new migration would find done, or refuse for, is gone. After a cutover the record is kept.
+  const cutOver = (await context.state.phase('cutover'))?.status === 'succeeded';
+  if (!cutOver && !keepFence) await context.state.startOver();
   const fence = keepFence ? '; the source stays fenced, so that no stray client writes there' : '';
   return {
     message: `${triggers} triggers and all objects of Ibex and Bucardo are gone from both ends${fence}`,

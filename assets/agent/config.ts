@@ -91,7 +91,10 @@ export interface AgentConfig {
      * matches counts. Together with `syncs` at most 8.
      */
     readonly groups: readonly (readonly string[])[];
+    /** Perl that Bucardo runs when rows conflict or cannot be applied. Without any, a failure stops the sync. */
+    readonly handlers: readonly SyncHandler[];
   };
+  readonly brake: BrakeConfig;
   readonly verify: {
     /** Rows in one compared chunk. */
     readonly chunkRows: number;
@@ -121,6 +124,33 @@ export interface AgentConfig {
 export interface RunOptions {
   /** verify hands the keys that differ to the relations' queues of changes, so that they are applied anew. @default false */
   readonly repair?: boolean;
+}
+
+/** A file of Perl for Bucardo, its customcode. */
+export interface SyncHandler {
+  /** When Bucardo runs it: on a conflict, or when the target refuses the rows of a relation. */
+  readonly when: 'conflict' | 'exception';
+  /** Absolute path on the host of the Perl, the body of a subroutine as Bucardo's documentation describes it. */
+  readonly file: string;
+  /** Names of the syncs (`ibex`, `ibex2` …) that it is for. @default all */
+  readonly syncs?: readonly string[];
+}
+
+/** When the work spares the source, and when it gives up on behalf of the source. */
+export interface BrakeConfig {
+  /** Active sessions of others on the source from which rows move at half speed; 0 for never. */
+  readonly slowSessions: number;
+  /** Active sessions of others on the source from which no row moves; 0 for never. */
+  readonly pauseSessions: number;
+  /** Wait of somebody else for a lock of ours from which no row moves; milliseconds, 0 for never. */
+  readonly lockWaitMs: number;
+  /**
+   * Hard limit: size of the captured changes on the source at which all triggers are taken off, and the migration ends;
+   * 1,000,000 bytes, 0 for none.
+   */
+  readonly queueMegabytes: number;
+  /** Free disk of the host under which nothing more is written there; 1,000,000 bytes, 0 for never. */
+  readonly hostFreeMegabytes: number;
 }
 
 /** How the rows get to the target. */

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import type { Client } from 'pg';
+import { UNBRAKED, type Paced } from './brake/paced';
 import type { AgentConfig } from './config';
 import { connectTo } from './connect';
 import { endpointOf, type Direction, type End, type Endpoint, type Server } from './endpoints';
@@ -21,6 +22,9 @@ function configFacing(config: AgentConfig, direction: Direction): AgentConfig {
 
 /** What every phase works with: settings, state, log, progress, and connections that are closed when it ends. */
 export class Context {
+  /** What holds the work up while source or host are in need; set by who runs the phase. */
+  brake: Paced = UNBRAKED;
+
   private constructor(
     readonly config: AgentConfig,
     readonly phase: string,

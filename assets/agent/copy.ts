@@ -14,7 +14,13 @@ import type { Phase, PhaseOutcome } from './phase';
 import { columnDifferences } from './schema/same-columns';
 
 /** Brings the rows from server to server, chunk by chunk, and builds primary keys and plain indexes. */
-export const copy: Phase = { name: 'copy', after: ['capture'], once: true, run: (context) => copyAll(context) };
+export const copy: Phase = {
+  name: 'copy',
+  after: ['capture'],
+  once: true,
+  braked: true,
+  run: (context) => copyAll(context),
+};
 
 /** What the copy asks of the outside; replaced in tests. */
 export interface CopyProbes {

@@ -7,12 +7,19 @@ import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
+import { holdWhilePaused } from './dump/hold';
 import { dumpBytes, freeBytes, size } from './dump/disk';
 import { Failure } from './errors';
 import type { Phase, PhaseOutcome } from './phase';
 
 /** Writes the source's rows to files on the host, once every change is being captured. */
-export const dump: Phase = { name: 'dump', after: ['capture'], once: true, run: (context) => dumpRows(context) };
+export const dump: Phase = {
+  name: 'dump',
+  after: ['capture'],
+  once: true,
+  braked: true,
+  run: (context) => dumpRows(context),
+};
 
 /** What a dump asks of the outside; replaced in tests. */
 export interface DumpProbes {
@@ -119,6 +126,7 @@ async function runDump(context: Context, relations: readonly Relation[], directo
   run.child.stdout?.resume();
   const total = relations.reduce((sum, relation) => sum + relation.bytes, 0);
   progress.restart();
+  const hold = holdWhilePaused(context, run.child);
   const watch = setInterval(() => {
     const written = existsSync(directory) ? bytesBelow(directory) : 0;
     progress.report(
@@ -131,6 +139,7 @@ async function runDump(context: Context, relations: readonly Relation[], directo
   try {
     await run.done;
   } finally {
+    hold.end();
     clearInterval(watch);
   }
   log.info({ tables, bytes: bytesBelow(directory) }, 'dumped');

@@ -1,3 +1,5 @@
+import { Brake } from './brake/brake';
+import { refusal, takeCaptureOff, takenOff } from './brake/take-off';
 import type { AgentConfig } from './config';
 import { Context } from './context';
 import { Failure, oneLine } from './errors';
@@ -21,6 +23,8 @@ export interface Phase {
   readonly holds?: (context: Context) => Promise<boolean>;
   /** Whether an earlier run has gone so far that this one must go on, whatever is known of the phases before. @default no */
   readonly mustGoOn?: (context: Context) => Promise<boolean>;
+  /** Whether it works under the brake: changes pile up on the source meanwhile. @default false */
+  readonly braked?: boolean;
   readonly run: (context: Context) => Promise<PhaseOutcome>;
 }
 
@@ -52,7 +56,10 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
     if (phase.once && before?.status === 'succeeded' && (await holds(phase, context))) {
       return `done already: ${before.message}`;
     }
-    if (!(await phase.mustGoOn?.(context))) requireEarlier(phase, known);
+    if (!(await phase.mustGoOn?.(context))) {
+      await requireCapture(context, phase);
+      requireEarlier(phase, known);
+    }
     await context.state.phaseStarted(phase.name);
     return await recorded(context, phase);
   } finally {
@@ -62,9 +69,37 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
 
 const holds = (phase: Phase, context: Context): Promise<boolean> => phase.holds?.(context) ?? Promise.resolve(true);
 
-async function recorded(context: Context, phase: Phase): Promise<string> {
+/** Phases that may be run when capture was taken off: one changes nothing, the other removes the rest. */
+const WITHOUT_CAPTURE = ['assess', 'cleanup'];
+
+/** Throws Failure when capture was taken off; what of that is not done yet is done first. */
+async function requireCapture(context: Context, phase: Phase): Promise<void> {
+  if (WITHOUT_CAPTURE.includes(phase.name)) return;
+  const reason = await takenOff(context.state);
+  if (reason === undefined) return;
+  await context.with('source', (source) => takeCaptureOff(context, source, reason));
+  throw refusal(reason);
+}
+
+async function underBrake(context: Context, phase: Phase): Promise<PhaseOutcome> {
+  const brake = Brake.open(context);
+  context.brake = brake;
   try {
     const outcome = await phase.run(context);
+    brake.throwIfOff();
+    return outcome;
+  } catch (error) {
+    // What broke because the triggers went is told by its cause.
+    brake.throwIfOff();
+    throw error;
+  } finally {
+    await brake.close();
+  }
+}
+
+async function recorded(context: Context, phase: Phase): Promise<string> {
+  try {
+    const outcome = await (phase.braked ? underBrake(context, phase) : phase.run(context));
     await context.state.phaseEnded(phase.name, 'succeeded', outcome.message, outcome.result);
     context.log.info({ result: outcome.result }, outcome.message);
     return outcome.message;

@@ -12,7 +12,7 @@ import type { Phase, PhaseOutcome } from './phase';
 import { copyTable, type TableCopy } from './restore/copy-table';
 
 /** Brings the dumped rows to the target, then builds primary keys and plain indexes. */
-export const restore: Phase = { name: 'restore', after: ['dump'], once: true, run: restoreRows };
+export const restore: Phase = { name: 'restore', after: ['dump'], once: true, braked: true, run: restoreRows };
 
 /** Restores what is not restored yet. May be repeated at any point. */
 export async function restoreRows(context: Context): Promise<PhaseOutcome> {

@@ -176,6 +176,12 @@ export class State {
     return (rows[0] as { value: T } | undefined)?.value;
   }
 
+  /** Forgets phases and facts, but for the cleanup that asks for it; evidence and counters stay. */
+  async startOver(): Promise<void> {
+    await this.client.query(`DELETE FROM ibex.phase WHERE name <> 'cleanup'`);
+    await this.client.query('DELETE FROM ibex.fact');
+  }
+
   async close(): Promise<void> {
     await this.client.end();
   }

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bucardoRuns, lastWords } from './bucardo/daemon';
+import { readHandlers } from './bucardo/handlers';
+import { syncNames } from './bucardo/names';
 import { readLag } from './bucardo/queues';
 import { appliedByBucardo } from './bucardo/runs';
 import { checkCapture } from './capture/check';
@@ -11,6 +13,7 @@ import { Failure, oneLine } from './errors';
 import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
 import { takeOver, type Ends } from './sync/applier';
+import { syncCount } from './sync/count';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
 import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
@@ -56,6 +59,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
 const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
 
 async function begin(context: Context, ends: Ends, relations: readonly Relation[]): Promise<number> {
+  await readHandlers(context.config.sync.handlers, syncNames(syncCount(context.config)));
   await stopSupervisor(context.config);
   await beginMeasuring(context, ends);
   const lease = await takeOver(context, ends);
@@ -103,4 +107,4 @@ async function settle(context: Context, ends: Ends, relations: readonly Relation
 }
 
 /** Catches up, builds constraints at one instant, and hands over to Bucardo under its supervisor. */
-export const sync: Phase = { name: 'sync', after: ['capture', ['restore', 'copy']], once: false, run };
+export const sync: Phase = { name: 'sync', after: ['capture', ['restore', 'copy']], once: false, braked: true, run };

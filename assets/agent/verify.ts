@@ -5,6 +5,7 @@ import type { Context } from './context';
 import { Failure } from './errors';
 import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
+import { clearIdentity, watchIdentity } from './sync/identity';
 import { catalogQuery } from './verify/catalog-objects';
 import { checkKeyIndexes } from './verify/index-checks';
 import { verifySequences } from './verify/compare-sequences';
@@ -22,6 +23,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   }
   if (captured.length > 0)
     throw new Failure(`changes may have been missed: ${captured.join('; ')}; run cleanup and migrate again`);
+  const identity = await context.with('source', (source) => watchIdentity(context, source));
   const catalog = await verifyCatalogs(context);
   const relations = await context.with('source', (source) => readRelations(source, context.config));
   const sequences = await lookAtSequences(context);
@@ -34,6 +36,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     ...sequences,
   ];
   if (problems.length > 0) throw new Failure(problems.join('; '));
+  await context.with('source', (source) => clearIdentity(context, source, identity));
   const count = (value: number): string => value.toLocaleString('en-US');
   const repaired = repairedKeys > 0 ? `, ${count(repairedKeys)} repaired` : '';
   return {

@@ -130,7 +130,8 @@ export async function startBenchServers(
         maintenanceWorkMemMb: 256,
         indexWorkers: 0,
       },
-      sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 0, syncs: 1, groups: [] },
+      sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 0, syncs: 1, groups: [], handlers: [] },
+      brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
       verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
       cutover: {
         budgetSeconds: 30,

@@ -1,5 +1,6 @@
-import { MOST_SYNCS } from '../../assets/agent/bucardo/names';
-import { byDefault, flag, integer, listOf, mapOf, object, oneOf, secretArn, text, type Rule } from './check';
+import { MOST_SYNCS, syncNames } from '../../assets/agent/bucardo/names';
+import type { SyncHandler } from '../../assets/agent/config';
+import { byDefault, flag, integer, listOf, mapOf, object, oneOf, optional, secretArn, text, type Rule } from './check';
 import { DEFAULT_AGENT } from './defaults';
 import { switchesRule } from './switch-rules';
 import type { ResolvedSettings } from './types';
@@ -9,7 +10,13 @@ const identifier = (what: string): Rule<string> =>
 
 type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
-const { capture, dump, restore, copy, sync, verify, cutover } = DEFAULT_AGENT;
+const { capture, dump, restore, copy, sync, brake, verify, cutover } = DEFAULT_AGENT;
+
+const handler = object<SyncHandler>({
+  when: oneOf('conflict', 'exception'),
+  file: text('must be an absolute path on the host', /^\/./),
+  syncs: optional(listOf(oneOf(...syncNames(MOST_SYNCS)), { min: 1, max: MOST_SYNCS })),
+});
 
 /** Rules about what the host program is told. */
 export const agentRule = object<Agent>({
@@ -51,6 +58,7 @@ export const agentRule = object<Agent>({
       handoverKeys: byDefault(sync.handoverKeys, integer('keys', 0, 1_000_000_000)),
       takeBackKeys: byDefault(sync.takeBackKeys, integer('changes, 0 for never', 0, 1_000_000_000)),
       syncs: byDefault(sync.syncs, integer('syncs', 1, MOST_SYNCS)),
+      handlers: byDefault(sync.handlers, listOf(handler, { max: 20 })),
       groups: byDefault(
         sync.groups,
         listOf(
@@ -63,6 +71,16 @@ export const agentRule = object<Agent>({
           },
         ),
       ),
+    }),
+  ),
+  brake: byDefault(
+    {},
+    object<Agent['brake']>({
+      slowSessions: byDefault(brake.slowSessions, integer('sessions, 0 for never', 0, 10_000)),
+      pauseSessions: byDefault(brake.pauseSessions, integer('sessions, 0 for never', 0, 10_000)),
+      lockWaitMs: byDefault(brake.lockWaitMs, integer('milliseconds, 0 for never', 0, 600_000)),
+      queueMegabytes: byDefault(brake.queueMegabytes, integer('1,000,000 bytes, 0 for no limit', 0, 100_000_000)),
+      hostFreeMegabytes: byDefault(brake.hostFreeMegabytes, integer('1,000,000 bytes, 0 for never', 0, 100_000_000)),
     }),
   ),
   verify: byDefault(

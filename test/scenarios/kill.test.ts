@@ -102,7 +102,11 @@ describe('whatever is killed in whatever phase, starting the runbook again ends 
         if (status !== 'Success') felled.add(victim);
       }
       let result = await rehearsal.run(phase);
-      for (let again = 0; result.status !== 'Success' && again < 2; again += 1) result = await rehearsal.run(phase);
+      for (let again = 0; result.status !== 'Success' && again < 2; again += 1) {
+        // A source that was started anew may have lost what the target has, and only a verify tells.
+        if (result.failureMessage?.includes('; start verify')) await rehearsal.run('verify');
+        result = await rehearsal.run(phase);
+      }
       expect([result.status, result.failureMessage]).toEqual(['Success', undefined]);
     },
     240_000,

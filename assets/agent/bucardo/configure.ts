@@ -5,6 +5,7 @@ import type { Endpoint } from '../endpoints';
 import { copiedColumns, serverVersion, type Relation } from '../catalog/relations';
 import { bucardoServiceFile, writeServices } from '../libpq';
 import { ident, identList, sql } from '../sql';
+import { addHandlers, readHandlers } from './handlers';
 import { BUCARDO_DATABASE, BUCARDO_SUPERUSER, DBGROUP, SOURCE, TARGET } from './names';
 import { logDirectory, pidDirectory, runBucardo } from './program';
 
@@ -131,6 +132,8 @@ export async function configureBucardo(
   syncs: readonly SyncRelations[],
   target: Endpoint,
 ): Promise<void> {
+  const names = syncs.map(({ name }) => name);
+  const handlers = await readHandlers(context.config.sync.handlers, names);
   await ensureInstalled(context);
   await writeBucardoServices(context, target, VALIDATE_LOCK_TIMEOUT);
   const client = await connectToHost(context.config.host, BUCARDO_DATABASE);
@@ -148,6 +151,7 @@ export async function configureBucardo(
         [name, dbgroupName, context.config.sync.checkSeconds],
       );
     }
+    await addHandlers(client, handlers, names);
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined);

@@ -55,6 +55,7 @@ export class CatchUp {
       const sessions = await this.take();
       try {
         for (let next = queue.shift(); next; next = queue.shift()) {
+          await this.context.brake.clear();
           const { relation, ...portion } = next;
           const keys = await applyChanges(sessions, this.lease, relation, portion);
           applied += keys;

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { Client } from 'pg';
+import { Brake } from '../brake/brake';
 import { readRelations, serverVersion, type Relation } from '../catalog/relations';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
@@ -32,7 +33,7 @@ export async function copyTerms(
     format: await readFormats(source),
     lease,
     sourceVersion: await serverVersion(source),
-    onBytes: limit.take,
+    onBytes: (bytes) => Math.max(limit.take(bytes), context.brake.wait()),
   };
 }
 
@@ -59,6 +60,8 @@ export async function runWorkers(
 /** Copies chunks under the lease that the phase `copy`, in another process, has taken. Returns when none is left. */
 export async function copyBeside(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, COPY_WORKER);
+  const brake = Brake.open(context);
+  context.brake = brake;
   try {
     const generation = await context.state.fact<string>(COPY_LEASE_FACT);
     if (generation === undefined) throw new Failure('no copy is under way; start the copy runbook');
@@ -67,6 +70,7 @@ export async function copyBeside(config: AgentConfig): Promise<void> {
     const terms = await copyTerms(context, source, relations, Lease.shared('copy', generation));
     await runWorkers(context, terms);
   } finally {
+    await brake.close();
     await context.close();
   }
 }

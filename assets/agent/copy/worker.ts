@@ -26,8 +26,10 @@ export async function work(context: Context, options: WorkerOptions): Promise<vo
   const schedule = new Schedule(host);
   const sessions = new Reconnecting(() => openEnds(context), pauses);
   try {
+    await context.brake.clear();
     for (let chunk = await schedule.take(); chunk; chunk = await schedule.take()) {
       await oneChunk(context, terms, schedule, sessions, chunk);
+      await context.brake.clear();
     }
   } finally {
     await sessions.close();

@@ -7,7 +7,9 @@ import type { Context } from '../context';
 import { Failure } from '../errors';
 import { fenceGaps } from '../fence';
 import { readFenceState } from '../fence/objects';
+import { watchCatalog } from '../sync/catalog-watch';
 import { standingProblems } from '../sync/facts';
+import { watchIdentity } from '../sync/identity';
 import { supervisorRuns } from '../sync/supervisor-job';
 import { wayBackGate } from './way-back';
 
@@ -36,6 +38,8 @@ export async function passGates(
   };
   const problems = await checkCapture(context, source);
   blocks.push(...problems);
+  await watchIdentity(context, source);
+  await watchCatalog(context, source);
   await gate('sync healthy', 'standingProblems', async () => {
     const problems = await standingProblems(context.state);
     return problems.length > 0 ? { block: problems.join('; '), result: problems } : { result: null };

@@ -6,6 +6,12 @@ import type { State } from '../state';
  */
 export const PROBLEM_FACT = 'sync.problem';
 
+/** Fact of what happened to the source so that it may have lost what the target has. */
+export const IDENTITY_FACT = 'sync.identity';
+
+/** Fact of tables that are not any more as they were captured. */
+export const CATALOG_FACT = 'sync.catalog';
+
 /** Fact of what keeps the supervisor from doing its work, and since when; null while it does it. */
 export const TROUBLE_FACT = 'sync.trouble';
 
@@ -23,10 +29,11 @@ export interface Problems {
 }
 
 /** Facts that hold `Problems` or null. */
-const PROBLEM_FACTS = [PROBLEM_FACT];
+const PROBLEM_FACTS = [PROBLEM_FACT, IDENTITY_FACT, CATALOG_FACT];
 
 /** Everything that stands against a cutover, one line each. */
 export async function standingProblems(state: State): Promise<string[]> {
-  const found = await Promise.all(PROBLEM_FACTS.map((name) => state.fact<Problems | null>(name)));
-  return found.flatMap((one) => one?.problems ?? []);
+  const problems: string[] = [];
+  for (const name of PROBLEM_FACTS) problems.push(...((await state.fact<Problems | null>(name))?.problems ?? []));
+  return problems;
 }

@@ -1,4 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Brake } from '../brake/brake';
+import { judge, readQueueBytes } from '../brake/readings';
+import { takeCaptureOff, takenOff } from '../brake/take-off';
 import { purgeApplied, readLag } from '../bucardo/queues';
 import { inspectCapture } from '../capture/check';
 import { readRelations } from '../catalog/relations';
@@ -7,14 +10,16 @@ import { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
+import { watchCatalog } from './catalog-watch';
 import { recopyTruncated } from './catch-up-instead';
 import { Duties, type Duty, type Watch } from './duty';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './facts';
 import { feedBack } from './feed-back';
 import { Healer } from './heal';
 import { heartbeatOf } from './heartbeat';
+import { watchIdentity } from './identity';
 import { PLAN_FACT, type Plan } from './plan';
-import { SUPERVISOR, wantedDirection } from './supervisor-job';
+import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 import { TakeBack } from './take-back';
 
 /** Time between two rounds of the duties; milliseconds. */
@@ -23,6 +28,9 @@ const ROUND_MS = 1_000;
 /** Pauses after a failure; milliseconds. */
 const RETRY_MS = 1_000;
 
+/** Rounds without a sync from one look at the queues to the next. */
+const IDLE_ROUNDS = 30;
+
 /**
  * Keeps the sync alive until it is killed: restarts Bucardo when it is dead or stuck, which by itself it never comes
  * back from, forgets what is applied, lets catch-up do what Bucardo cannot, and looks whether capture is in place. Or,
@@ -30,23 +38,43 @@ const RETRY_MS = 1_000;
  */
 export async function supervise(config: AgentConfig): Promise<never> {
   new Jobs(config).begin(SUPERVISOR);
-  for (;;) {
+  for (let round = 0; ; round += 1) {
     // What goes wrong is in the log, and the next look mends it or meets it again.
     const direction = wantedDirection(config);
     const work = direction === 'forward' ? watch : feedBack;
     if (direction !== undefined) await work(config).catch(() => undefined);
+    else if (round % IDLE_ROUNDS === 0) await guardQueues(config).catch(() => undefined);
     await sleep(RETRY_MS);
+  }
+}
+
+/** Without a sync, between the phases or after one that failed, changes pile up as well: the hard limit holds then, too. */
+async function guardQueues(config: AgentConfig): Promise<void> {
+  if (config.brake.queueMegabytes === 0) return;
+  const context = await Context.create(config, SUPERVISOR);
+  try {
+    // A cutover applies every change before it ends, and needs them all until then.
+    if (await context.state.phase('cutover')) return;
+    const source = await context.connect('source');
+    const queueBytes = await readQueueBytes(source);
+    const { pace, reason } = judge({ active: 0, lockWaitMs: 0, hostFreeBytes: Infinity, queueBytes }, config.brake);
+    if (pace === 'off') await takeCaptureOff(context, source, reason);
+  } finally {
+    await context.close();
   }
 }
 
 async function watch(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
+  const brake = Brake.open(context);
+  context.brake = brake;
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     const relations = await readRelations(ends.source, config);
     const duties = new Duties(dutiesOf({ context, ends, relations }));
     for (let round = 0; wantedDirection(config) === 'forward'; round += 1) {
+      brake.throwIfOff();
       await duties.runDue();
       if (round === 0) await context.state.setFact(TROUBLE_FACT, null);
       await sleep(ROUND_MS);
@@ -58,6 +86,8 @@ async function watch(config: AgentConfig): Promise<void> {
     await context.state.setFact(TROUBLE_FACT, trouble).catch(() => undefined);
     throw error;
   } finally {
+    await brake.close();
+    if ((await takenOff(context.state).catch(() => undefined)) !== undefined) unwantSync(config);
     await context.close();
   }
 }
@@ -70,6 +100,8 @@ function dutiesOf(watch: Watch): Duty[] {
     { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch) },
     { name: 'purge', everyMs: 5_000, run: () => purge(watch) },
     { name: 'capture', everyMs: 10_000, run: () => lookAtCapture(watch) },
+    { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
+    { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
     { name: 'lag', everyMs: 1_000, run: () => tellLag(watch) },
   ];
 }

@@ -30,6 +30,9 @@ export function wantedDirection(config: AgentConfig): Direction | undefined {
 
 export const isSyncWanted = (config: AgentConfig): boolean => wantedDirection(config) !== undefined;
 
+/** Says that the sync is not wanted any more; the supervisor goes on without it. */
+export const unwantSync = (config: AgentConfig): void => rmSync(wantedFile(config), { force: true });
+
 /** Asks for the sync, and starts the supervisor where no unit does. */
 export async function startSupervisor(config: AgentConfig, direction: Direction = 'forward'): Promise<void> {
   // A reader must never find the file there and empty: that would be the other direction.
@@ -52,7 +55,7 @@ export async function startSupervisor(config: AgentConfig, direction: Direction 
  * sync is not wanted any more.
  */
 export async function stopSupervisor(config: AgentConfig): Promise<void> {
-  rmSync(wantedFile(config), { force: true });
+  unwantSync(config);
   const record = new Jobs(config).read(SUPERVISOR);
   if (record === undefined) return;
   while (isAlive(record.process)) {

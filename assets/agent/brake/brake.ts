@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { AgentConfig } from '../config';
+import { Context } from '../context';
+import type { Direction } from '../endpoints';
+import { oneLine } from '../errors';
+import type { Logger } from '../log';
+import type { Pace, Paced } from './paced';
+import { judge, readFreeBytes, readLoad, readQueueBytes, type Readings, type Verdict } from './readings';
+import { refusal, takeCaptureOff, takenOff } from './take-off';
+
+/** Time between two looks at the source; milliseconds. */
+const LOOK_MS = 1_000;
+
+/** Looks between two measurements of the queues, which take longer. */
+const QUEUE_LOOKS = 5;
+
+/** Longest wait that one piece is asked for, so that a pause is looked at again; milliseconds. */
+const PIECE_MS = 1_000;
+
+/**
+ * Watches source and host beside the work, on a session of its own: rows move at half speed, or not at all, while a
+ * limit is exceeded; at the hard limit capture is taken off.
+ */
+export class Brake implements Paced {
+  pace: Pace = 'free';
+  private off: Error | undefined;
+  private finished = false;
+  private closed = false;
+  private looking: Promise<void> = Promise.resolve();
+  private own: Context | undefined;
+  private source: Client | undefined;
+  private looks = 0;
+  private queueBytes = 0;
+  private lastPiece = performance.now();
+
+  private constructor(
+    private readonly config: AgentConfig,
+    private readonly direction: Direction,
+    private readonly log: Logger,
+  ) {}
+
+  /** Begins to watch, with sessions of its own: those of the work may be in the midst of a transaction. */
+  static open({ config, direction, log }: Pick<Context, 'config' | 'direction' | 'log'>): Brake {
+    const brake = new Brake(config, direction, log);
+    brake.looking = brake.watch();
+    return brake;
+  }
+
+  readonly wait = (): number => {
+    const now = performance.now();
+    const worked = now - this.lastPiece;
+    this.lastPiece = now;
+    if (this.off !== undefined || this.pace === 'paused') return PIECE_MS;
+    // As long as the last piece took: half speed.
+    return this.pace === 'slow' ? Math.min(PIECE_MS, Math.max(1, worked)) : 0;
+  };
+
+  readonly clear = async (): Promise<void> => {
+    for (;;) {
+      if (this.off !== undefined) throw this.off;
+      if (this.pace !== 'paused' || this.closed) return;
+      await sleep(LOOK_MS / 4);
+    }
+  };
+
+  readonly throwIfOff = (): void => {
+    if (this.off !== undefined) throw this.off;
+  };
+
+  /** Ends the watch; what was begun to be taken off is taken off first. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.looking;
+    await this.own?.close();
+  }
+
+  private async watch(): Promise<void> {
+    while (!this.closed && !this.finished) {
+      try {
+        await this.look();
+      } catch (error) {
+        // A source that does not answer is for those to tell who work on it.
+        this.log.warn({ cause: oneLine(error) }, 'the brake cannot see the source');
+        await this.source?.end().catch(() => undefined);
+        this.source = undefined;
+      }
+      for (let waited = 0; waited < LOOK_MS && !this.closed; waited += 50) await sleep(50);
+    }
+  }
+
+  private async look(): Promise<void> {
+    const context = (this.own ??= await Context.create(this.config, 'brake', this.direction));
+    this.source ??= await context.connect('source', 'brake');
+    const earlier = await takenOff(context.state);
+    const { pace, reason } =
+      earlier === undefined ? await this.read(this.source) : ({ pace: 'off', reason: earlier } as const);
+    if (pace === 'off') {
+      this.off = refusal(reason);
+      await takeCaptureOff(context, this.source, reason);
+      this.finished = true;
+      return;
+    }
+    if (pace === this.pace) return;
+    this.pace = pace;
+    this.log.warn({ pace, reason }, 'brake');
+    if (pace !== 'free') await context.state.count(`brake.${pace}`, 1);
+  }
+  private async read(source: Client): Promise<Verdict> {
+    const { config } = this;
+    if (this.looks % QUEUE_LOOKS === 0) this.queueBytes = await readQueueBytes(source);
+    this.looks += 1;
+    const readings: Readings = {
+      ...(await readLoad(source)),
+      queueBytes: this.queueBytes,
+      hostFreeBytes: await readFreeBytes(config.host.stateDirectory),
+    };
+    return judge(readings, config.brake);
+  }
+}

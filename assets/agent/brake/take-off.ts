@@ -1,0 +1,47 @@
+import type { Client } from 'pg';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { killBucardo } from '../bucardo/daemon';
+import { endSourceSessions } from '../bucardo/login';
+import { dropCapture } from '../cleanup/source';
+import type { Context } from '../context';
+import { Failure, oneLine } from '../errors';
+import type { State } from '../state';
+
+/** Fact of why capture was taken off; null while it is not. */
+const OFF_FACT = 'capture.off';
+
+/** Why capture was taken off, or undefined. */
+export async function takenOff(state: State): Promise<string | undefined> {
+  return (await state.fact<{ reason: string } | null>(OFF_FACT))?.reason;
+}
+
+/** What every phase says then. */
+export const refusal = (reason: string): Failure =>
+  new Failure(`capture was taken off because ${reason}; run cleanup and migrate again`);
+
+/**
+ * Takes all triggers off the source, table by table, each with a short lock time-out, and gives its disk back. The fact
+ * is written first, so that whatever is killed, nobody goes on as if changes were known. May be repeated; throws when
+ * the source cannot be reached.
+ */
+export async function takeCaptureOff(context: Context, source: Client, reason: string): Promise<void> {
+  if ((await takenOff(context.state)) === undefined) {
+    await context.state.setFact(OFF_FACT, { reason, at: new Date().toISOString() });
+    await context.state.count('brake.off', 1);
+  }
+  context.log.fatal({ reason }, 'capture is taken off, to spare the source');
+  await killBucardo(context.config.host);
+  await endSourceSessions(source);
+  for (;;) {
+    try {
+      const triggers = await dropCapture(context, source);
+      await context.evidence('capture taken off', true, 'dropCapture', { reason, triggers });
+      return;
+    } catch (error) {
+      // A table that is never free fails so. The application is hurt as long as a trigger stands: there is no giving up.
+      if (!(error instanceof Failure)) throw error;
+      context.log.error({ cause: oneLine(error) }, 'some triggers are still there');
+      await sleep(1_000);
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import type { Client } from 'pg';
+import type { Context } from '../context';
+import { sql } from '../sql';
+import { IDENTITY_FACT, type Problems } from './facts';
+
+/** Fact of the source as it was last seen. */
+const SEEN_FACT = 'source.seen';
+
+/** Which server answers as the source, and how far it is. What its version or provider does not tell is null. */
+export interface Identity {
+  /** Given to a cluster when it is made; a copy of its files has the same. */
+  readonly system: string | null;
+  /** Raised by each promotion of a standby and each restore to a point in time. */
+  readonly timeline: number | null;
+  /** When the server started. */
+  readonly started: string;
+  /** The next transaction id; it never goes back, but for a server that lost transactions. */
+  readonly txid: string;
+  /** How far the log of changes is written; bytes. */
+  readonly wal: string | null;
+  readonly isStandby: boolean;
+}
+
+const COMMON = sql`
+  SELECT pg_postmaster_start_time()::text AS started, txid_snapshot_xmax(txid_current_snapshot())::text AS txid,
+    pg_is_in_recovery() AS "isStandby"`;
+
+const CONTROL = sql`
+  SELECT s.system_identifier::text AS system, c.timeline_id AS timeline FROM pg_control_system() s, pg_control_checkpoint() c`;
+
+const WAL = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::text AS wal WHERE NOT pg_is_in_recovery()`;
+
+/** Asks the server who it is. Needs no more than a login; what a provider forbids is left out. */
+export async function readIdentity(source: Client): Promise<Identity> {
+  const optional = async <T>(query: string): Promise<Partial<T>> => {
+    try {
+      return ((await source.query(query)).rows[0] as T | undefined) ?? {};
+    } catch {
+      return {};
+    }
+  };
+  const common = (await source.query(COMMON)).rows[0] as Pick<Identity, 'started' | 'txid' | 'isStandby'>;
+  const { system = null, timeline = null } = await optional<{ system: string; timeline: number }>(CONTROL);
+  const { wal = null } = await optional<{ wal: string }>(WAL);
+  return { system, timeline, wal, ...common };
+}
+
+/** What happened to the source between two looks, in words; undefined when nothing did. */
+export function jumpBetween(before: Identity, now: Identity): string | undefined {
+  if (now.isStandby && !before.isStandby) return 'it is a standby now, so another server takes the writes';
+  const differs = (name: 'system' | 'timeline'): boolean =>
+    before[name] !== null && now[name] !== null && before[name] !== now[name];
+  if (differs('system')) return `another server answers (system identifier ${before.system}, now ${now.system})`;
+  if (differs('timeline')) return `it failed over or was restored (timeline ${before.timeline}, now ${now.timeline})`;
+  const back = (a: string | null, b: string | null): boolean => a !== null && b !== null && BigInt(b) < BigInt(a);
+  if (back(before.txid, now.txid)) return `it was restored (transaction id ${before.txid}, now ${now.txid})`;
+  if (back(before.wal, now.wal)) return `it has lost a part of its log (${before.wal} bytes, now ${now.wal})`;
+  if (before.started !== now.started) {
+    return `it was started anew at ${now.started}; after a crash, transactions with asynchronous commit are lost`;
+  }
+  return undefined;
+}
+
+/**
+ * Looks whether the source is the server that it was, and has lost nothing that the target may already have. A jump
+ * stands as a problem until a full verify that began after it has passed. Returns what is known now.
+ */
+export async function watchIdentity(context: Context, source: Client): Promise<Identity> {
+  const before = await context.state.fact<Identity>(SEEN_FACT);
+  const now = await readIdentity(source);
+  const jump = before && jumpBetween(before, now);
+  if (before && jump !== undefined) {
+    const line = `the source may have lost what the target has: ${jump}; start verify, which finds it, and then go on`;
+    const known = (await context.state.fact<Problems | null>(IDENTITY_FACT))?.problems ?? [];
+    await context.state.setFact(IDENTITY_FACT, { problems: [...known, line].slice(-5) });
+    await context.evidence('the source is the same', false, 'readIdentity', { before, now, jump });
+    await context.state.count('source.jumps', 1);
+  }
+  // The problem is written first: killed in between, the jump is seen and told once more.
+  await context.state.setFact(SEEN_FACT, now);
+  return now;
+}
+
+/** To be called when a full verify has passed: what happened before it began can have done no harm. */
+export async function clearIdentity(context: Context, source: Client, atStart: Identity): Promise<void> {
+  const jump = jumpBetween(atStart, await readIdentity(source));
+  if (jump !== undefined) return;
+  if (await context.state.fact<Problems | null>(IDENTITY_FACT)) {
+    await context.evidence('the source is the same', true, 'a full verify passed after the jump', atStart);
+  }
+  await context.state.setFact(IDENTITY_FACT, null);
+}

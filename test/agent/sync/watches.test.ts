@@ -1,0 +1,147 @@
+import type { Client } from 'pg';
+import { capture } from '../../../assets/agent/capture';
+import type { Context } from '../../../assets/agent/context';
+import { keepCatalog, watchCatalog } from '../../../assets/agent/sync/catalog-watch';
+import { standingProblems } from '../../../assets/agent/sync/facts';
+import { clearIdentity, jumpBetween, readIdentity, watchIdentity } from '../../../assets/agent/sync/identity';
+import { startMigration, type TestMigration } from '../../helpers/migration';
+
+let migration: TestMigration;
+let source: Client;
+let context: Context;
+
+beforeAll(async () => {
+  migration = await startMigration();
+  source = await migration.admin('source');
+  await source.query(`
+    CREATE TABLE public.item (id int PRIMARY KEY, v int, w text);
+    CREATE TABLE public.typed (id int PRIMARY KEY, w text);
+    CREATE TABLE public.parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE TABLE public.leaf PARTITION OF public.parted FOR VALUES FROM (0) TO (10);
+    INSERT INTO public.item SELECT i, i FROM generate_series(1, 100) i`);
+  context = await migration.context('capture');
+  await capture.run(context);
+}, 60_000);
+afterAll(() => migration.stop());
+
+describe('the watch of the source catalogs', () => {
+  const problems = (): Promise<string[]> => watchCatalog(context, source);
+
+  test('is silent while nothing changes, and about what loses nothing', async () => {
+    expect(await problems()).toEqual([]);
+    await source.query('ALTER TABLE public.item ALTER w SET STATISTICS 200');
+    expect(await problems()).toEqual([]);
+    await source.query('VACUUM FULL public.item');
+    expect(await problems()).toEqual([]);
+  });
+
+  test.each([
+    [
+      'a new column',
+      'ALTER TABLE public.item ADD z int',
+      'ALTER TABLE public.item DROP z',
+      '"public"."item" has other columns',
+    ],
+    [
+      'another type',
+      'ALTER TABLE public.typed ALTER w TYPE varchar(9)',
+      undefined,
+      '"public"."typed" has other columns',
+    ],
+    [
+      'a key that is gone',
+      'ALTER TABLE public.item DROP CONSTRAINT item_pkey',
+      undefined,
+      '"public"."item" has another primary key',
+    ],
+    [
+      'a detached partition',
+      'ALTER TABLE public.parted DETACH PARTITION public.leaf',
+      'ALTER TABLE public.parted ATTACH PARTITION public.leaf FOR VALUES FROM (0) TO (10)',
+      '"public"."leaf" was attached to, or detached from',
+    ],
+    [
+      'a new table',
+      'CREATE TABLE public.late (id int PRIMARY KEY)',
+      'DROP TABLE public.late',
+      '"public"."late" is new and not captured',
+    ],
+    [
+      'a role past the triggers',
+      `CREATE ROLE past; ALTER ROLE past SET session_replication_role = replica`,
+      'DROP ROLE past',
+      'past has session_replication_role=replica',
+    ],
+  ])('tells of %s by name, as a problem that stands until it is gone', async (_, change, undo, message) => {
+    const before = await problems();
+    await source.query(change);
+    const found = await problems();
+    expect(found.filter((line) => !before.includes(line))).toEqual([expect.stringContaining(message)]);
+    expect(await standingProblems(context.state)).toEqual(found);
+    if (undo === undefined) return;
+    await source.query(undo);
+    expect(await problems()).toEqual(before);
+  });
+
+  test('tells of a rewrite by ALTER TABLE, whose values no trigger saw', async () => {
+    await source.query('DROP TABLE public.item CASCADE');
+    await source.query('CREATE TABLE public.item2 (id int PRIMARY KEY, v int)');
+    await context.state.setFact('catalog.baseline', {});
+    await keepCatalog(context, source);
+    expect(await problems()).toEqual([]);
+    await source.query('ALTER TABLE public.item2 ALTER v TYPE int USING v + 1');
+    expect(await problems()).toEqual([expect.stringContaining('"public"."item2" was rewritten by ALTER TABLE')]);
+    await source.query('DROP TABLE public.item2');
+    expect(await problems()).toEqual([expect.stringContaining('"public"."item2" is gone from the source')]);
+  });
+});
+
+describe('the watch of the source itself', () => {
+  const seen = {
+    system: '7',
+    timeline: 1,
+    started: '2026-01-01 00:00:00+00',
+    txid: '500',
+    wal: '9000',
+    isStandby: false,
+  };
+
+  test.each([
+    ['nothing but progress', { txid: '900', wal: '9500' }, undefined],
+    ['another system identifier', { system: '8' }, 'another server answers'],
+    ['another timeline', { timeline: 2, txid: '501' }, 'it failed over or was restored (timeline 1, now 2)'],
+    ['an older transaction id', { txid: '499' }, 'it was restored (transaction id 500, now 499)'],
+    ['an older log', { wal: '8999' }, 'it has lost a part of its log'],
+    ['a start in between', { started: '2026-01-02 00:00:00+00' }, 'it was started anew at 2026-01-02'],
+    ['a standby', { isStandby: true, wal: null }, 'it is a standby now'],
+    ['what the provider hides', { system: null, timeline: null, wal: null }, undefined],
+  ])('%s', (_, change, words) => {
+    const jump = jumpBetween(seen, { ...seen, ...change });
+    if (words === undefined) expect(jump).toBeUndefined();
+    else expect(jump).toContain(words);
+  });
+
+  test('reads everything of a server that hides nothing', async () => {
+    const { system, timeline, wal, isStandby } = await readIdentity(source);
+    expect([/^\d{15,}$/.test(system ?? ''), timeline, Number(wal) > 0, isStandby]).toEqual([true, 1, true, false]);
+  });
+
+  test('a crash stands as a problem until a verify that began after it has passed', async () => {
+    await context.state.setFact('sync.catalog', null);
+    const beforeCrash = await watchIdentity(context, source);
+    expect(await standingProblems(context.state)).toEqual([]);
+    await migration.source.kill();
+    await migration.source.start();
+    source = await migration.admin('source');
+    await watchIdentity(context, source);
+    const problem = expect.stringMatching(/may have lost what the target has: it was started anew .*; start verify/);
+    expect(await standingProblems(context.state)).toEqual([problem]);
+    const atStart = await watchIdentity(context, source);
+    expect(await standingProblems(context.state)).toEqual([problem]);
+    // A verify that ran over the crash proves nothing of what went before.
+    await clearIdentity(context, source, beforeCrash);
+    expect(await standingProblems(context.state)).toEqual([problem]);
+    await clearIdentity(context, source, atStart);
+    expect(await standingProblems(context.state)).toEqual([]);
+  }, 30_000);
+});
