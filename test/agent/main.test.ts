@@ -132,6 +132,7 @@ describe('a job', () => {
   /** Keeps capture at work until it is released. */
   beforeEach(async () => {
     await ibex(['cleanup']);
+    await succeeded('assess', 'schema');
     open = await migration.admin('source');
     await open.query('BEGIN; INSERT INTO item SELECT max(id) + 1 FROM item');
   });
@@ -241,6 +242,7 @@ describe('programs that need a password', () => {
     const context = await migration.context('assess');
     await context.state.client.query(`DELETE FROM ibex.phase WHERE name = 'schema'`);
     await context.close();
+    await succeeded('assess');
     const { status, stdout, stderr } = await ibex(['schema']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/^schema: 1 tables defined/);
