@@ -16,6 +16,8 @@ export interface AgentConfigurationProps {
   readonly migratorSecret: ISecret;
   /** The poolers, where there are any. */
   readonly pooler: Pooler | undefined;
+  /** Beginnings of the names of our alarms: those of either stack. */
+  readonly alarmPrefixes: readonly string[];
 }
 
 /** Where install.sh puts the authorities of RDS. */
@@ -39,6 +41,7 @@ export function agentConfiguration({
   forkSecret,
   migratorSecret,
   pooler,
+  alarmPrefixes,
 }: AgentConfigurationProps): AgentConfig {
   return {
     ...settings.agent,
@@ -66,6 +69,12 @@ export function agentConfiguration({
         side: { parameter: pooler.side.parameterName },
       },
     }),
+    aws: {
+      region: Aws.REGION,
+      ...(database.resource.clusterId !== undefined && { cluster: database.resource.clusterId }),
+      instances: database.resource.instanceIds,
+      alarmPrefixes,
+    },
     host: {
       // One user for PostgreSQL, Bucardo and the program: a password file of mode 0600 serves no second one.
       user: 'postgres',

@@ -1,7 +1,8 @@
-import { Stack } from 'aws-cdk-lib';
+import { ArnFormat, Stack } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import type { Database } from './database';
 import { allowAgentCalls, allowCommandOutput } from './systems-manager-agent';
 
 /** Namespace of the metrics that assets/host/metrics.sh publishes. */
@@ -14,6 +15,8 @@ export interface HostRoleProps {
   readonly logGroup: ILogGroup;
   /** Begins the names of the documents that the agent may fetch. */
   readonly documentPrefix: string;
+  /** The target, of which the gates before the cutover ask. */
+  readonly database: Database;
 }
 
 /** What the host may do. */
@@ -54,6 +57,27 @@ export function hostRole(scope: Construct, id: string, props: HostRoleProps): Ro
       conditions: { StringEquals: { 'cloudwatch:namespace': HOST_NAMESPACE } },
     }),
   );
+  allowGates(role, props.database);
   allowCommandOutput(role, props.logGroup);
   return role;
+}
+
+/** What the gates ask of AWS: alarms and snapshots. Pending restarts: see Profiles. */
+function allowGates(role: Role, { resource }: Database): void {
+  const stack = Stack.of(role);
+  const arn = (kind: string, resourceName: string): string =>
+    stack.formatArn({ service: 'rds', resource: kind, resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
+  // Of all alarms or of none: a list is asked for by the beginning of the names.
+  role.addToPolicy(new PolicyStatement({ sid: 'Alarms', actions: ['cloudwatch:DescribeAlarms'], resources: ['*'] }));
+  const { clusterId, instanceIds } = resource;
+  role.addToPolicy(
+    new PolicyStatement({
+      sid: 'Snapshots',
+      actions: [clusterId === undefined ? 'rds:DescribeDBSnapshots' : 'rds:DescribeDBClusterSnapshots'],
+      resources:
+        clusterId === undefined
+          ? [...instanceIds.map((id) => arn('db', id)), arn('snapshot', '*')]
+          : [arn('cluster', clusterId), arn('cluster-snapshot', '*')],
+    }),
+  );
 }

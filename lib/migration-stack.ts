@@ -55,6 +55,7 @@ export class MigrationStack extends Stack {
       ],
       logGroup,
       documentPrefix: prefix,
+      database,
     });
     allowSwitches(role, settings.agent.cutover.switches);
     const host = new Host(this, 'Host', { network, database, role, key, settings });
@@ -71,6 +72,7 @@ export class MigrationStack extends Stack {
         forkSecret,
         migratorSecret,
         pooler: target.pooler,
+        alarmPrefixes: [`${prefix}-`, `${target.stackName}-`],
       }),
       after: host.ready,
     });

@@ -8,6 +8,7 @@ export const PHASES = [
   'copy',
   'sync',
   'verify',
+  'ready',
   'cutover',
   'rollback',
   'finalize',

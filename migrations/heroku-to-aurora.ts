@@ -164,6 +164,23 @@ export const settings: MigrationSettings = {
       // Seconds that a change may be on its way before it counts as a difference.
       settleSeconds: 30,
     },
+    // Limits of the gates before the cutover; a gate says the figure and what to do.
+    ready: {
+      // Seconds behind with which writes may be stopped.
+      lagSeconds: 30,
+      // Changes still to apply, above which a warning says that the cutover will take longer.
+      backlogKeys: 20_000,
+      // Hours after which the last verify is called old.
+      verifyHours: 24,
+      // Seconds after which a transaction at the source counts as long: the freeze waits for those that write.
+      transactionSeconds: 30,
+      // Used part of a sequence's range from which it is warned of; per cent.
+      sequencePercent: 80,
+      // Hours after which a snapshot is too old as a rollback point.
+      snapshotHours: 24,
+      // How the application is asked if it is well: statements (a first column that is not false), a command (status 0).
+      health: { source: [], target: [], command: [], timeoutSeconds: 10 },
+    },
     cutover: {
       // Seconds without writes, at most; then the source takes them again.
       budgetSeconds: 60,

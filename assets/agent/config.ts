@@ -113,11 +113,14 @@ export interface AgentConfig {
     /** How long a row that differs may be in flight before it counts as different; seconds. */
     readonly settleSeconds: number;
   };
+  readonly ready: ReadyConfig;
   readonly cutover: CutoverConfig;
   /** The poolers, for the switch of that kind. @default none */
   readonly pooler?: PoolerConfig;
   /** What the command line asked of this run of a phase; never in the file. @default nothing */
   readonly run?: RunOptions;
+  /** The target as AWS knows it. @default the target is none of AWS, or what only AWS knows is not asked */
+  readonly aws?: AwsTarget;
 }
 
 /** What one run of a phase may be asked beside its settings. */
@@ -151,6 +154,46 @@ export interface BrakeConfig {
   readonly queueMegabytes: number;
   /** Free disk of the host under which nothing more is written there; 1,000,000 bytes, 0 for never. */
   readonly hostFreeMegabytes: number;
+}
+
+/** What AWS is asked about the target. */
+export interface AwsTarget {
+  readonly region: string;
+  /** Identifier of the Aurora cluster. @default the target is no Aurora */
+  readonly cluster?: string;
+  /** Identifiers of the database instances. */
+  readonly instances: readonly string[];
+  /** Beginnings of the names of the CloudWatch alarms that forbid a cutover while they are raised. */
+  readonly alarmPrefixes: readonly string[];
+}
+
+/** Limits of the gates before the cutover. */
+export interface ReadyConfig {
+  /** Longest lag with which the cutover may begin; seconds. What is left then is applied before and in the pause. */
+  readonly lagSeconds: number;
+  /** Changes to apply above which a warning says that the cutover will take longer; keys. */
+  readonly backlogKeys: number;
+  /** Age from which the last verify is warned of; hours. */
+  readonly verifyHours: number;
+  /** Age from which a transaction at the source blocks (with locks on tables) or is warned of; seconds. */
+  readonly transactionSeconds: number;
+  /** Used part of its range from which a sequence is warned of; per cent. */
+  readonly sequencePercent: number;
+  /** Age from which the last snapshot of ours is warned of; hours. */
+  readonly snapshotHours: number;
+  readonly health: HealthConfig;
+}
+
+/** How the application's health is asked; before the cutover, and after it. */
+export interface HealthConfig {
+  /** Statements that must give a row whose first column is not false, at the source; read-only, names with their schema. */
+  readonly source: readonly string[];
+  /** The same at the target. */
+  readonly target: readonly string[];
+  /** A program with its arguments that ends with status 0 when the application is well, such as `curl -fsS …`. */
+  readonly command: readonly string[];
+  /** Longest time of one statement, and of the program; seconds. */
+  readonly timeoutSeconds: number;
 }
 
 /** How the rows get to the target. */

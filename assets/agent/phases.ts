@@ -7,6 +7,7 @@ import { dump } from './dump';
 import { finalize } from './finalize';
 import type { Phase } from './phase';
 import { rollback } from './rollback';
+import { ready } from './ready';
 import { restore } from './restore';
 import { schema } from './schema';
 import { sync } from './sync';
@@ -22,6 +23,7 @@ export const PHASES: readonly Phase[] = [
   copy,
   sync,
   verify,
+  ready,
   cutover,
   rollback,
   finalize,

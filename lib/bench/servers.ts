@@ -11,6 +11,7 @@ import { postgresPrograms } from '../rehearsal/lab/postgres-programs';
 import { PostgresServer } from '../rehearsal/lab/server';
 import { SOURCE_SETTINGS } from '../rehearsal/lab/source';
 import { TARGET_SETTINGS } from '../rehearsal/lab/target';
+import { DEFAULT_AGENT } from '../settings/defaults';
 
 /** Two servers to measure on, and a third one for Ibex's own state. */
 export interface BenchServers {
@@ -141,6 +142,7 @@ export async function startBenchServers(
         wayBackWithout: [],
         switches: [],
       },
+      ready: DEFAULT_AGENT.ready,
     }),
     close,
   };

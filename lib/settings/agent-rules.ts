@@ -10,13 +10,16 @@ const identifier = (what: string): Rule<string> =>
 
 type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
-const { capture, dump, restore, copy, sync, brake, verify, cutover } = DEFAULT_AGENT;
+const { capture, dump, restore, copy, sync, brake, verify, ready, cutover } = DEFAULT_AGENT;
 
 const handler = object<SyncHandler>({
   when: oneOf('conflict', 'exception'),
   file: text('must be an absolute path on the host', /^\/./),
   syncs: optional(listOf(oneOf(...syncNames(MOST_SYNCS)), { min: 1, max: MOST_SYNCS })),
 });
+
+const words = text('must be a text that is not empty', /\S/);
+const statements = listOf(words, { max: 100 });
 
 /** Rules about what the host program is told. */
 export const agentRule = object<Agent>({
@@ -91,6 +94,26 @@ export const agentRule = object<Agent>({
       maxRowsPerSecond: byDefault(verify.maxRowsPerSecond, integer('rows a second, 0 for no limit', 0, 1_000_000_000)),
       sequentialCheck: byDefault(verify.sequentialCheck, oneOf('once', 'always', 'never')),
       settleSeconds: byDefault(verify.settleSeconds, integer('seconds', 1, 3_600)),
+    }),
+  ),
+  ready: byDefault(
+    {},
+    object<Agent['ready']>({
+      lagSeconds: byDefault(ready.lagSeconds, integer('seconds', 1, 86_400)),
+      backlogKeys: byDefault(ready.backlogKeys, integer('keys', 0, 1_000_000_000)),
+      verifyHours: byDefault(ready.verifyHours, integer('hours', 1, 8_760)),
+      transactionSeconds: byDefault(ready.transactionSeconds, integer('seconds', 1, 86_400)),
+      sequencePercent: byDefault(ready.sequencePercent, integer('per cent', 1, 100)),
+      snapshotHours: byDefault(ready.snapshotHours, integer('hours', 1, 8_760)),
+      health: byDefault(
+        {},
+        object<Agent['ready']['health']>({
+          source: byDefault(ready.health.source, statements),
+          target: byDefault(ready.health.target, statements),
+          command: byDefault(ready.health.command, listOf(words, { max: 50 })),
+          timeoutSeconds: byDefault(ready.health.timeoutSeconds, integer('seconds', 1, 600)),
+        }),
+      ),
     }),
   ),
   cutover: byDefault(

@@ -41,6 +41,18 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     wayBackWithout: [],
     switches: [],
   },
+  ready: {
+    // What is left when writes stop is applied in the pause, at some thousand changes a second.
+    lagSeconds: 30,
+    backlogKeys: 20_000,
+    // Dirty chunks are looked at again all the time; what lies in quiet tables is as old as the last verify.
+    verifyHours: 24,
+    // The freeze waits for a writer no longer than the budget.
+    transactionSeconds: 30,
+    sequencePercent: 80,
+    snapshotHours: 24,
+    health: { source: [], target: [], command: [], timeoutSeconds: 10 },
+  },
   excludeSchemas: [],
   applicationLogins: {},
 };

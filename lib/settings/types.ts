@@ -166,7 +166,7 @@ export type AgentSettings = {
 } & Pick<AgentConfig, 'excludeSchemas' | 'applicationLogins'>;
 
 /** The parts of AgentConfig that settings tune. */
-export type TunedParts = 'capture' | 'dump' | 'restore' | 'copy' | 'sync' | 'brake' | 'verify' | 'cutover';
+export type TunedParts = 'capture' | 'dump' | 'restore' | 'copy' | 'sync' | 'brake' | 'verify' | 'ready' | 'cutover';
 
 /** Who hears of alarms, failures and approvals, and who may approve. */
 export interface NotificationSettings {

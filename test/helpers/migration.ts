@@ -26,10 +26,12 @@ export interface TestMigration {
 }
 
 /** Starts the three servers. The target's login is no superuser, as on RDS; the source's owns what it migrates. */
-export async function startMigration(): Promise<TestMigration> {
+export async function startMigration({ durable = false } = {}): Promise<TestMigration> {
+  // Slower; a cutover refuses an end that would forget what it has committed.
+  const fsync = durable ? 'on' : 'off';
   const [source, target, host] = await Promise.all([
-    startPostgres({ version: 11, password: PASSWORD, settings: { max_prepared_transactions: '5' } }),
-    startPostgres({ version: 17, password: PASSWORD }),
+    startPostgres({ version: 11, password: PASSWORD, settings: { max_prepared_transactions: '5', fsync } }),
+    startPostgres({ version: 17, password: PASSWORD, settings: { fsync } }),
     startPostgres({ version: 15 }),
   ]);
   const root = mkdtempSync(join(tmpdir(), 'ibex-migration-'));
@@ -103,6 +105,15 @@ export async function startMigration(): Promise<TestMigration> {
         wayBack: 'armed',
         wayBackWithout: [],
         switches: [],
+      },
+      ready: {
+        lagSeconds: 30,
+        backlogKeys: 1000,
+        verifyHours: 24,
+        transactionSeconds: 1,
+        sequencePercent: 80,
+        snapshotHours: 24,
+        health: { source: [], target: [], command: [], timeoutSeconds: 2 },
       },
     };
     const state = await host.connect();

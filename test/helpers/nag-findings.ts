@@ -40,7 +40,14 @@ export const ACKNOWLEDGED: readonly Acknowledgement[] = [
   IAM5(
     '*',
     /^(HostRole|Pooler\/Role)/,
-    "The agent's own channels, DescribeLogGroups and PutMetricData (by namespace): AWS knows no resource for them.",
+    "The agent's own channels, DescribeLogGroups and PutMetricData (by namespace): AWS knows no resource for them. DescribeAlarms lists by the beginning of the names.",
+  ),
+  ...['snapshot', 'cluster-snapshot'].map((kind) =>
+    IAM5(
+      `arn:<AWS::Partition>:rds:${ACCOUNT}:${kind}:*`,
+      /^HostRole/,
+      'Snapshots of the one database, which stands beside them in the statement; reads only.',
+    ),
   ),
   IAM5('*', /^AutomationRole/, 'Asking after commands: AWS knows no resource for that.'),
   IAM5(

@@ -13,7 +13,6 @@ import { readFenceState } from '../fence/objects';
 import type { PhaseOutcome } from '../phase';
 import { takeOver, type Ends } from '../sync/applier';
 import { makeSwitches } from '../switch/make';
-import { requireReady } from '../switch/ready';
 import type { Switches } from '../switch/switches';
 import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
 import { openSnapshotHolders } from '../verify/held-snapshots';
@@ -54,8 +53,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches): Promis
   await context.state.setFact(FREEZE_FACT, null);
   const relations = await readRelations(ends.source, context.config);
   if (context.direction === 'forward') await armWayBack(context, ends);
-  await passGates(context, ends.source, ends.target, relations);
-  await requireReady(context, switches, context.real('target'));
+  await passGates(context, ends.source, ends.target, relations, switches);
   await stopSupervisor(context.config);
   const lease = await takeOver(context, ends);
   const catchUp = new CatchUp(context, relations, lease);

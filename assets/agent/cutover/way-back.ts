@@ -51,8 +51,12 @@ export interface WayBackAnswer {
   readonly result: unknown;
 }
 
-/** Whether all that is written on the target will be able to go back, or is acknowledged not to. To be asked when armed. */
-export async function wayBackGate(context: Context, { source, target }: Ends): Promise<WayBackAnswer> {
+/**
+ * Whether all that is written on the target will be able to go back, or is acknowledged not to.
+ *
+ * @param armed whether `armWayBack` has run; before, what it will install is not missed
+ */
+export async function wayBackGate(context: Context, { source, target }: Ends, armed: boolean): Promise<WayBackAnswer> {
   const { wayBack, wayBackWithout } = context.config.cutover;
   if (wayBack === 'none') return { result: 'acknowledged: there is no way back once the target takes writes' };
   const refused = await refusedReplica(source);
@@ -65,9 +69,9 @@ export async function wayBackGate(context: Context, { source, target }: Ends): P
   const back = context.turned();
   const relations = await readRelations(target, back.config);
   const { problems } = await inspectCapture(back, target, relations);
-  const all = [...(await noGoes(source, target, context)), ...unarmed(problems)];
+  const all = [...(await noGoes(source, target, context)), ...(armed ? unarmed(problems) : [])];
   const open = all.filter(({ name }) => !wayBackWithout.includes(name));
-  const result = { relations: relations.length, acknowledged: wayBackWithout, noGoes: all };
+  const result = { armed, relations: relations.length, acknowledged: wayBackWithout, noGoes: all };
   if (open.length === 0) return { result };
   const named = open.slice(0, 5).map(({ name, why }) => `${why} (${name})`);
   const rest = open.length > 5 ? ` and ${open.length - 5} more` : '';

@@ -117,6 +117,20 @@ export function hostConfig(
     sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 250_000, syncs: 2, groups: [], handlers: [] },
     brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
     verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
+    ready: {
+      lagSeconds: 30,
+      backlogKeys: 20_000,
+      verifyHours: 24,
+      transactionSeconds: 30,
+      sequencePercent: 80,
+      snapshotHours: 24,
+      health: {
+        source: ['SELECT count(*) > 0 FROM pg_catalog.pg_class'],
+        target: ['SELECT count(*) > 0 FROM pg_catalog.pg_class'],
+        command: ['/bin/true'],
+        timeoutSeconds: 10,
+      },
+    },
     cutover: {
       budgetSeconds: BUDGET_SECONDS,
       sequenceMargin: 1000,

@@ -46,7 +46,7 @@ export async function startBothWays(tables: string, cutover: object = {}): Promi
   const directory = mkdtempSync(join(tmpdir(), 'ibex-ways-'));
   const program = join(directory, 'ibex.js');
   bundleAgent(program);
-  const migration = await startMigration();
+  const migration = await startMigration({ durable: true });
   const source = await migration.admin('source');
   await source.query(tables);
   const settings = { ...migration.config.cutover, budgetSeconds: 5, ...cutover };

@@ -118,7 +118,10 @@ describe('what closes the way back', () => {
     // One table does not hold up the others.
     await waitFor(async () => (await ways.rows('source', 'quiet')).length === 1);
     const { status, output } = await ways.run('rollback');
-    expect([status, output]).toEqual([1, expect.stringContaining('rollback cannot begin: the way back is closed')]);
+    expect([status, output]).toEqual([
+      1,
+      expect.stringContaining('rollback cannot begin: sync healthy: the way back is closed'),
+    ]);
     expect(await ways.takesWrites('target')).toBe(true);
     await ways.target.query(`DELETE FROM account WHERE name = 'endless'`);
     await waitFor(async () => (await problem()) === '');

@@ -1,0 +1,22 @@
+import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import type { RDSClient } from '@aws-sdk/client-rds';
+import type { AgentConfig, AwsTarget } from '../config';
+
+/** Longest time that one call may take; milliseconds. A gate that waits longer holds up the cutover. */
+const CALL_TIMEOUT_MS = 10_000;
+
+/** The target as AWS knows it, and who asks. */
+export interface AwsAccount extends AwsTarget {
+  readonly rds: RDSClient;
+  readonly cloudWatch: CloudWatchClient;
+}
+
+/** The account of the target; undefined where the configuration describes none. Its login is the host's role. */
+export async function openAws(config: AgentConfig): Promise<AwsAccount | undefined> {
+  const { aws } = config;
+  if (!aws) return undefined;
+  const { RDSClient } = await import('@aws-sdk/client-rds');
+  const { CloudWatchClient } = await import('@aws-sdk/client-cloudwatch');
+  const options = { region: aws.region, requestHandler: { requestTimeout: CALL_TIMEOUT_MS } };
+  return { ...aws, rds: new RDSClient(options), cloudWatch: new CloudWatchClient(options) };
+}

@@ -1,0 +1,131 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { paginateDescribeAlarms } from '@aws-sdk/client-cloudwatch';
+import {
+  DescribeDBClustersCommand,
+  DescribeDBInstancesCommand,
+  paginateDescribeDBClusterSnapshots,
+  paginateDescribeDBSnapshots,
+} from '@aws-sdk/client-rds';
+import type { AwsAccount } from './aws-account';
+import { block, firstOf, pass, warn, type Answer, type Gate } from './gate';
+
+/** Begins the name of each rollback point; the rest is the id of the execution that made it. */
+export const SNAPSHOT_PREFIX = 'ibex-';
+
+const MS_PER_HOUR = 3_600_000;
+
+const NOT_AWS: Answer = pass('not asked: the target is not described as one of AWS', null);
+
+const onAws = (
+  name: string,
+  query: string,
+  again: boolean,
+  ask: (aws: AwsAccount, stateDirectory: string, hours: number) => Promise<Answer>,
+): Gate => ({
+  name,
+  query,
+  again,
+  // An alarm may be the very reason to go back.
+  forwardOnly: true,
+  ask: async ({ aws, context: { config } }) =>
+    aws ? ask(aws, config.host.stateDirectory, config.ready.snapshotHours) : NOT_AWS,
+});
+
+const alarms = onAws('no alarm', 'cloudwatch:DescribeAlarms StateValue=ALARM', true, async (aws) => {
+  const found: { name: string; since: Date | undefined; reason: string | undefined }[] = [];
+  for (const AlarmNamePrefix of aws.alarmPrefixes) {
+    for await (const page of paginateDescribeAlarms(
+      { client: aws.cloudWatch },
+      { AlarmNamePrefix, StateValue: 'ALARM' },
+    ))
+      // prettier-ignore
+      for (const alarm of [...(page.MetricAlarms ?? []), ...(page.CompositeAlarms ?? [])])
+        found.push({ name: alarm.AlarmName ?? '', since: alarm.StateUpdatedTimestamp, reason: alarm.StateReason });
+  }
+  return found.length === 0
+    ? pass(`none of ${aws.alarmPrefixes.join('…, ')}… is raised`, found)
+    : block(`raised: ${firstOf(found.map(({ name }) => name))}`, 'docs/alarms.md says what to do', found);
+});
+
+const profile = onAws(
+  'serve profile in force',
+  'rds:DescribeDBInstances, rds:DescribeDBClusters: ParameterApplyStatus, PendingModifiedValues; the profile of the host',
+  false,
+  async (aws, stateDirectory) => {
+    const servers = await Promise.all(aws.instances.map((id) => pendingOf(aws, id)));
+    const cluster = aws.cluster === undefined ? [] : await pendingMembers(aws, aws.cluster);
+    const file = join(stateDirectory, 'profile');
+    const recorded = existsSync(file) ? readFileSync(file, 'utf8').trim() : 'load';
+    const pending = [...servers.flat(), ...cluster];
+    const result = { profile: recorded, pending };
+    if (pending.length > 0)
+      return block(`waits for a restart: ${firstOf(pending)}`, 'restart it now, while nobody uses it', result);
+    return recorded === 'serve'
+      ? pass('serve, nothing waits for a restart', result)
+      : block(`profile ${recorded}`, 'run the command of the stack output ServeProfile', result);
+  },
+);
+
+async function pendingOf({ rds }: AwsAccount, id: string): Promise<string[]> {
+  const { DBInstances = [] } = await rds.send(new DescribeDBInstancesCommand({ DBInstanceIdentifier: id }));
+  return DBInstances.flatMap(({ DBParameterGroups = [], PendingModifiedValues = {} }) => [
+    ...DBParameterGroups.filter(({ ParameterApplyStatus }) => ParameterApplyStatus === 'pending-reboot').map(
+      ({ DBParameterGroupName }) => `${id} for ${DBParameterGroupName}`,
+    ),
+    ...Object.keys(PendingModifiedValues).map((name) => `${id} for ${name}`),
+  ]);
+}
+
+async function pendingMembers({ rds }: AwsAccount, cluster: string): Promise<string[]> {
+  const { DBClusters = [] } = await rds.send(new DescribeDBClustersCommand({ DBClusterIdentifier: cluster }));
+  return DBClusters.flatMap(({ DBClusterMembers = [], DBClusterParameterGroup }) =>
+    DBClusterMembers.filter(
+      ({ DBClusterParameterGroupStatus }) => DBClusterParameterGroupStatus === 'pending-reboot',
+    ).map(
+      // prettier-ignore
+      ({ DBInstanceIdentifier }) => `${DBInstanceIdentifier} for ${DBClusterParameterGroup}`,
+    ),
+  );
+}
+
+/** The newest snapshot of ours; the runbook migrate takes one after the approval, so ready may well find none yet. */
+export const ROLLBACK_POINT: Gate = {
+  ...onAws('rollback point', 'rds:DescribeDBClusterSnapshots or rds:DescribeDBSnapshots', true, async (aws, _, hours) => {
+    const snapshots = (await readSnapshots(aws)).filter(({ name }) => name.startsWith(SNAPSHOT_PREFIX));
+    const [newest] = snapshots.toSorted((a, b) => b.at.getTime() - a.at.getTime());
+    const todo = 'start the runbook snapshot; migrate takes one by itself after the approval';
+    if (!newest) return warn('no snapshot', todo, snapshots);
+    if (newest.status !== 'available') return warn(`${newest.name} is ${newest.status}`, todo, newest);
+    const age = (Date.now() - newest.at.getTime()) / MS_PER_HOUR;
+    const figure = `snapshot ${newest.name}, ${age.toFixed(1)} hours old`;
+    return age > hours ? warn(figure, todo, newest) : pass(figure, newest);
+  }), // prettier-ignore
+};
+
+interface Snapshot {
+  readonly name: string;
+  readonly status: string;
+  readonly at: Date;
+}
+
+async function readSnapshots({ rds: client, cluster, instances }: AwsAccount): Promise<Snapshot[]> {
+  const found: Snapshot[] = [];
+  // One that is being made has no time yet, so it is the newest.
+  const add = (name = '', status = '', at = new Date()): void => void found.push({ name, status, at });
+  if (cluster !== undefined) {
+    const asked = { DBClusterIdentifier: cluster, SnapshotType: 'manual' };
+    for await (const { DBClusterSnapshots = [] } of paginateDescribeDBClusterSnapshots({ client }, asked))
+      for (const one of DBClusterSnapshots) add(one.DBClusterSnapshotIdentifier, one.Status, one.SnapshotCreateTime);
+    return found;
+  }
+  for (const DBInstanceIdentifier of instances) {
+    const asked = { DBInstanceIdentifier, SnapshotType: 'manual' };
+    for await (const { DBSnapshots = [] } of paginateDescribeDBSnapshots({ client }, asked))
+      for (const one of DBSnapshots) add(one.DBSnapshotIdentifier, one.Status, one.SnapshotCreateTime);
+  }
+  return found;
+}
+
+/** What only the account knows. */
+export const AWS_GATES: readonly Gate[] = [alarms, profile, ROLLBACK_POINT];

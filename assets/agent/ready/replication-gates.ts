@@ -1,0 +1,85 @@
+import { readLag } from '../bucardo/queues';
+import { inspectCapture } from '../capture/check';
+import { watchCatalog } from '../sync/catalog-watch';
+import { standingProblems, TROUBLE_FACT, type Trouble } from '../sync/facts';
+import { watchIdentity } from '../sync/identity';
+import { supervisorRuns } from '../sync/supervisor-job';
+import { block, firstOf, pass, warn, type Gate } from './gate';
+
+/** Changes that are counted at the most, per relation. */
+const COUNTED = 1_000_000;
+
+const MS_PER_HOUR = 3_600_000;
+
+const capture: Gate = {
+  name: 'capture in place',
+  query: 'inspectCapture: pg_trigger of every migrated relation',
+  again: true,
+  forwardOnly: false,
+  ask: async ({ context, source, relations }) => {
+    const problems = [...(await inspectCapture(context, source, relations)).problems.values()];
+    const result = { relations: relations.length, problems: problems.slice(0, 20) };
+    return problems.length === 0
+      ? pass(`${relations.length} relations`, result)
+      : block(firstOf(problems), 'changes may have been missed: run cleanup and migrate again', result);
+  },
+};
+
+const syncHealthy: Gate = {
+  name: 'sync healthy',
+  query: `standingProblems, fact ${TROUBLE_FACT}`,
+  again: true,
+  forwardOnly: false,
+  ask: async ({ context, source, freezing }) => {
+    await watchIdentity(context, source);
+    await watchCatalog(context, source);
+    const problems = await standingProblems(context.state);
+    const trouble = await context.state.fact<Trouble | null>(TROUBLE_FACT);
+    const runs = supervisorRuns(context.config, context.direction);
+    const result = { problems, trouble: trouble ?? null, runs };
+    if (problems.length > 0) return block(firstOf(problems), 'see the log of supervise; then start verify', result);
+    // After an attempt that was killed nobody applies; the catch-up that follows is then what brings it near.
+    if (!runs && !freezing) return block('nobody applies changes', 'start sync', result);
+    // Lag tells when it lasts.
+    if (trouble && runs) return warn(trouble.message, 'the supervisor tries again by itself; see its log', result);
+    return pass(runs ? 'running' : 'stopped; the cutover catches up itself', result);
+  },
+};
+
+const lag: Gate = {
+  name: 'lag',
+  query: 'readLag: min(captured_at) of what Bucardo has not noted as applied',
+  again: true,
+  forwardOnly: false,
+  ask: async ({ context, source, relations, freezing }) => {
+    const { lagSeconds, backlogKeys } = context.config.ready;
+    if (freezing && !supervisorRuns(context.config, context.direction))
+      return pass('the cutover catches up itself', null);
+    const found = await readLag(source, relations, COUNTED);
+    const figure = `${found.seconds.toFixed(1)} s behind, ${found.changes.toLocaleString('en-US')} changes to apply`;
+    if (found.seconds > lagSeconds) return block(figure, `wait until it is under ${lagSeconds} s`, found);
+    if (found.changes > backlogKeys)
+      return warn(figure, `over ${backlogKeys.toLocaleString('en-US')}: wait, or expect a longer cutover`, found);
+    return pass(figure, found);
+  },
+};
+
+const verified: Gate = {
+  name: 'last full verify',
+  query: 'ibex.phase, of verify',
+  again: true,
+  forwardOnly: true,
+  ask: async ({ context }) => {
+    const record = await context.state.phase('verify');
+    if (record?.status !== 'succeeded')
+      return block(record ? `verify ${record.status}` : 'never', 'start verify', record ?? null);
+    const hours = (Date.now() - record.startedAt.getTime()) / MS_PER_HOUR;
+    const result = { startedAt: record.startedAt, hours, message: record.message };
+    const figure = `begun ${hours.toFixed(1)} hours ago, no row different`;
+    const limit = context.config.ready.verifyHours;
+    return hours > limit ? warn(figure, `older than ${limit} hours: start verify again`, result) : pass(figure, result);
+  },
+};
+
+/** Whether the target has, and will get, everything. */
+export const REPLICATION_GATES: readonly Gate[] = [capture, syncHealthy, lag, verified];

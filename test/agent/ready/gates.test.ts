@@ -1,0 +1,263 @@
+import type { Client } from 'pg';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import type { AgentConfig } from '../../../assets/agent/config';
+import type { Context } from '../../../assets/agent/context';
+import { askAll, blocked, type Asked } from '../../../assets/agent/ready/ask';
+import type { Gate } from '../../../assets/agent/ready/gate';
+import { GATES } from '../../../assets/agent/ready/gates';
+import { gateLine, gateTable } from '../../../assets/agent/ready/table';
+import { Switches } from '../../../assets/agent/switch/switches';
+import { startMigration, type TestMigration } from '../../helpers/migration';
+
+let migration: TestMigration;
+let context: Context;
+let source: Client;
+let target: Client;
+beforeAll(async () => {
+  migration = await startMigration();
+  const definitions = `
+    CREATE TABLE public.item (id smallserial PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, label text);
+    CREATE TABLE public.child (id int PRIMARY KEY, item int)`;
+  const admin = await migration.admin('source');
+  await admin.query(definitions);
+  await admin.end();
+  context = await migration.context('ready');
+  source = await context.connect('source');
+  target = await context.connect('target');
+  await target.query(definitions);
+}, 120_000);
+afterAll(() => migration.stop());
+
+const named = (name: string): Gate => GATES.find((gate) => gate.name === name)!;
+
+/** Asks one gate. */
+async function ask(name: string, settings: Partial<AgentConfig['ready']> = {}): Promise<Asked> {
+  const { config } = context;
+  const at = Object.create(context, {
+    config: { value: { ...config, ready: { ...config.ready, ...settings } } },
+  }) as Context;
+  const relations = await readRelations(source, config);
+  const [answer] = await askAll([named(name)], {
+    context: at,
+    source,
+    target,
+    relations,
+    aws: undefined,
+    switches: new Switches([]),
+    freezing: false,
+  });
+  return answer!;
+}
+
+describe('the gates', () => {
+  test('have names of their own, so that a report tells them apart', () => {
+    expect(new Set(GATES.map(({ name }) => name)).size).toBe(GATES.length);
+  });
+
+  test('keep the question, the answer and what to do as evidence', async () => {
+    await ask('target closed');
+    const evidence = (await context.state.allEvidence()).findLast(({ gate }) => gate === 'target closed');
+    expect(evidence).toMatchObject({
+      phase: 'ready',
+      passed: false,
+      query: 'readFenceState: prosrc of ibex.fence; fenceGaps',
+      result: { verdict: 'block', figure: 'no fence', todo: expect.stringContaining('start schema again') },
+    });
+  });
+
+  test('are all asked, and one that cannot be asked blocks', async () => {
+    const broken: Gate = {
+      name: 'broken',
+      query: '',
+      again: true,
+      forwardOnly: false,
+      ask: () => Promise.reject(new Error('no answer')),
+    };
+    const look = {
+      context,
+      source,
+      target,
+      relations: [],
+      aws: undefined,
+      switches: new Switches([]),
+      freezing: false,
+    };
+    const asked = await askAll([broken, named('no prepared transaction')], look);
+    expect(asked.map(({ verdict }) => verdict)).toEqual(['block', 'pass']);
+    expect(blocked(asked)).toBe('broken: cannot be asked: no answer; mend that and start ready again');
+  });
+});
+
+describe('the answers', () => {
+  const asked: Asked[] = [
+    { gate: 'lag', verdict: 'pass', figure: '0.1 s behind', result: null },
+    { gate: 'long name', verdict: 'warn', figure: '31 hours', todo: 'start verify', result: null },
+    { gate: 'closed', verdict: 'block', figure: 'open', todo: 'start schema', result: null },
+  ];
+
+  test('stand in a table, blocks first', () => {
+    expect(gateTable(asked)).toBe(`BLOCK  closed     open
+                  → start schema
+WARN   long name  31 hours
+                  → start verify
+PASS   lag        0.1 s behind`);
+  });
+
+  test('fit into one line for a runbook', () => {
+    expect(gateLine(asked.slice(0, 2))).toBe('2 gates: 1 pass, 1 warn: long name (31 hours)');
+  });
+});
+
+describe('sequences', () => {
+  test('pass when the target has them, identity columns too', async () => {
+    expect(await ask('sequences')).toMatchObject({ verdict: 'pass', figure: '2, the fullest 0 % used' });
+  });
+
+  test('are warned of when near their end', async () => {
+    await source.query(`SELECT setval('public.item_id_seq', 30000)`);
+    expect(await ask('sequences')).toMatchObject({
+      verdict: 'warn',
+      figure: '"public"."item_id_seq" is 92 % used',
+    });
+  });
+
+  test('block when the value to come is beyond the type of the target', async () => {
+    await source.query('ALTER SEQUENCE public.item_id_seq AS bigint');
+    await source.query(`SELECT setval('public.item_id_seq', 40000)`);
+    expect(await ask('sequences')).toMatchObject({
+      verdict: 'block',
+      figure: expect.stringContaining('beyond the target') as string,
+    });
+    await source.query(`SELECT setval('public.item_id_seq', 5)`);
+  });
+
+  test('block when the target lacks one', async () => {
+    await source.query('CREATE SEQUENCE public.newer');
+    expect(await ask('sequences')).toMatchObject({
+      verdict: 'block',
+      figure: 'not on the target: "public"."newer"',
+    });
+    await source.query('DROP SEQUENCE public.newer');
+  });
+});
+
+describe('the target', () => {
+  test('blocks while a large table has no statistics, warns of a small one', async () => {
+    await target.query(`INSERT INTO public.item (label) SELECT 'x' FROM generate_series(1, 10)`);
+    expect(await ask('ANALYZE done on the target')).toMatchObject({
+      verdict: 'warn',
+      figure: '1 small tables without statistics: public.item',
+    });
+    await target.query(`INSERT INTO public.item (label) SELECT repeat('x', 1000) FROM generate_series(1, 2000)`);
+    expect(await ask('ANALYZE done on the target')).toMatchObject({ verdict: 'block' });
+    await target.query('ANALYZE public.item');
+    expect(await ask('ANALYZE done on the target')).toMatchObject({ verdict: 'pass' });
+  });
+
+  test('blocks with an invalid constraint that the source has validated, and warns where neither has', async () => {
+    const foreign =
+      'ALTER TABLE public.child ADD CONSTRAINT to_item FOREIGN KEY (id) REFERENCES public.child NOT VALID';
+    await target.query(foreign);
+    expect(await ask('indexes and constraints valid')).toMatchObject({
+      verdict: 'block',
+      figure: 'not valid: constraint to_item of public.child',
+    });
+    await source.query(foreign);
+    expect(await ask('indexes and constraints valid')).toMatchObject({ verdict: 'warn' });
+    for (const client of [source, target]) await client.query('ALTER TABLE public.child VALIDATE CONSTRAINT to_item');
+    expect(await ask('indexes and constraints valid')).toMatchObject({ verdict: 'pass' });
+  });
+
+  test('blocks when a role or the database gives up durable commits', async () => {
+    // The test servers run without fsync, which is what the gate is for.
+    const off = 'durable commits on the target';
+    expect((await ask(off)).figure).toMatch(/fsync.* is off/);
+    const { database } = migration.config.target;
+    await target.query(`ALTER DATABASE ${database} SET synchronous_commit = off`);
+    expect((await ask(off)).figure).toContain(`synchronous_commit for database ${database}`);
+    await target.query(`ALTER DATABASE ${database} RESET synchronous_commit`);
+  });
+});
+
+describe('the source', () => {
+  const name = 'long transactions at the source';
+  /** Waits until the oldest transaction counts as long for the gate. */
+  const asLong = { transactionSeconds: 0 };
+
+  test('blocks with a transaction that holds a writer’s lock, and names the table', async () => {
+    const writer = await migration.admin('source');
+    await writer.query('BEGIN; UPDATE public.item SET label = label');
+    expect(await ask(name, asLong)).toMatchObject({
+      verdict: 'block',
+      figure: expect.stringMatching(/^process \d+ of postgres for \d+ s, with locks on public\.item$/) as string,
+    });
+    await writer.end();
+  });
+
+  test('is warned of a transaction that only reads', async () => {
+    const reader = await migration.admin('source');
+    await reader.query('BEGIN; SELECT FROM public.item');
+    expect(await ask(name, asLong)).toMatchObject({ verdict: 'warn' });
+    await reader.end();
+  });
+
+  test('passes without', async () => {
+    expect(await ask(name, { transactionSeconds: 3600 })).toMatchObject({ verdict: 'pass' });
+  });
+
+  test('blocks with a prepared transaction', async () => {
+    const writer = await migration.admin('source');
+    await writer.query(`BEGIN; UPDATE public.item SET label = label; PREPARE TRANSACTION 'two-phase'`);
+    expect(await ask('no prepared transaction')).toMatchObject({ verdict: 'block', figure: '1 open at the source: two-phase' }); // prettier-ignore
+    await writer.query(`ROLLBACK PREPARED 'two-phase'`);
+    await writer.end();
+  });
+});
+
+describe('the last full verify', () => {
+  const name = 'last full verify';
+
+  test('blocks when there was none, warns when it is old, passes when it is new', async () => {
+    expect(await ask(name)).toMatchObject({ verdict: 'block', figure: 'never' });
+    await context.state.phaseStarted('verify');
+    await context.state.phaseEnded('verify', 'failed', '3 rows differ');
+    expect(await ask(name)).toMatchObject({ verdict: 'block', figure: 'verify failed' });
+    await context.state.phaseEnded('verify', 'succeeded', 'equal');
+    expect(await ask(name)).toMatchObject({ verdict: 'pass' });
+    await context.state.client.query(`UPDATE ibex.phase SET started_at = started_at - interval '25 hours'`);
+    expect(await ask(name)).toMatchObject({ verdict: 'warn', todo: 'older than 24 hours: start verify again' });
+  });
+});
+
+describe('the health of the application', () => {
+  const health = { source: [], target: [], command: [], timeoutSeconds: 1 };
+  const asked = (change: object): Promise<Asked> => ask('application health', { health: { ...health, ...change } });
+
+  test('is warned of when nobody asks', async () => {
+    expect(await asked({})).toMatchObject({ verdict: 'warn', figure: 'nobody asks' });
+  });
+
+  test('passes with statements that give a row, and a program that ends well', async () => {
+    const probes = { source: ['SELECT 1'], target: ['SELECT count(*) >= 0 FROM public.item'], command: ['true'] };
+    expect(await asked(probes)).toMatchObject({ verdict: 'pass', figure: '3 probes are well' });
+  });
+
+  test.each([
+    ['gives false', { source: ['SELECT false'] }, 'it gives false'],
+    ['gives nothing', { source: ['SELECT 1 WHERE false'] }, 'it gives no row'],
+    ['fails', { target: ['SELECT * FROM nowhere'] }, 'does not exist'],
+    ['takes too long', { target: ['SELECT pg_sleep(9)'] }, 'statement timeout'],
+    ['writes', { target: [`INSERT INTO public.item (label) VALUES ('x') RETURNING 1`] }, 'read-only transaction'],
+    ['is two', { target: [`COMMIT; DELETE FROM public.item`] }, 'cannot insert multiple commands'],
+    ['is a program that fails', { command: ['sh', '-c', 'echo no shop >&2; exit 3'] }, 'no shop'],
+    ['is a program that hangs', { command: ['sleep', '9'] }, 'longer than 1 s'],
+  ])('blocks when a probe %s', async (_what, change, problem) => {
+    expect(await asked(change)).toMatchObject({ verdict: 'block', figure: expect.stringContaining(problem) as string });
+  });
+});
+
+test('what only AWS knows is not asked of a target that is none of AWS', async () => {
+  for (const name of ['no alarm', 'serve profile in force', 'rollback point']) {
+    expect((await ask(name)).figure).toContain('not described as one of AWS');
+  }
+});
