@@ -32,7 +32,10 @@ const rds = templatesOf({ ...leastSettings, target: { engine: 'postgres', storag
 const pooled = templatesOf({
   ...leastSettings,
   endpoint: { ...leastSettings.endpoint, pooler: { source: { host: 'old.example.org', database: 'shop' } } },
-  agent: { applicationLogins: { shop: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop' } },
+  agent: {
+    cutover: { switches: [{ kind: 'pooler' }] },
+    applicationLogins: { shop: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop' },
+  },
 });
 const all = [standard, rds, pooled].flatMap(({ target, migration }) => [...alarmsOf(target), ...alarmsOf(migration)]);
 const alarm = (name: string, from = all): AlarmProperties => {

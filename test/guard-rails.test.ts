@@ -7,7 +7,7 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { addMigration, loadMigration, migrationNames, newApp } from '../lib/app';
 import { DEFAULT_NODE } from '../lib/settings/defaults';
 import type { MigrationSettings } from '../lib/settings';
-import { leastSettings, limitedNetwork } from './helpers/app';
+import { LEAN, leastSettings, limitedNetwork } from './helpers/app';
 import { ACKNOWLEDGED } from './helpers/nag-findings';
 
 interface TemplateJson {
@@ -25,7 +25,7 @@ let runs = 0;
 /** Templates of both stacks of each of these migrations, in one app, as `cdk synth` makes them but for the validation. */
 function synthesize(migrations: readonly MigrationSettings[]): Readonly<Record<string, TemplateJson>> {
   runs += 1;
-  const app = newApp({ outdir: join(outdir, String(runs)), builtinCloudFormationValidation: false });
+  const app = newApp({ ...LEAN, outdir: join(outdir, String(runs)), builtinCloudFormationValidation: false });
   for (const settings of migrations) addMigration(app, settings);
   return templatesOf(app.synth());
 }
@@ -49,7 +49,7 @@ describe('all migrations of this repository in one app, strictly validated and l
   let report: Report;
 
   beforeAll(() => {
-    const app = newApp({ outdir: directory });
+    const app = newApp({ ...LEAN, outdir: directory });
     for (const settings of examples) addMigration(app, settings);
     Validations.of(app).addPlugins(new AwsSolutionsChecks());
     // It throws, and prints, what is acknowledged below.

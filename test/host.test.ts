@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { ROOT } from '../lib/bundle';
 import type { MigrationSettings } from '../lib/settings';
-import { leastSettings, limitedNetwork, propertiesOf, stacksOf, textOf } from './helpers/app';
+import { leastSettings, limitedNetwork, propertiesOf, stacksOf, templatesOf, textOf } from './helpers/app';
 
 const hostOf = (host: MigrationSettings['host'] = {}, source = leastSettings.source): Template =>
-  Template.fromStack(stacksOf({ ...leastSettings, source, host }).migration);
+  templatesOf({ ...leastSettings, source, host }).migration;
 
 const standard = hostOf();
 const instanceOf = (template: Template) => propertiesOf(template, 'AWS::EC2::Instance');

@@ -1,10 +1,10 @@
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import type { AgentConfig } from '../assets/agent/config';
-import { leastSettings, propertiesOf, statement, stacksOf, textOf } from './helpers/app';
+import { leastSettings, propertiesOf, statement, templatesOf, textOf } from './helpers/app';
 import type { MigrationSettings } from '../lib/settings';
 
 const templateOf = (settings: Partial<MigrationSettings> = {}): Template =>
-  Template.fromStack(stacksOf({ ...leastSettings, ...settings }).migration);
+  templatesOf({ ...leastSettings, ...settings }).migration;
 
 const standard = templateOf();
 const configurationOf = (template: Template): AgentConfig =>

@@ -1,7 +1,7 @@
 import { Match, Template } from 'aws-cdk-lib/assertions';
-import { leastSettings, propertiesOf, stacksOf, statement, textOf } from './helpers/app';
+import { leastSettings, propertiesOf, templatesOf, statement, textOf } from './helpers/app';
 
-const template = Template.fromStack(stacksOf(leastSettings).migration);
+const template = templatesOf(leastSettings).migration;
 
 test('the association keeps the profile in force, and the deployment waits for it', () => {
   template.hasResourceProperties('AWS::SSM::Association', {
@@ -14,7 +14,7 @@ test('the association keeps the profile in force, and the deployment waits for i
 test('it runs again only when a value changes, not with the program or the settings of a migration', () => {
   const valuesOf = (stack: Template): unknown =>
     propertiesOf<{ Parameters: { Values: unknown } }>(stack, 'AWS::SSM::Association', /^Profiles/).Parameters.Values;
-  const other = Template.fromStack(stacksOf({ ...leastSettings, agent: { dump: { jobs: 2 } } }).migration);
+  const other = templatesOf({ ...leastSettings, agent: { dump: { jobs: 2 } } }).migration;
   expect(valuesOf(other)).toEqual(valuesOf(template));
 });
 

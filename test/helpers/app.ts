@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Stack, type App } from 'aws-cdk-lib';
+import { Stack, type App, type AppProps } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { addMigration, loadMigration, newApp, type MigrationStacks } from '../../lib/app';
 import {
@@ -18,11 +18,14 @@ afterAll(() => {
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
 });
 
+/** Leaves out what takes time and is in no template: the tree, and where in the source each construct was made. */
+export const LEAN: AppProps = { treeMetadata: false, context: { 'aws:cdk:disable-stack-trace': true } };
+
 /** An app as `cdk synth` makes it, with the flags of cdk.json; validation is a test of its own, since it takes seconds. */
 export function testApp(): App {
   const outdir = mkdtempSync(join(tmpdir(), 'ibex-cdk-'));
   directories.push(outdir);
-  return newApp({ outdir, builtinCloudFormationValidation: false });
+  return newApp({ ...LEAN, outdir, builtinCloudFormationValidation: false });
 }
 
 /** A stack to put one construct into. */
@@ -51,10 +54,22 @@ export function stacksOf(settings: MigrationSettings): MigrationStacks & { app: 
   return { app, ...addMigration(app, settings) };
 }
 
-/** Both templates of these settings. */
-export function templatesOf(settings: MigrationSettings): { readonly target: Template; readonly migration: Template } {
+interface Templates {
+  readonly target: Template;
+  readonly migration: Template;
+}
+
+const made = new Map<string, Templates>();
+
+/** Both templates of these settings; the same ones whenever a file asks again. */
+export function templatesOf(settings: MigrationSettings): Templates {
+  const key = JSON.stringify(settings);
+  const known = made.get(key);
+  if (known) return known;
   const { target, migration } = stacksOf(settings);
-  return { target: Template.fromStack(target), migration: Template.fromStack(migration) };
+  const templates = { target: Template.fromStack(target), migration: Template.fromStack(migration) };
+  made.set(key, templates);
+  return templates;
 }
 
 /** Both templates of a migration of this repository. */
