@@ -31,6 +31,7 @@ export async function report(config: AgentConfig): Promise<Record<string, unknow
       },
       bucardoRestarts: Math.max(0, (counters['bucardo.starts'] ?? 0) - 1),
       cutover: await state.fact('cutover.result'),
+      rollback: await state.facing('back').fact('cutover.result'),
       timeline: await state.fact('cutover.timeline'),
       evidence: await state.allEvidence(),
     };

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { AgentConfig } from '../../assets/agent/config';
 import { Failure, oneLine } from '../../assets/agent/errors';
@@ -36,6 +37,8 @@ export interface RehearsalOptions {
   readonly copy?: CopyMethod;
   /** Whether the writers reach the servers through a pooler. @default false */
   readonly pooler?: boolean;
+  /** Whether the way back is armed, so that writes can be moved back and forth again. @default false */
+  readonly rollback?: boolean;
   /** Overrides of the host program's settings. */
   readonly settings?: Partial<AgentConfig>;
   /** Takes a line about something that takes its time. */
@@ -64,7 +67,7 @@ export class Rehearsal {
   ) {}
 
   static async open(options: RehearsalOptions): Promise<Rehearsal> {
-    const lab = await openLab(options);
+    const lab = await openLab({ ...options, wayBack: options.rollback === true });
     try {
       options.log('synthesizing the runbooks');
       const assembly = join(lab.directory, 'cdk.out');
@@ -102,14 +105,39 @@ export class Rehearsal {
     approve: (request: ApprovalRequest) => Promise<'Approved' | 'Rejected'> = () => Promise.resolve('Approved'),
   ): Promise<ExecutionResult> {
     const watch = (event: AutomationEvent): void => {
-      if (event.kind === 'execution-started' && event.documentName.endsWith('-cutover')) this.cutoverAt = clock();
+      if (event.kind === 'execution-started' && event.documentName.endsWith('-cutover')) this.cutoverAt ??= clock();
       onEvent(event);
     };
     const { environment, directory } = this.lab;
     const parameters = runbook === 'migrate' ? { CopyMethod: this.options.copy ?? 'dump' } : {};
     const execution = this.runbooks.run(runbook, environment, directory, { approve, onEvent: watch }, parameters);
-    this.cancelRunbook = () => execution.cancel();
-    return execution.done;
+    const outer = this.cancelRunbook;
+    this.cancelRunbook = () => {
+      execution.cancel();
+      outer();
+    };
+    return execution.done.finally(() => (this.cancelRunbook = outer));
+  }
+
+  /**
+   * Lets the application write to the target for a while, moves the writes back to the source, lets it write there, and
+   * moves them to the target again. Throws Failure with the runbook that did not succeed.
+   *
+   * @param show runs the work of each runbook, which comes to a line
+   */
+  async thereAndBack(
+    writeMs: number,
+    show: (runbook: string, work: () => Promise<string>) => Promise<unknown>,
+  ): Promise<void> {
+    for (const runbook of ['rollback', 'cutover']) {
+      await sleep(writeMs);
+      await show(runbook, async () => {
+        const { status, failureMessage } = await this.run(runbook);
+        if (status !== 'Success') throw new Failure(`runbook ${runbook} ${status}: ${oneLine(failureMessage ?? '')}`);
+        return (await this.agent('job', 'result', runbook)).trim().replace(/^succeeded \w+: /, '');
+      });
+    }
+    await sleep(writeMs);
   }
 
   /** Cancels the runbook that runs, as the console would; jobs on the host go on. */

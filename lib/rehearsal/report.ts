@@ -7,18 +7,23 @@ export interface AgentReport {
   readonly phases: readonly PhaseReport[];
   readonly rows: { readonly copy: number; readonly catchUp: number; readonly bucardo: number };
   readonly bucardoRestarts: number;
-  readonly cutover?: {
-    readonly pauseMs: number;
-    readonly steps: readonly { readonly step: string; readonly startMs: number; readonly ms: number }[];
-    readonly freeze?: {
-      readonly rowsCompared: number;
-      readonly rowsDifferent: number;
-      readonly seconds: number;
-      /** Whether every relation could be compared. */
-      readonly complete: boolean;
-    };
+  /** The newest of either direction. */
+  readonly cutover?: MoveReport;
+  readonly rollback?: MoveReport;
+  readonly evidence: readonly { readonly gate?: string; readonly passed?: boolean }[];
+}
+
+/** How writes were moved from one end to the other. */
+export interface MoveReport {
+  readonly pauseMs: number;
+  readonly steps: readonly { readonly step: string; readonly startMs: number; readonly ms: number }[];
+  readonly freeze?: {
+    readonly rowsCompared: number;
+    readonly rowsDifferent: number;
+    readonly seconds: number;
+    /** Whether every relation could be compared. */
+    readonly complete: boolean;
   };
-  readonly evidence: readonly unknown[];
 }
 
 /** How a phase went. */
@@ -58,6 +63,8 @@ export interface RehearsalOutcome {
   readonly seconds: number;
   /** What went wrong around it: the runbook, the evidence, the writers. @default none */
   readonly failures?: readonly string[];
+  /** Whether writes were to be moved there, back, and there again. @default only there */
+  readonly rollback?: boolean;
   /** Writes that were acknowledged once the runbook had ended, on the target. @default not looked at */
   readonly writesAfterEnd?: number;
 }
@@ -71,6 +78,7 @@ export function concludeRehearsal(outcome: RehearsalOutcome): RehearsalReport {
     ...reasonsOfPhases(agent),
     ...reasonsOfWriters(outcome),
     ...reasonsOfRows(agent),
+    ...(outcome.rollback ? reasonsOfRollback(agent) : []),
   ];
   return {
     acknowledgedWrites: writers?.verdict.acknowledgedWrites ?? 0,
@@ -117,6 +125,21 @@ function reasonsOfWriters({ writers, writesAfterEnd }: RehearsalOutcome): string
     reasons.push(`${lostWrites} acknowledged writes are lost${example}`);
   }
   return reasons;
+}
+
+/** Gate of the comparison of every row as it stood in a pause. */
+const COMPARED = 'every row equal at the freeze';
+
+/** Both ends must have been alike three times: at the cutover, at the rollback, and at the second cutover. */
+function reasonsOfRollback(agent: AgentReport | undefined): string[] {
+  if (!agent) return [];
+  if (!agent.rollback) return ['writes were never moved back'];
+  const alike = agent.evidence.filter(({ gate, passed }) => gate === COMPARED && passed).length;
+  const freeze = agent.rollback.freeze;
+  return [
+    ...(freeze && freeze.rowsDifferent > 0 ? [`${freeze.rowsDifferent} rows differ at the rollback`] : []),
+    ...(alike < 3 ? [`every row was equal at ${alike} of 3 moves of writes`] : []),
+  ];
 }
 
 function reasonsOfRows(agent: AgentReport | undefined): string[] {

@@ -89,6 +89,20 @@ describe('a rehearsal does not pass', () => {
     expect(reasons(evidence({ cutover: { pauseMs: 1, steps: [] } }))).toEqual(['rows were not compared at the freeze']);
   });
 
+  test('when writes were to go there and back, and did not, or not every row was equal each time', () => {
+    const compared = { gate: 'every row equal at the freeze', passed: true };
+    const moved = { rollback: agent.cutover!, evidence: [compared, compared, compared] };
+    expect(reasons({ rollback: true })).toEqual(['writes were never moved back']);
+    expect(reasons({ ...evidence(moved), rollback: true })).toEqual([]);
+    const twice = { ...moved, evidence: [compared, compared, { ...compared, passed: false }] };
+    expect(reasons({ ...evidence(twice), rollback: true })).toEqual(['every row was equal at 2 of 3 moves of writes']);
+    const different = {
+      ...moved,
+      rollback: { ...moved.rollback, freeze: { ...moved.rollback.freeze!, rowsDifferent: 3 } },
+    };
+    expect(reasons({ ...evidence(different), rollback: true })).toEqual(['3 rows differ at the rollback']);
+  });
+
   test('without evidence of the host program', () => {
     expect(reasons({ agent: undefined })).toEqual(['the host program gave no evidence']);
   });

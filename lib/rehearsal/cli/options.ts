@@ -22,6 +22,8 @@ export interface RehearseOptions {
   readonly copy: CopyMethod;
   /** How the writers are moved: the address leads elsewhere, or a pooler holds and leads them. */
   readonly switch: 'address' | 'pooler';
+  /** After the cutover: writes on the target, a rollback, writes on the source, a second cutover. */
+  readonly rollback: boolean;
   /** Leave the servers up at the end. */
   readonly keep: boolean;
   /** The report on standard output, everything else on standard error. */
@@ -91,6 +93,7 @@ function describeCommand(directory: string): Command {
     )
     .option('--dump <file>', 'rehearse this dump (of pg_dump, any format) instead of the example', path('--dump'))
     .option('--report <dir>', 'write report.json into this directory', report)
+    .option('--rollback', 'after the cutover move the writes back, and once more to the target', false)
     .option('--keep', 'leave the servers up at the end, and say how to connect', false)
     .option('--json', 'the report on standard output, everything else on standard error', false)
     .option('--migration <name>', 'whose runbooks are run, from migrations/', DEFAULT_MIGRATION)

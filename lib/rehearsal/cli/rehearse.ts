@@ -77,9 +77,19 @@ class Run {
       () => this.prepared(),
     );
     const watch = new PhaseWatch(this.view);
-    const result = await rehearsal.run('migrate', watch.onEvent);
+    const failures: string[] = [];
+    const result = await rehearsal.run('migrate', watch.onEvent, async ({ step }) => {
+      if (!this.options.rollback || step !== 'approveCleanup') return 'Approved';
+      try {
+        await rehearsal.thereAndBack(AFTERWARDS_MS, (name, work) => this.stage(name, work, (line) => line));
+        return 'Approved';
+      } catch (error) {
+        failures.push(oneLine(error));
+        return 'Rejected';
+      }
+    });
     this.stop.throwIfAborted();
-    return this.stage('judge', () => this.judge(rehearsal, result, began), judged);
+    return this.stage('judge', () => this.judge(rehearsal, result, began, failures), judged);
   }
 
   /** Says how it ended, and writes it down. */
@@ -149,8 +159,12 @@ class Run {
     return rehearsal;
   }
 
-  private async judge(rehearsal: Rehearsal, result: ExecutionResult, began: number): Promise<RehearsalReport> {
-    const failures: string[] = [];
+  private async judge(
+    rehearsal: Rehearsal,
+    result: ExecutionResult,
+    began: number,
+    failures: string[],
+  ): Promise<RehearsalReport> {
     const attempt = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
       try {
         return await work();
@@ -168,7 +182,15 @@ class Run {
       failures.unshift(`runbook migrate ${result.status}: ${oneLine(result.failureMessage ?? 'it gave no reason')}`);
     }
     const seconds = (Date.now() - began) / 1000;
-    const outcome = { agent, writers, seconds, failures, ...(writesAfterEnd === undefined ? {} : { writesAfterEnd }) };
+    const { rollback } = this.options;
+    const outcome = {
+      agent,
+      writers,
+      seconds,
+      failures,
+      rollback,
+      ...(writesAfterEnd === undefined ? {} : { writesAfterEnd }),
+    };
     const hidden = this.secrets.hideIn({ agent, writers });
     if (this.secrets.found > 0) failures.push(`${this.secrets.found} texts of the evidence held a password`);
     return this.secrets.hideIn(concludeRehearsal({ ...outcome, ...hidden }));

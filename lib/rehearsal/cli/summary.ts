@@ -18,6 +18,7 @@ export function renderSummary(report: RehearsalReport, styles: Styles, width: nu
     ...field('rows', rows(report)),
     ...field('applied', applied(report)),
     ...field('write pause', pause(report)),
+    ...list('rollback', rollback(report)),
     ...field('clients', clients(report)),
     ...list('not written', unwritable(report)),
     ...list('judged less', limited(report)),
@@ -63,6 +64,16 @@ function pause({ writePauseMs, agent }: RehearsalReport): string {
   if (!cutover) return seen;
   const steps = cutover.steps.map(({ step, ms }) => `${step} ${count(ms)}`).join(', ');
   return `${seen}; ${count(cutover.pauseMs)} ms as the host saw it: ${steps}`;
+}
+
+/** What the way back came to, where it was gone. */
+function rollback({ agent }: RehearsalReport): string[] {
+  if (!agent?.rollback) return [];
+  const { pauseMs, freeze } = agent.rollback;
+  const compared = freeze
+    ? `${count(freeze.rowsCompared)} rows compared, ${count(freeze.rowsDifferent)} different`
+    : 'rows were not compared';
+  return [`writes were moved back in ${count(pauseMs)} ms as the host saw it; ${compared}; then to the target again`];
 }
 
 function clients({ clientErrors, writers }: RehearsalReport): string {

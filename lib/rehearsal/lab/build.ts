@@ -23,6 +23,7 @@ import { PostgresServer, type Server } from './server';
 import {
   APPLICATION_LOGIN,
   DATABASE,
+  letOwnerApply,
   type Login,
   prepareSource,
   SOURCE_OWNER,
@@ -124,6 +125,7 @@ export async function buildLab(options: LabOptions, ground: Ground, close: () =>
   await all([source, target, hostPostgres].map((server) => server.initialize().then(() => server.start())));
   await endpoint.start();
   await all([prepareSource(source, logins.owner, logins.application), prepareTarget(target, logins.master)]);
+  if (options.wayBack) await letOwnerApply(source, options.sourceVersion);
 
   const connect: Lab['connect'] = async (end, as = 'migration') => {
     const { host, port } = end === 'source' ? source : target;
@@ -181,7 +183,10 @@ export async function buildLab(options: LabOptions, ground: Ground, close: () =>
     switchCommand: endpoint.command,
     pooler: pooler?.config,
   };
-  const config = withOverrides(hostConfig(paths, account, facts), options.settings);
+  const config = withOverrides(
+    hostConfig(paths, account, { ...facts, wayBack: options.wayBack === true }),
+    options.settings,
+  );
   writeOwned(paths.configuration, JSON.stringify(config, null, 2), account, 0o644);
   installProgram(paths, account, programs.node, options.program ?? bundleAgent);
   installParameterGroups(paths, account);

@@ -85,6 +85,7 @@ export function hostConfig(
     clientTools: string;
     switchCommand: readonly string[];
     pooler: PoolerConfig | undefined;
+    wayBack: boolean;
   },
 ): AgentConfig {
   return {
@@ -135,7 +136,7 @@ export function hostConfig(
       budgetSeconds: BUDGET_SECONDS,
       sequenceMargin: 1000,
       compareAtFreeze: true,
-      wayBack: 'none',
+      wayBack: facts.wayBack ? 'armed' : 'none',
       wayBackWithout: [],
       switches: facts.pooler
         ? [{ kind: 'pooler' }]

@@ -50,6 +50,19 @@ export async function prepareSource(source: Server, owner: Login, application: L
   await makeSourceDatabase(source);
 }
 
+/** Lets the owner run as a replica, which before 15 only a superuser may: what a way back needs. */
+export async function letOwnerApply(source: Server, version: number): Promise<void> {
+  const admin = await source.admin();
+  const owner = ident(SOURCE_OWNER);
+  try {
+    await admin.query(
+      version >= 15 ? `GRANT SET ON PARAMETER session_replication_role TO ${owner}` : `ALTER ROLE ${owner} SUPERUSER`,
+    );
+  } finally {
+    await admin.end();
+  }
+}
+
 /** Makes the source's database, empty, for logins that are there. */
 export async function makeSourceDatabase(source: Server): Promise<void> {
   const admin = await source.admin();

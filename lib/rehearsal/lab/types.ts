@@ -18,6 +18,8 @@ export interface LabOptions {
   readonly dump?: string;
   /** Whether the application reaches the servers through a pooler; only as root. @default false */
   readonly pooler?: boolean;
+  /** Whether the source's login may run as a replica, and the way back is armed. @default false, as on Heroku */
+  readonly wayBack?: boolean;
   /** Takes one line about something that takes its time or changes the machine. */
   readonly log: (line: string) => void;
   /** Overrides of the host program's configuration; sections are merged field by field. */

@@ -31,19 +31,22 @@ describe('the options of a rehearsal', () => {
       connections: 8,
       copy: 'dump',
       switch: 'address',
+      rollback: false,
       keep: false,
       json: false,
     });
   });
 
   test('are taken as given', () => {
-    const args = '--source-version 10 --target-version 15 --scale 10 --rate 200 --connections 4 --keep --json';
+    const args =
+      '--source-version 10 --target-version 15 --scale 10 --rate 200 --connections 4 --rollback --keep --json';
     expect(parse(...args.split(' '))).toMatchObject({
       sourceVersion: 10,
       targetVersion: 15,
       scale: 10,
       rate: 200,
       connections: 4,
+      rollback: true,
       keep: true,
       json: true,
     });
@@ -59,7 +62,7 @@ describe('the options of a rehearsal', () => {
   test('show the help, which names each of them', () => {
     let help = '';
     expect(parseOptions(['--help'], directory, (text) => (help += text))).toBeUndefined();
-    for (const name of 'source-version target-version scale rate connections dump report keep json migration'.split(
+    for (const name of 'source-version target-version scale rate connections dump report rollback keep json migration'.split(
       ' ',
     )) {
       expect(help).toContain(`--${name}`);
