@@ -5,13 +5,22 @@ import { closeAllLabs, sweepStale } from '../lab';
 import { archiveHost } from './archive-host';
 import { checkGround } from './base-root';
 import { debianHost } from './debian-host';
+import { interruption } from './interruption';
 import { prepareGround, type Ground } from './ground';
 import { Narrator } from './narrator';
 import { createWorkspace, removeWorkspace, sweepWorkspaces } from './workspace';
 
-type Scenario = (ground: Ground, narrator: Narrator) => Promise<void>;
+/** What a scenario may ask for; the ground is made for the first one that needs it. */
+type Scenario = (ground: () => Promise<Ground>, narrator: Narrator) => Promise<void>;
 
-const SCENARIOS: Readonly<Record<string, Scenario>> = { debian: debianHost, archive: archiveHost };
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  debian: async (ground, narrator) => debianHost(await ground(), narrator),
+  archive: async (ground, narrator) => archiveHost(await ground(), narrator),
+  interruption: (_, narrator) => interruption(narrator),
+};
+
+/** Those that are run when none is named; the others take long, and show nothing of the host. */
+const USUAL = ['debian', 'archive'];
 
 /** Until a signal that also ended a program of ours has reached us; milliseconds. */
 const SIGNAL_MS = 50;
@@ -19,7 +28,7 @@ const SIGNAL_MS = 50;
 /**
  * The command `test:host`. Whatever happens, every machine, loop device and server that it made is gone when it ends.
  *
- * @param args names of scenarios; none for all of them @returns the exit status
+ * @param args names of scenarios; none for the usual ones @returns the exit status
  */
 export async function main(
   args: readonly string[],
@@ -53,7 +62,7 @@ export async function main(
 }
 
 function scenariosOf(args: readonly string[]): Scenario[] {
-  const names = args.length === 0 ? Object.keys(SCENARIOS) : args;
+  const names = args.length === 0 ? USUAL : args;
   return names.map((name) => {
     const scenario = SCENARIOS[name];
     if (scenario) return scenario;
@@ -62,6 +71,7 @@ function scenariosOf(args: readonly string[]): Scenario[] {
 }
 
 async function runAll(workspace: string, scenarios: readonly Scenario[], narrator: Narrator): Promise<void> {
-  const ground = await prepareGround(workspace, (line) => narrator.say('', line));
+  let prepared: Promise<Ground> | undefined;
+  const ground = (): Promise<Ground> => (prepared ??= prepareGround(workspace, (line) => narrator.say('', line)));
   await Promise.all(scenarios.map((scenario) => scenario(ground, narrator)));
 }

@@ -33,10 +33,22 @@ export function createWorkspace(): string {
   return directory;
 }
 
+/** The workspace of a running process, if it has one. */
+export function workspaceOf(pid: number): string | undefined {
+  return workspaces().find((directory) => {
+    const owner = ownerOf(directory);
+    return owner?.pid === pid && isAlive(owner);
+  });
+}
+
+const workspaces = (): string[] =>
+  readdirSync(temporary())
+    .filter((entry) => entry.startsWith(PREFIX))
+    .map((name) => join(temporary(), name));
+
 /** Removes what killed runs left behind; never what a living process works with. */
 export async function sweepWorkspaces(log: (line: string) => void): Promise<void> {
-  for (const name of readdirSync(temporary()).filter((entry) => entry.startsWith(PREFIX))) {
-    const directory = join(temporary(), name);
+  for (const directory of workspaces()) {
     const owner = ownerOf(directory);
     if (lstatSync(directory).uid !== process.getuid?.() || (owner && isAlive(owner))) continue;
     log(`removing ${directory}, left behind by a run that was killed`);
