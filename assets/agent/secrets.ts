@@ -15,7 +15,7 @@ export interface Login {
 /** Fetches the text of one secret. */
 type Fetch = (id: string) => Promise<string>;
 
-async function fetcher(config: AgentConfig['secrets']): Promise<Fetch> {
+function fetcher(config: AgentConfig['secrets']): Fetch {
   if (config.kind === 'directory') {
     return async (id) => {
       const file = join(config.path, id);
@@ -26,7 +26,9 @@ async function fetcher(config: AgentConfig['secrets']): Promise<Fetch> {
       return readFile(file, 'utf8');
     };
   }
-  const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
+  // Loaded when it is needed, as the other clients of AWS are.
+  const { SecretsManagerClient, GetSecretValueCommand } =
+    require('@aws-sdk/client-secrets-manager') as typeof import('@aws-sdk/client-secrets-manager');
   const client = new SecretsManagerClient({ region: config.region });
   return async (id) => (await client.send(new GetSecretValueCommand({ SecretId: id }))).SecretString ?? '';
 }
@@ -38,7 +40,7 @@ async function fetcher(config: AgentConfig['secrets']): Promise<Fetch> {
 export async function readLogin(config: AgentConfig['secrets'], id: string): Promise<Login> {
   let text: string;
   try {
-    text = await (await fetcher(config))(id);
+    text = await fetcher(config)(id);
   } catch (error) {
     throw new Failure(`secret ${id} cannot be read: ${oneLine(error)}`);
   }
