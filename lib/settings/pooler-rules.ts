@@ -3,7 +3,7 @@ import { DEBIAN_13_PARAMETER } from './defaults';
 import type { ImageSettings } from './types';
 import type { PoolerSourceSettings, ResolvedPooler } from './pooler-types';
 
-const instanceClass = /^([cm](5|5a|6i|6a|7i|7a)|t3a?)\.(small|medium|large|xlarge|2xlarge)$/;
+const instanceClass = /^([cm](5|5a|6i|6a|7i|7a)\.(large|2?xlarge)|t3a?\.(small|medium|large|2?xlarge))$/;
 
 /** Rules about the pooler. @param image the rule about machine images */
 export const poolerRule = (image: Rule<ImageSettings>): Rule<ResolvedPooler> =>

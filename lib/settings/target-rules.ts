@@ -1,10 +1,7 @@
 import { arn, byDefault, flag, integer, object, oneOf, optional, text, type Rule } from './check';
+import { isAuroraClass, isRdsClass } from './database-classes';
 import type { ResolvedAurora, ResolvedRds, ResolvedTarget } from './types';
 
-const auroraClass =
-  /^db\.(serverless|(r5|r6g|r6gd|r6i|r7g|r7i|r8g|r8gd|x2g)\.(large|(2|4|8|12|16|24|32|48)?xlarge)|(t3|t4g)\.(medium|large))$/;
-const rdsClass =
-  /^db\.((m5|m5d|m6g|m6gd|m6i|m6id|m7g|m7i|m8g|m8gd|r5|r5b|r5d|r6g|r6gd|r6i|r6id|r7g|r7i|r8g|r8gd|x2g|x2idn|x2iedn)\.(large|(2|4|8|12|16|24|32|48)?xlarge)|(t3|t4g)\.(micro|small|medium|large|xlarge|2xlarge))$/;
 const day = '(mon|tue|wed|thu|fri|sat|sun)';
 const time = '([01]\\d|2[0-3]):[0-5]\\d';
 
@@ -58,7 +55,7 @@ const aurora = object<ResolvedAurora>({
   version,
   instanceClass: byDefault(
     'db.r7g.2xlarge',
-    text('must be a class that Aurora PostgreSQL offers, such as "db.r7g.2xlarge"; it has no m classes', auroraClass),
+    text('must be a class that Aurora PostgreSQL offers, such as "db.r7g.2xlarge"; it has no m classes', isAuroraClass),
   ),
   serverless: optional(
     object<NonNullable<ResolvedAurora['serverless']>>({
@@ -76,7 +73,7 @@ const rds = object<ResolvedRds>({
   version,
   instanceClass: byDefault(
     'db.r7g.2xlarge',
-    text('must be a class that RDS for PostgreSQL offers, such as "db.m7g.2xlarge"', rdsClass),
+    text('must be a class that RDS for PostgreSQL offers, such as "db.m7g.2xlarge"', isRdsClass),
   ),
   multiAz: byDefault(false, flag),
   readers: byDefault(0, integer('read replicas', 0, 15)),

@@ -2,6 +2,7 @@ import { estimate, type EstimateLine } from '../../lib/estimate/estimate';
 import { PRICES } from '../../lib/estimate/prices';
 import { estimateReport } from '../../lib/estimate/report';
 import type { MigrationSettings } from '../../lib/settings';
+import { DATABASE_CLASSES } from '../../lib/settings/database-classes';
 import { resolved } from '../helpers/app';
 
 const none = { target: {}, migration: {} };
@@ -47,6 +48,18 @@ test('what the table does not know is unknown, never guessed', () => {
   expect(monthly(lines({ target }), /m7g/)).toBeUndefined();
   expect(monthly(lines({ target }), /^volume/)).toBeUndefined();
 });
+
+test.each(Object.entries(DATABASE_CLASSES))(
+  '%s: each class that settings offer has a price, or is named as unknown',
+  (engine, classes) => {
+    for (const instanceClass of classes) {
+      const target = { engine, instanceClass } as MigrationSettings['target'];
+      const [server] = lines({ target });
+      expect(server?.what).toContain(instanceClass);
+      expect(server?.monthly ?? 1).toBeGreaterThan(0);
+    }
+  },
+);
 
 test('the host by its size, its volume by size and speed', () => {
   const all = lines({ host: { volume: { sizeGiB: 1_000, iops: 4_000, throughputMiBs: 225 } } });

@@ -72,6 +72,22 @@ describe('the engine', () => {
     expect(target({ engine: 'postgres', instanceClass: 'db.m7g.large' })).toEqual([]);
   });
 
+  test.each([
+    ['db.r7g.24xlarge', 'a size that its family has not'],
+    ['db.r6gd.large', 'a size that Aurora has not of a family with disks'],
+    ['db.x2iedn.xlarge', 'a family that only RDS has'],
+    ['db.toString.large', 'no family'],
+  ])('Aurora has no %s: %s would fail the deployment after half an hour', (instanceClass) => {
+    expect(target({ instanceClass })).toEqual([expect.stringContaining(`target.instanceClass is "${instanceClass}"`)]);
+  });
+
+  test('RDS for PostgreSQL has every size of a family, and no other', () => {
+    const of = (instanceClass: string): string[] => target({ engine: 'postgres', instanceClass });
+    expect(of('db.x2iedn.xlarge')).toEqual([]);
+    expect(of('db.m7g.48xlarge')).toEqual([expect.stringContaining('a class that RDS for PostgreSQL offers')]);
+    expect(of('db.t4g.medium')).toEqual([]);
+  });
+
   test('RDS for PostgreSQL has no serverless', () => {
     expect(target({ engine: 'postgres', instanceClass: 'db.serverless' })).toEqual([
       expect.stringContaining(

@@ -70,6 +70,7 @@ test.each<[string, Record<string, unknown>]>([
   ['source.host', { source: { host: "db' port=1", database: 'shop' } }],
   ['source.database', { source: { host: 'db.example.org', database: 'shop\n[pgbouncer]' } }],
   ['instanceType', { instanceType: 'c6g.large' }],
+  ['instanceType', { instanceType: 'c6i.small' }],
   ['connectionsPerLogin', { connectionsPerLogin: 0 }],
   ['maxClients', { maxClients: 5 }],
   ['certificateSecretArn', { certificateSecretArn: '-----BEGIN CERTIFICATE-----' }],
