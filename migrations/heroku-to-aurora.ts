@@ -159,6 +159,8 @@ export const settings: MigrationSettings = {
       jobs: 4,
       // Rows of the source a second, of all connections together; 0 is no limit.
       maxRowsPerSecond: 0,
+      // Keys a second that are compared again after they were applied, so that little is left for the pause.
+      dirtyKeysPerSecond: 2_000,
       // Each table's key index is held against a sequential pass: once, always or never.
       sequentialCheck: 'once',
       // Seconds that a change may be on its way before it counts as a difference.

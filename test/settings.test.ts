@@ -136,6 +136,7 @@ describe('one mistake is named with its path, its value and what would be right'
     [['agent', 'verify', 'chunkRows'], 1, '100 to 10000000 (rows)'],
     [['agent', 'verify', 'jobs'], 0, '1 to 64'],
     [['agent', 'verify', 'maxRowsPerSecond'], -1, '0 to 1000000000 (rows a second'],
+    [['agent', 'verify', 'dirtyKeysPerSecond'], -1, '0 to 1000000 (keys a second'],
     [['agent', 'verify', 'sequentialCheck'], 'sometimes', '"once"'],
     [['agent', 'verify', 'settleSeconds'], 0, '1 to 3600 (seconds)'],
     [['agent', 'ready', 'lagSeconds'], 0, '1 to 86400 (seconds)'],

@@ -105,6 +105,8 @@ export interface AgentConfig {
      * differently, such as text, are read in one statement each, which no limit slows down.
      */
     readonly maxRowsPerSecond: number;
+    /** Keys a second that sync compares again after they were applied, so that little is left for the pause; 0 for none. */
+    readonly dirtyKeysPerSecond: number;
     /**
      * When each table's key index is held against a sequential pass on both sides, since a corrupt or wrongly sorted index
      * hides rows from the copy and from the comparison: once as long as its files are the same, at each verify, or never.

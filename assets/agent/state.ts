@@ -48,6 +48,22 @@ const TABLES = [
       name text PRIMARY KEY,
       value bigint NOT NULL)`,
   sql`
+    CREATE TABLE IF NOT EXISTS ibex.verified (
+      schema_name text NOT NULL,
+      relation_name text NOT NULL,
+      round bigint NOT NULL DEFAULT 0,
+      verified_at timestamptz,
+      PRIMARY KEY (schema_name, relation_name))`,
+  sql`
+    CREATE TABLE IF NOT EXISTS ibex.dirty_key (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      schema_name text NOT NULL,
+      relation_name text NOT NULL,
+      key text[] NOT NULL,
+      strikes integer NOT NULL DEFAULT 0,
+      last_hash text)`,
+  'CREATE INDEX IF NOT EXISTS dirty_key_relation ON ibex.dirty_key (schema_name, relation_name, id)',
+  sql`
     CREATE TABLE IF NOT EXISTS ibex.fact (
       name text PRIMARY KEY,
       value jsonb NOT NULL)`,

@@ -133,7 +133,14 @@ export async function startBenchServers(
       },
       sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 0, syncs: 1, groups: [], handlers: [] },
       brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
-      verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
+      verify: {
+        chunkRows: 20_000,
+        jobs: 2,
+        maxRowsPerSecond: 0,
+        dirtyKeysPerSecond: 2_000,
+        sequentialCheck: 'once',
+        settleSeconds: 5,
+      },
       cutover: {
         budgetSeconds: 30,
         sequenceMargin: 1000,

@@ -92,6 +92,7 @@ export const agentRule = object<Agent>({
       chunkRows: byDefault(verify.chunkRows, integer('rows', 100, 10_000_000)),
       jobs: jobs(verify.jobs),
       maxRowsPerSecond: byDefault(verify.maxRowsPerSecond, integer('rows a second, 0 for no limit', 0, 1_000_000_000)),
+      dirtyKeysPerSecond: byDefault(verify.dirtyKeysPerSecond, integer('keys a second, 0 for none', 0, 1_000_000)),
       sequentialCheck: byDefault(verify.sequentialCheck, oneOf('once', 'always', 'never')),
       settleSeconds: byDefault(verify.settleSeconds, integer('seconds', 1, 3_600)),
     }),

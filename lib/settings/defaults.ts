@@ -32,7 +32,14 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
   sync: { checkSeconds: 1, handoverKeys: 10_000, takeBackKeys: 500_000, syncs: 2, groups: [], handlers: [] },
   // Far above what a healthy source has; a queue of 20 GB is some 200 million changes.
   brake: { slowSessions: 64, pauseSessions: 128, lockWaitMs: 2_000, queueMegabytes: 20_000, hostFreeMegabytes: 5_000 },
-  verify: { chunkRows: 10_000, jobs: 4, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 30 },
+  verify: {
+    chunkRows: 10_000,
+    jobs: 4,
+    maxRowsPerSecond: 0,
+    dirtyKeysPerSecond: 2_000,
+    sequentialCheck: 'once',
+    settleSeconds: 30,
+  },
   cutover: {
     budgetSeconds: 60,
     sequenceMargin: 1_000,

@@ -97,7 +97,14 @@ export async function startMigration({ durable = false } = {}): Promise<TestMigr
       },
       sync: { checkSeconds: 1, handoverKeys: 100, takeBackKeys: 5000, syncs: 1, groups: [], handlers: [] },
       brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
-      verify: { chunkRows: 1000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 1 },
+      verify: {
+        chunkRows: 1000,
+        jobs: 2,
+        maxRowsPerSecond: 0,
+        dirtyKeysPerSecond: 2_000,
+        sequentialCheck: 'once',
+        settleSeconds: 1,
+      },
       cutover: {
         budgetSeconds: 30,
         sequenceMargin: 100,

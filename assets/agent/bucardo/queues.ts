@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { CAPTURE_SCHEMA, deltaName, trackName } from '../capture/names';
 import type { Relation } from '../catalog/relations';
 import { literal, qualified } from '../sql';
+import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { DBGROUP } from './names';
 
 const queue = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
@@ -40,19 +41,20 @@ export async function readLag(source: Client, relations: readonly Relation[], li
  * Forgets what Bucardo has applied and noted: first the changes, then the notes that no change needs any more, in one
  * transaction, so that a run of Bucardo sees both or neither. Replaces Bucardo's own VAC, which is not started when the
  * sync is activated late, and which deletes too much when notes are doubled (Bucardo pull request 260).
+ *
+ * @param dirty where keys are marked, before they are forgotten, to be compared again. @default nowhere
  */
-export async function purgeApplied(source: Client, relation: Relation): Promise<number> {
+export async function purgeApplied(source: Client, relation: Relation, dirty?: DirtyKeys): Promise<number> {
   await source.query('BEGIN');
   try {
-    const { rowCount } = await source.query(
-      `DELETE FROM ${queue(relation)} AS d USING ${track(relation)} AS t WHERE t.txntime = d.txntime AND t.target = $1`,
-      [DBGROUP],
-    );
+    const deletion = `DELETE FROM ${queue(relation)} AS d USING ${track(relation)} AS t
+      WHERE t.txntime = d.txntime AND t.target = ${literal(DBGROUP)}`;
+    const forgotten = dirty ? await dirty.forget(source, relation, deletion) : (await source.query(deletion)).rowCount;
     await source.query(
       `DELETE FROM ${track(relation)} AS t WHERE NOT EXISTS (SELECT FROM ${queue(relation)} AS d WHERE d.txntime = t.txntime)`,
     );
     await source.query('COMMIT');
-    return rowCount ?? 0;
+    return forgotten ?? 0;
   } catch (error) {
     await source.query('ROLLBACK').catch(() => undefined);
     throw error;

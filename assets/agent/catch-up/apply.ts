@@ -6,12 +6,15 @@ import { copiedColumns, type Relation } from '../catalog/relations';
 import { oneLine, Failure } from '../errors';
 import type { Lease } from '../lease';
 import { ident, identList, literal, qualified } from '../sql';
+import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { CopyInterrupted, copyRows } from './copy-rows';
 
 /** Both sessions of one applier. */
 export interface Sessions {
   readonly source: Client;
   readonly target: Client;
+  /** Where keys are marked, before they are forgotten, to be compared again. @default nowhere */
+  readonly dirty?: DirtyKeys;
 }
 
 /** Tries of one relation when the server cannot serialize us with Bucardo or a purge. */
@@ -56,7 +59,7 @@ export async function applyChanges(
 }
 
 async function once(
-  { source, target }: Sessions,
+  { source, target, dirty }: Sessions,
   lease: Lease,
   relation: Relation,
   { snapshot, range }: Portion,
@@ -77,7 +80,8 @@ async function once(
     ? await replaceAll(source, target, relation)
     : await replaceKeys(source, target, relation, range);
   await target.query('COMMIT');
-  await forget(source, relation, range);
+  await forget(source, relation, range, dirty);
+  if (work.truncated) await dirty?.markAll(relation);
   await source.query('COMMIT');
   return applied;
 }
@@ -145,9 +149,15 @@ const select = (relation: Relation, condition: string): string =>
 const destination = (relation: Relation): string => `${relation.sql} (${columnList(relation)})`;
 
 /** Deletes what this snapshot shows and nothing else: a change made since is invisible here and stays. */
-async function forget(source: Client, relation: Relation, range: KeyRange | undefined): Promise<void> {
-  const within = range === undefined ? '' : ` AS d WHERE ${rangeCondition(relation, range, 'd')}`;
-  await source.query(`DELETE FROM ${queueOf(relation)}${within}`);
+async function forget(
+  source: Client,
+  relation: Relation,
+  range: KeyRange | undefined,
+  dirty: DirtyKeys | undefined,
+): Promise<void> {
+  const within = range === undefined ? '' : ` WHERE ${rangeCondition(relation, range, 'd')}`;
+  const deletion = `DELETE FROM ${queueOf(relation)} AS d${within}`;
+  await (dirty ? dirty.forget(source, relation, deletion) : source.query(deletion));
   if (range !== undefined) return;
   await source.query(`DELETE FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2`, [
     relation.schema,

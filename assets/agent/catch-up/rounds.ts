@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import type { Lease } from '../lease';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { applyChanges, type Portion, type Sessions } from './apply';
 import { readBacklog, total } from './backlog';
 import { BATCH, cutQueue } from './cut-queue';
@@ -107,10 +108,12 @@ export class CatchUp {
     const ready = this.idle.pop();
     if (ready) return ready;
     const source = await this.context.connect('source', 'catch-up');
-    return { source, target: await this.context.connect('target', 'catch-up') };
+    const target = await this.context.connect('target', 'catch-up');
+    if (this.context.direction === 'back') return { source, target };
+    return { source, target, dirty: await DirtyKeys.open(this.context.config.host) };
   }
 }
 
-async function end({ source, target }: Sessions): Promise<void> {
-  await Promise.allSettled([source.end(), target.end()]);
+async function end({ source, target, dirty }: Sessions): Promise<void> {
+  await Promise.allSettled([source.end(), target.end(), dirty?.close()]);
 }

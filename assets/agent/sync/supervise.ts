@@ -21,6 +21,8 @@ import { watchIdentity } from './identity';
 import { PLAN_FACT, type Plan } from './plan';
 import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 import { TakeBack } from './take-back';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
+import { DirtyVerifier } from '../verify/dirty/verify-dirty';
 
 /** Time between two rounds of the duties; milliseconds. */
 const ROUND_MS = 1_000;
@@ -68,11 +70,15 @@ async function watch(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
   const brake = Brake.open(context);
   context.brake = brake;
+  let dirty: DirtyKeys | undefined;
+  let verifier: DirtyVerifier | undefined;
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     const relations = await readRelations(ends.source, config);
-    const duties = new Duties(dutiesOf({ context, ends, relations }));
+    dirty = await DirtyKeys.open(config.host);
+    verifier = new DirtyVerifier(context, relations);
+    const duties = new Duties(dutiesOf({ context, ends, relations }, dirty, verifier));
     for (let round = 0; wantedDirection(config) === 'forward'; round += 1) {
       brake.throwIfOff();
       await duties.runDue();
@@ -86,6 +92,8 @@ async function watch(config: AgentConfig): Promise<void> {
     await context.state.setFact(TROUBLE_FACT, trouble).catch(() => undefined);
     throw error;
   } finally {
+    await verifier?.close();
+    await dirty?.close();
     await brake.close();
     if ((await takenOff(context.state).catch(() => undefined)) !== undefined) unwantSync(config);
     await context.close();
@@ -93,12 +101,13 @@ async function watch(config: AgentConfig): Promise<void> {
 }
 
 /** In the order in which they are run. */
-function dutiesOf(watch: Watch): Duty[] {
+function dutiesOf(watch: Watch, dirty: DirtyKeys, verifier: DirtyVerifier): Duty[] {
   return [
     new TakeBack(watch),
     new Healer(watch),
     { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch) },
-    { name: 'purge', everyMs: 5_000, run: () => purge(watch) },
+    { name: 'purge', everyMs: 5_000, run: () => purge(watch, dirty) },
+    { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
     { name: 'capture', everyMs: 10_000, run: () => lookAtCapture(watch) },
     { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
     { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
@@ -106,10 +115,10 @@ function dutiesOf(watch: Watch): Duty[] {
   ];
 }
 
-async function purge({ context, ends, relations }: Watch): Promise<void> {
+async function purge({ context, ends, relations }: Watch, dirty: DirtyKeys): Promise<void> {
   const plan = (await context.state.fact<Plan>(PLAN_FACT)) ?? {};
   for (const relation of [...relations, ...Object.keys(plan).map(heartbeatOf)]) {
-    await purgeApplied(ends.source, relation);
+    await purgeApplied(ends.source, relation, dirty);
   }
 }
 

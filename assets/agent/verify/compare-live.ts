@@ -1,16 +1,13 @@
 import { readTypeShapes } from '../type-shapes';
 import { compareRelation, type CompareOptions } from './compare-relation';
-import type { KeyDifference, RelationComparison } from './comparison';
+import type { RelationComparison } from './comparison';
 import { KeyStates } from './pending';
 import { hashOf } from './relation-sql';
 import { prepareSessions } from './session';
-import { Settling, type Patience } from './settling';
+import { Settling, type Patience, type Told } from './settling';
 
 /** What `compareLive` needs. */
-export interface LiveOptions extends CompareOptions {
-  /** Called with keys that are proven different. */
-  readonly onProven?: (differences: readonly KeyDifference[]) => Promise<void>;
-}
+export type LiveOptions = CompareOptions & Told;
 
 /**
  * Compares one relation while the source is written and changes are applied. A key counts as different only when no
@@ -23,7 +20,7 @@ export async function compareLive(options: LiveOptions, patience: Patience): Pro
   await prepareSessions(source, target);
   const shapes = options.shapes ?? (await readTypeShapes(source));
   const states = await KeyStates.of(source, relation, hashOf(relation, shapes));
-  const settling = new Settling(source, target, states, patience, options.onProven);
+  const settling = new Settling(source, target, states, patience, options);
   const comparison = await compareRelation({
     ...options,
     shapes,

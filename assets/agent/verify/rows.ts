@@ -3,6 +3,7 @@ import type { Context } from '../context';
 import { compareAll, type Comparison } from './compare-all';
 import { compareLive } from './compare-live';
 import { differing } from './comparison';
+import { DirtyKeys } from './dirty/dirty-keys';
 import { RelationSql } from './relation-sql';
 import { queueKeys, untilApplied } from './repair';
 
@@ -36,9 +37,27 @@ async function compareOnce(
   relations: readonly Relation[],
   repairs: Map<Relation, number> | undefined,
 ): Promise<Comparison> {
+  context.progress.restart();
+  const dirty = await DirtyKeys.open(context.config.host);
+  try {
+    const comparison = await compareAndKeep(context, relations, repairs, dirty);
+    await keepEvidence(context, relations, comparison);
+    return comparison;
+  } finally {
+    await dirty.close();
+  }
+}
+
+/** Compares, and keeps which relations were found equal: from then on only what changes needs comparing. */
+async function compareAndKeep(
+  context: Context,
+  relations: readonly Relation[],
+  repairs: Map<Relation, number> | undefined,
+  dirty: DirtyKeys,
+): Promise<Comparison> {
   const { verify } = context.config;
   const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
-  context.progress.restart();
+  const begun = await context.with('source', (source) => dirty.begin(source, relations));
   const comparison = await compareAll({
     openSource: () => context.connect('source'),
     openTarget: () => context.connect('target'),
@@ -51,6 +70,7 @@ async function compareOnce(
       compareLive(
         {
           ...options,
+          onInFlight: (keys) => dirty.mark(options.relation, keys),
           onProven: async (differences) => {
             if (!repairs) return;
             const { source, relation } = options;
@@ -62,7 +82,10 @@ async function compareOnce(
         verify,
       ),
   });
-  await keepEvidence(context, relations, comparison);
+  const equal = new Set(
+    comparison.comparisons.filter(({ differences }) => differing(differences) === 0).map(({ relation }) => relation),
+  );
+  for (const [relation, beginning] of begun) await dirty.end(relation, beginning, equal.has(relation.sql));
   return comparison;
 }
 

@@ -11,6 +11,14 @@ export interface Patience {
   readonly intervalMs?: number;
 }
 
+/** Who is told what was decided; the next look waits for them. */
+export interface Told {
+  /** Called with keys that are proven different. */
+  readonly onProven?: (differences: readonly KeyDifference[]) => Promise<void>;
+  /** Called with keys that were still changing when the patience for them ended. */
+  readonly onInFlight?: (keys: readonly (readonly string[])[]) => Promise<void>;
+}
+
 interface Candidate {
   readonly key: readonly string[];
   /** When the difference was first seen; milliseconds of the monotonic clock. */
@@ -47,7 +55,7 @@ export class Settling {
     private readonly target: Client,
     private readonly states: KeyStates,
     private readonly patience: Patience,
-    private readonly onProven?: (differences: readonly KeyDifference[]) => Promise<void>,
+    private readonly told: Told = {},
   ) {
     this.intervalMs = patience.intervalMs ?? 250;
   }
@@ -84,16 +92,19 @@ export class Settling {
       const there = await this.states.onTarget(this.target, keys);
       const here = await this.states.onSource(this.source, keys);
       const proven: KeyDifference[] = [];
+      const undecided: (readonly string[])[] = [];
       batch.forEach((candidate, i) => {
         const verdict = this.judge(candidate, here[i] as RowState, there[i] as RowState);
         if (verdict === 'again') open.push(candidate);
-        else if (verdict === 'in flight') this.inFlight++;
+        else if (verdict === 'in flight') undecided.push(candidate.key);
         else if (verdict !== 'equal') {
           proven.push(difference(candidate.key, verdict, here[i] as RowState, there[i] as RowState));
         }
       });
       this.proven.add(proven);
-      if (proven.length > 0) await this.onProven?.(proven);
+      this.inFlight += undecided.length;
+      if (proven.length > 0) await this.told.onProven?.(proven);
+      if (undecided.length > 0) await this.told.onInFlight?.(undecided);
     }
     this.candidates = open;
     this.lookedAt = performance.now();

@@ -35,7 +35,14 @@ function settingsOf(node: { url: string; sha256: string }, agent: string): Migra
       dump: { jobs: 2, compression: 1 },
       restore: { jobs: 2 },
       sync: { checkSeconds: 1, handoverKeys: 5_000 },
-      verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
+      verify: {
+        chunkRows: 20_000,
+        jobs: 2,
+        maxRowsPerSecond: 0,
+        dirtyKeysPerSecond: 2_000,
+        sequentialCheck: 'once',
+        settleSeconds: 5,
+      },
       // The lab's login on the source may not set session_replication_role, as on hosted servers.
       cutover: { ...settings.agent?.cutover, wayBack: 'none' },
     },

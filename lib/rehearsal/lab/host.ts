@@ -117,7 +117,14 @@ export function hostConfig(
     },
     sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 250_000, syncs: 2, groups: [], handlers: [] },
     brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
-    verify: { chunkRows: 20_000, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 5 },
+    verify: {
+      chunkRows: 20_000,
+      jobs: 2,
+      maxRowsPerSecond: 0,
+      dirtyKeysPerSecond: 2_000,
+      sequentialCheck: 'once',
+      settleSeconds: 5,
+    },
     ready: {
       lagSeconds: 30,
       backlogKeys: 20_000,

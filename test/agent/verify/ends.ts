@@ -86,6 +86,13 @@ export function agentConfig({ servers }: Ends, directory: string): AgentConfig {
       runDirectory: join(directory, 'run'),
       postgres: { host: servers.target.host, port: servers.target.port, user: 'postgres' },
     },
-    verify: { chunkRows: 500, jobs: 2, maxRowsPerSecond: 0, sequentialCheck: 'once', settleSeconds: 0.3 },
+    verify: {
+      chunkRows: 500,
+      jobs: 2,
+      maxRowsPerSecond: 0,
+      dirtyKeysPerSecond: 2_000,
+      sequentialCheck: 'once',
+      settleSeconds: 0.3,
+    },
   } as AgentConfig;
 }

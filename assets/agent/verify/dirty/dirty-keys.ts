@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { keyOf } from '../../capture/objects';
+import type { Relation } from '../../catalog/relations';
+import { copyRows } from '../../catch-up/copy-rows';
+import type { HostConfig } from '../../config';
+import { Failure } from '../../errors';
+import { ident, literal, sql } from '../../sql';
+import { openStateSession } from '../../state';
+
+/** What must be compared again before all is known to be equal. */
+export interface DirtyCount {
+  /** Keys applied since they were compared last; one applied often counts as often. */
+  readonly keys: number;
+  /** Keys among them that were looked at again and again, and differ. */
+  readonly different: number;
+  /** Relations that no verify has found equal as a whole, or that were copied anew since; quoted names. */
+  readonly unverified: readonly string[];
+}
+
+/** A key that is to be looked at again. */
+export interface DirtyKey {
+  /** The marks that say so. */
+  readonly ids: readonly string[];
+  readonly key: readonly string[];
+  readonly strikes: number;
+  readonly lastHash: string | null;
+}
+
+/** Where a comparison of a whole relation began. */
+export interface Begun {
+  readonly round: string;
+  /** Marks up to this one are older than the comparison. */
+  readonly upTo: string;
+}
+
+/** Looks that agree, and prove a difference. */
+export const STRIKES = 3;
+
+/** How long an applier's transaction may take that was under way when a comparison began; milliseconds. */
+const PATIENCE_MS = 60_000;
+
+/** Purposes of sessions that forget changes. */
+const APPLIERS = ['ibex supervise', 'ibex catch-up', 'ibex sync', 'ibex cutover'];
+
+/**
+ * Memory, on the host, of what was applied since it was last compared. From the moment that a comparison of a relation
+ * begins, whoever forgets a change of it first leaves a mark here, so that at any time each row that may differ is either
+ * in the relation's queue of changes or marked. Keys rather than ranges: writes that are spread over a table would make
+ * every range dirty, and a key costs no more to compare than it cost to apply.
+ */
+export class DirtyKeys {
+  private constructor(private readonly host: Client) {}
+
+  /** Opens a session of its own on the host's database, which must be there. */
+  static async open(host: HostConfig): Promise<DirtyKeys> {
+    return new DirtyKeys(await openStateSession(host));
+  }
+
+  async close(): Promise<void> {
+    await this.host.end().catch(() => undefined);
+  }
+
+  /**
+   * Deletes changes from a relation's queue within the source's open transaction, and leaves durable marks of their keys
+   * before it returns; the caller commits the source after that. Returns how many it deleted.
+   *
+   * @param deletion DELETE of the queue, whose alias is `d`, without parameters
+   */
+  async forget(source: Client, relation: Relation, deletion: string): Promise<number> {
+    const { rows } = await this.host.query(
+      'SELECT FROM ibex.verified WHERE schema_name = $1 AND relation_name = $2',
+      names(relation),
+    );
+    if (rows.length === 0) return (await source.query(deletion)).rowCount ?? 0;
+    const key = keyOf(relation).columns.map((column) => `d.${ident(column.name)}::text`);
+    const marks = `${literal(relation.schema)}::text, ${literal(relation.name)}::text, ARRAY[${key.join(', ')}]`;
+    return copyRows(
+      source,
+      `${deletion} RETURNING ${marks}`,
+      this.host,
+      'ibex.dirty_key (schema_name, relation_name, key)',
+    );
+  }
+
+  /** Marks keys, for example those that were still on their way when a comparison ended. */
+  async mark(relation: Relation, keys: readonly (readonly string[])[]): Promise<void> {
+    await this.host.query(
+      sql`
+        INSERT INTO ibex.dirty_key (schema_name, relation_name, key)
+        SELECT $1, $2, ARRAY(SELECT json_array_elements_text(k)) FROM json_array_elements($3::json) AS k`,
+      [...names(relation), JSON.stringify(keys)],
+    );
+  }
+
+  /** Says that a relation must be compared as a whole again, since it was copied anew. */
+  async markAll(relation: Relation): Promise<void> {
+    await this.host.query(
+      `UPDATE ibex.verified SET verified_at = NULL, round = round + 1 WHERE schema_name = $1 AND relation_name = $2`,
+      names(relation),
+    );
+  }
+
+  /** Forgets every comparison: all must be compared anew, as after a source that jumped back in time. */
+  async forgetAll(): Promise<void> {
+    await this.host.query('TRUNCATE ibex.verified, ibex.dirty_key');
+  }
+
+  /**
+   * To be called before a comparison of whole relations reads its first row: from here on whoever forgets changes leaves
+   * marks. Returns once every transaction of an applier has ended that may not have seen that.
+   */
+  async begin(source: Client, relations: readonly Relation[]): Promise<Map<Relation, Begun>> {
+    const begun = new Map<Relation, Begun>();
+    for (const relation of relations) {
+      const { rows } = await this.host.query(
+        sql`
+          INSERT INTO ibex.verified (schema_name, relation_name) VALUES ($1, $2)
+          ON CONFLICT (schema_name, relation_name) DO UPDATE SET round = verified.round + 1
+          RETURNING round::text, (SELECT coalesce(max(id), 0) FROM ibex.dirty_key)::text AS "upTo"`,
+        names(relation),
+      );
+      begun.set(relation, rows[0] as Begun);
+    }
+    await untilAppliersEnd(source);
+    return begun;
+  }
+
+  /** Keeps how the comparison of a relation ended: if it was equal, all marks older than its beginning go. */
+  async end(relation: Relation, { round, upTo }: Begun, equal: boolean): Promise<void> {
+    const { rowCount } = await this.host.query(
+      sql`
+        UPDATE ibex.verified SET verified_at = CASE WHEN $4 THEN clock_timestamp() END
+        WHERE schema_name = $1 AND relation_name = $2 AND round = $3`,
+      [...names(relation), round, equal],
+    );
+    if (!equal || rowCount === 0) return;
+    await this.host.query(`DELETE FROM ibex.dirty_key WHERE schema_name = $1 AND relation_name = $2 AND id <= $3`, [
+      ...names(relation),
+      upTo,
+    ]);
+  }
+
+  /** What is left to be compared of these relations. */
+  async count(relations: readonly Relation[]): Promise<DirtyCount> {
+    const { rows } = await this.host.query(
+      sql`
+        SELECT r.name, v.verified_at IS NOT NULL AS verified,
+          count(k.id)::int AS keys, (count(k.id) FILTER (WHERE k.strikes >= ${STRIKES}))::int AS different
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS r (schema_name, relation_name, name)
+        LEFT JOIN ibex.verified v USING (schema_name, relation_name)
+        LEFT JOIN ibex.dirty_key k USING (schema_name, relation_name)
+        GROUP BY 1, 2 ORDER BY 1`,
+      [
+        relations.map((relation) => relation.schema),
+        relations.map((relation) => relation.name),
+        relations.map((relation) => relation.sql),
+      ],
+    );
+    const counts = rows as { name: string; verified: boolean; keys: number; different: number }[];
+    return {
+      keys: counts.reduce((sum, { keys }) => sum + keys, 0),
+      different: counts.reduce((sum, { different }) => sum + different, 0),
+      unverified: counts.filter(({ verified }) => !verified).map(({ name }) => name),
+    };
+  }
+
+  /**
+   * The oldest marks of a relation, each key once.
+   *
+   * @param after the last mark that was read before. @default from the first on
+   * @param proven whether to include keys that are proven different already. @default only those in doubt
+   */
+  async oldest(relation: Relation, limit: number, after = '0', proven = false): Promise<DirtyKey[]> {
+    const { rows } = await this.host.query(
+      sql`
+        SELECT array_agg(id::text ORDER BY id) AS ids, key, max(strikes) AS strikes,
+          (array_agg(last_hash ORDER BY strikes DESC))[1] AS "lastHash" FROM (
+          SELECT * FROM ibex.dirty_key WHERE schema_name = $1 AND relation_name = $2 AND id > $3
+            AND (strikes < ${STRIKES} OR $5) ORDER BY id LIMIT $4) AS k
+        GROUP BY key`,
+      [...names(relation), after, limit, proven],
+    );
+    return rows as DirtyKey[];
+  }
+
+  /** Takes marks away: their keys were compared, or will be marked again. */
+  async clear(keys: readonly DirtyKey[]): Promise<void> {
+    if (keys.length === 0) return;
+    await this.host.query('DELETE FROM ibex.dirty_key WHERE id = ANY ($1::bigint[])', [keys.flatMap(({ ids }) => ids)]);
+  }
+
+  /** Notes of a key how often it has differed in a row, and the source's hash of it then. */
+  async strike({ ids }: DirtyKey, strikes: number, lastHash: string | null): Promise<void> {
+    await this.host.query('UPDATE ibex.dirty_key SET strikes = $2, last_hash = $3 WHERE id = ANY ($1::bigint[])', [
+      ids,
+      strikes,
+      lastHash,
+    ]);
+  }
+}
+
+const names = ({ schema, name }: Relation): [string, string] => [schema, name];
+
+async function untilAppliersEnd(source: Client): Promise<void> {
+  const { rows } = await source.query('SELECT clock_timestamp()::text AS now');
+  const { now } = rows[0] as { now: string };
+  for (const deadline = Date.now() + PATIENCE_MS; ; await sleep(50)) {
+    const found = await source.query(
+      sql`
+        SELECT FROM pg_stat_activity WHERE application_name = ANY ($1) AND datname = current_database()
+          AND pid <> pg_backend_pid() AND xact_start <= $2`,
+      [APPLIERS, now],
+    );
+    if (found.rowCount === 0) return;
+    if (Date.now() > deadline) {
+      throw new Failure(
+        `a transaction that applies changes has been under way for ${PATIENCE_MS / 1000} s; start verify again`,
+      );
+    }
+  }
+}
