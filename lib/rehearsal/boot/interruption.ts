@@ -29,7 +29,7 @@ async function left(workspace: string): Promise<string[]> {
 /** A run of this command in a process of its own, from when its machine boots. */
 async function startRun(): Promise<{ child: ChildProcess; workspace: string }> {
   const child = spawn(process.execPath, [...process.execArgv, join(ROOT, 'bin', 'test-host.ts'), 'archive'], {
-    stdio: ['ignore', 'ignore', 'ignore'],
+    stdio: ['ignore', 'ignore', 'inherit'],
   });
   let workspace: string | undefined;
   const boots = (): boolean => {
