@@ -1,4 +1,5 @@
 import { phasesOf } from '../phases';
+import type { Evidence } from './html/evidence-table';
 import type { WritersResult } from './rehearsal';
 
 /** The part of the host program's evidence that a rehearsal looks at. */
@@ -10,7 +11,7 @@ export interface AgentReport {
   /** The newest of either direction. */
   readonly cutover?: MoveReport;
   readonly rollback?: MoveReport;
-  readonly evidence: readonly { readonly gate?: string; readonly passed?: boolean }[];
+  readonly evidence: readonly Evidence[];
 }
 
 /** How writes were moved from one end to the other. */

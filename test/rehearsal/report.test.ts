@@ -90,7 +90,14 @@ describe('a rehearsal does not pass', () => {
   });
 
   test('when writes were to go there and back, and did not, or not every row was equal each time', () => {
-    const compared = { gate: 'every row equal at the freeze', passed: true };
+    const compared = {
+      at: '',
+      phase: 'rollback',
+      query: '',
+      result: null,
+      gate: 'every row equal at the freeze',
+      passed: true,
+    };
     const moved = { rollback: agent.cutover!, evidence: [compared, compared, compared] };
     expect(reasons({ rollback: true })).toEqual(['writes were never moved back']);
     expect(reasons({ ...evidence(moved), rollback: true })).toEqual([]);

@@ -10,10 +10,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { oneLine, UsageError } from '../../../assets/agent/errors';
+import { reportPage } from '../html/page';
 import type { RehearsalReport } from '../report';
 import type { Secrets } from './secrets';
 
 const REPORT = 'report.json';
+const PAGE = 'report.html';
 const LOG = 'log';
 
 /**
@@ -24,16 +26,17 @@ export function prepareReport(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true });
     accessSync(directory, constants.W_OK);
-    rmSync(join(directory, REPORT), { force: true });
+    for (const file of [REPORT, PAGE]) rmSync(join(directory, file), { force: true });
     rmSync(join(directory, LOG), { recursive: true, force: true });
   } catch (error) {
     throw new UsageError(`--report ${directory} cannot be written: ${oneLine(error)}; give a directory that can`);
   }
 }
 
-/** Writes the report whole or not at all, and the host program's logs beside it. @returns its file */
+/** Writes the report whole or not at all, the page for people and the host program's logs beside it. @returns its file */
 export function writeReport(directory: string, report: RehearsalReport, hostLogs: string, secrets: Secrets): string {
   copyLogs(hostLogs, join(directory, LOG), secrets);
+  writeFileSync(join(directory, PAGE), reportPage(report));
   const file = join(directory, REPORT);
   writeFileSync(`${file}.new`, toJson(report));
   renameSync(`${file}.new`, file);

@@ -44,7 +44,7 @@ describe('what a rehearsal writes and shows', () => {
     expect(secrets.found).toBe(0);
   });
 
-  test('is report.json, and the logs of the host program beside it', () => {
+  test('is report.json, a page for people, and the logs of the host program beside it', () => {
     const [out, logs] = [join(directory, 'out'), join(directory, 'logs')];
     mkdirSync(logs);
     writeFileSync(join(logs, 'dump.jsonl'), `{"msg":"${JSON.stringify(passwords[0]).slice(1, -1)}"}\n`);
@@ -52,14 +52,14 @@ describe('what a rehearsal writes and shows', () => {
     const report = concludeRehearsal(outcome());
     expect(writeReport(out, report, logs, secrets)).toBe(join(out, 'report.json'));
     expect(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))).toEqual(JSON.parse(toJson(report)));
-    expect(readdirSync(out)).toEqual(['log', 'report.json']);
+    expect(readdirSync(out)).toEqual(['log', 'report.html', 'report.json']);
     expect(readFileSync(join(out, 'log', 'dump.jsonl'), 'utf8')).toMatch(/^\{"msg":"(\(hidden\).*)?"\}\n$/);
   });
 
   test('is never taken for the result of a later run', () => {
     const out = join(directory, 'out');
     mkdirSync(out);
-    for (const name of ['report.json', 'mine.txt']) writeFileSync(join(out, name), 'old');
+    for (const name of ['report.json', 'report.html', 'mine.txt']) writeFileSync(join(out, name), 'old');
     prepareReport(out);
     expect(readdirSync(out)).toEqual(['mine.txt']);
   });
