@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { Failure, oneLine, UsageError } from '../../assets/agent/errors';
 import { ROOT } from '../bundle';
 import type { Benchmark } from './benchmark';
+import { capture, installDelay } from './capture';
 import { catchUp, longBacklog } from './catch-up';
 import { copy, snapshots } from './copy';
 import { describeMachine } from './machine';
@@ -11,7 +12,7 @@ import { figuresOf, writeReport, type Measured } from './report';
 import { startBenchServers } from './servers';
 
 /** All that can be measured, in the order in which it is. */
-const BENCHMARKS: readonly Benchmark[] = [copy, snapshots, catchUp, longBacklog];
+const BENCHMARKS: readonly Benchmark[] = [copy, snapshots, capture, installDelay, catchUp, longBacklog];
 
 interface Options {
   readonly json?: string;
