@@ -19,10 +19,11 @@ import { ALARM_UNITS } from './alarm-names';
 import { isCidr } from './cidr';
 import { DEBIAN_12_PARAMETER, DEFAULT_NODE } from './defaults';
 import { M6I_EBS_LIMITS } from './ebs-limits';
+import { hostForSize } from './host-size';
 import { destinations, networkRule } from './network-rules';
 import { poolerRule } from './pooler-rules';
 import { targetRule } from './target-rules';
-import type { ForkSettings, ImageSettings, ResolvedSettings } from './types';
+import type { ForkSettings, ImageSettings, MigrationSettings, ResolvedSettings } from './types';
 
 const cidr = text('must be an IPv4 network such as "203.0.113.0/24"', isCidr);
 const port = integer('TCP port', 1, 65_535);
@@ -57,6 +58,7 @@ const fork = object<ForkSettings>({
 const sourceFields = object<Omit<ResolvedSettings['source'], 'fork'> & { readonly fork?: ForkSettings }>({
   version: sourceVersion,
   assessOnly: byDefault(false, flag),
+  sizeGiB: optional(integer('GiB', 1, 65_536)),
   reach: oneOf('public', 'private'),
   cidrs: reachable,
   port: byDefault(5432, port),
@@ -175,7 +177,7 @@ const tags = mapOf(
 );
 
 /** Every rule about one field. */
-export const settingsRule = object<ResolvedSettings>({
+const fields = object<ResolvedSettings>({
   name,
   source,
   target: byDefault({}, targetRule),
@@ -187,3 +189,12 @@ export const settingsRule = object<ResolvedSettings>({
   artifacts: byDefault({}, artifacts),
   tags: byDefault({}, tags),
 });
+
+/** What is not said of the host follows from the size of the database, where that is said. */
+export const settingsRule: Rule<ResolvedSettings> = (value, path, mistakes) => {
+  const { source, host } = (value ?? {}) as Partial<MigrationSettings>;
+  if (typeof source?.sizeGiB !== 'number') return fields(value, path, mistakes);
+  const bySize = hostForSize(source.sizeGiB, host?.instanceType);
+  const completed = { ...bySize, ...host, volume: { ...bySize.volume, ...host?.volume } };
+  return fields({ ...(value as object), host: completed }, path, mistakes);
+};

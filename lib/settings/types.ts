@@ -39,6 +39,11 @@ export interface SourceSettings {
    * version. Must be true for a version below 10, false for all others. @default false
    */
   readonly assessOnly?: boolean;
+  /**
+   * Size of the database with its indexes, GiB, 1 to 65536, as `pg_database_size` tells it: the host and its volume are
+   * chosen by it. @default unknown: an m6i.4xlarge with 500 GiB
+   */
+  readonly sizeGiB?: number;
   /** How the host gets there: over the internet by NAT, or inside private networks (VPN, peering, transit gateway). */
   readonly reach: 'public' | 'private';
   /**
@@ -114,7 +119,7 @@ export interface PrivateNameSettings {
 
 /** The Bucardo host. */
 export interface HostSettings {
-  /** An m6i size, `large` to `32xlarge`. @default 'm6i.4xlarge' */
+  /** An m6i size, `large` to `32xlarge`. @default by `source.sizeGiB`, see lib/settings/host-size.ts; else 'm6i.4xlarge' */
   readonly instanceType?: string;
   readonly volume?: VolumeSettings;
   /** The Debian 12 (amd64) machine image. @default the newest at the first deployment */
@@ -142,11 +147,14 @@ export interface SsmAgentSettings {
 
 /** The host's encrypted gp3 data volume, `/database`. Limits are gp3's and the instance's sustained ones. */
 export interface VolumeSettings {
-  /** GiB, 10 to 65536: the dump, Bucardo's database and logs. It may grow later, never shrink. @default 500 */
+  /**
+   * GiB, 10 to 65536: the dump, Bucardo's database and logs. It may grow later, never shrink.
+   * @default two thirds of `source.sizeGiB` and 50; else 500
+   */
   readonly sizeGiB?: number;
-  /** I/O operations a second, 3000 to 80000, at most 500 for each GiB. @default 6000 */
+  /** I/O operations a second, 3000 to 80000, at most 500 for each GiB. @default 6000, or what the instance sustains */
   readonly iops?: number;
-  /** MiB a second, 125 to 2000, at most a quarter of `iops`. @default 500 */
+  /** MiB a second, 125 to 2000, at most a quarter of `iops`. @default 500, or what the instance sustains */
   readonly throughputMiBs?: number;
 }
 
@@ -192,7 +200,7 @@ export type ResolvedFork = Complete<ForkSettings, 'secretArn'>;
 /** Settings with every default filled in, and checked. */
 export interface ResolvedSettings {
   readonly name: string;
-  readonly source: Complete<Omit<SourceSettings, 'fork'>, 'secretArn'> & { readonly fork?: ResolvedFork };
+  readonly source: Complete<Omit<SourceSettings, 'fork'>, 'secretArn' | 'sizeGiB'> & { readonly fork?: ResolvedFork };
   readonly target: ResolvedTarget;
   readonly network: Complete<NetworkSettings, 'availabilityZones' | 'existing'>;
   readonly endpoint: Complete<Omit<EndpointSettings, 'pooler'>, 'readerPort' | 'privateName'> & {
