@@ -2,6 +2,7 @@ import { readRelations } from '../catalog/relations';
 import { CatchUp } from '../catch-up/rounds';
 import type { Context } from '../context';
 import { afterOpen, FREEZE_FACT } from './after-open';
+import { approach } from './approach';
 import { passGates } from './gates';
 import { afterNoReturn, letGo, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
 import { forwardSequences } from './sequences';
@@ -16,9 +17,6 @@ import { makeSwitches } from '../switch/make';
 import type { Switches } from '../switch/switches';
 import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
 import { openSnapshotHolders } from '../verify/held-snapshots';
-
-/** Changes that may be left when writes are stopped; each costs the pause some microseconds. */
-const NEAR = 500;
 
 /** Name of the claim, in the state, of whoever moves writes: cutover and rollback never run at once. */
 const MOVE = 'move of writes';
@@ -58,8 +56,8 @@ async function cutOver(context: Context, ends: Ends, switches: Switches): Promis
   const lease = await takeOver(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
   try {
-    await catchUp.until(ends.source, NEAR);
     const holders = context.config.cutover.compareAtFreeze ? await openSnapshotHolders(context) : undefined;
+    await approach(context, ends.source, catchUp);
     const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
     const input: PauseInput = { context, ...ends, relations, catchUp, timeline, switches, holders };
     const outcome = await attempt(input);

@@ -1,0 +1,34 @@
+import type { Client } from 'pg';
+import type { CatchUp } from '../catch-up/rounds';
+import type { Context } from '../context';
+import { untilNoneInTheWay, WAIT_MS } from '../fence/in-the-way';
+
+/** Changes that may be left when writes are stopped; each costs the pause some microseconds. */
+const NEAR = 500;
+
+/**
+ * Brings about the moment to stop writes, while they go on: few changes are left, and no vacuum or DDL holds locks that
+ * would keep the fence off. That is waited for within a limit, and said who is in the way; after it the fence tries all
+ * the same.
+ */
+export async function approach(
+  context: Context,
+  source: Client,
+  catchUp: CatchUp,
+  waitMs: number = WAIT_MS,
+): Promise<void> {
+  const end = performance.now() + waitMs;
+  for (let waits = true; ;) {
+    await catchUp.until(source, NEAR);
+    if (!waits) return;
+    const { waited, left } = await untilNoneInTheWay(source, end - performance.now(), (inTheWay) => {
+      context.log.info({ inTheWay }, 'waiting for what would keep the fence off');
+      context.progress.report(0, 0, 'changes', `waiting: ${inTheWay.join('; ')}`);
+    });
+    if (left.length > 0) {
+      const seconds = Math.round(waitMs / 1000);
+      context.log.warn({ inTheWay: left }, `in the way of the fence for ${seconds} s; writes are stopped all the same`);
+    } else if (!waited) return;
+    waits = left.length === 0;
+  }
+}
