@@ -174,6 +174,8 @@ export const settings: MigrationSettings = {
       backlogKeys: 20_000,
       // Hours after which the last verify is called old.
       verifyHours: 24,
+      // Keys applied and not yet compared again, above which the cutover is refused.
+      keysToCompare: 20_000,
       // Seconds after which a transaction at the source counts as long: the freeze waits for those that write.
       transactionSeconds: 30,
       // Used part of a sequence's range from which it is warned of; per cent.

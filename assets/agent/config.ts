@@ -177,6 +177,8 @@ export interface ReadyConfig {
   readonly backlogKeys: number;
   /** Age from which the last verify is warned of; hours. */
   readonly verifyHours: number;
+  /** Keys applied and not yet compared again, above which the cutover is refused; keys. */
+  readonly keysToCompare: number;
   /** Age from which a transaction at the source blocks (with locks on tables) or is warned of; seconds. */
   readonly transactionSeconds: number;
   /** Used part of its range from which a sequence is warned of; per cent. */

@@ -16,7 +16,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
   }
   const relations = await readRelations(source, context.config);
-  const aws = await openAws(context.config);
+  const aws = openAws(context.config);
   const switches = makeSwitches(context);
   const look = { context, source, target, relations, aws, switches, freezing: false };
   const asked = await askAll(GATES, look).finally(() => switches.close());

@@ -103,6 +103,7 @@ export const agentRule = object<Agent>({
       lagSeconds: byDefault(ready.lagSeconds, integer('seconds', 1, 86_400)),
       backlogKeys: byDefault(ready.backlogKeys, integer('keys', 0, 1_000_000_000)),
       verifyHours: byDefault(ready.verifyHours, integer('hours', 1, 8_760)),
+      keysToCompare: byDefault(ready.keysToCompare, integer('keys', 0, 1_000_000_000)),
       transactionSeconds: byDefault(ready.transactionSeconds, integer('seconds', 1, 86_400)),
       sequencePercent: byDefault(ready.sequencePercent, integer('per cent', 1, 100)),
       snapshotHours: byDefault(ready.snapshotHours, integer('hours', 1, 8_760)),

@@ -54,6 +54,8 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     backlogKeys: 20_000,
     // Dirty chunks are looked at again all the time; what lies in quiet tables is as old as the last verify.
     verifyHours: 24,
+    // What was applied in the last seconds of a busy source; the rest is compared again all the time.
+    keysToCompare: 20_000,
     // The freeze waits for a writer no longer than the budget.
     transactionSeconds: 30,
     sequencePercent: 80,

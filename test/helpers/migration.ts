@@ -117,6 +117,7 @@ export async function startMigration({ durable = false } = {}): Promise<TestMigr
         lagSeconds: 30,
         backlogKeys: 1000,
         verifyHours: 24,
+        keysToCompare: 20_000,
         transactionSeconds: 1,
         sequencePercent: 80,
         snapshotHours: 24,

@@ -16,7 +16,7 @@ export async function passGates(
   switches: Switches,
 ): Promise<void> {
   const gates = GATES.filter(({ again, forwardOnly }) => again && (context.direction === 'forward' || !forwardOnly));
-  const aws = await openAws(context.config);
+  const aws = openAws(context.config);
   const blocks = blocked(await askAll(gates, { context, source, target, relations, aws, switches, freezing: true }));
   if (blocks !== undefined) throw new Failure(`${context.phase} cannot begin: ${blocks}`);
 }

@@ -1,5 +1,5 @@
-import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
-import type { RDSClient } from '@aws-sdk/client-rds';
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { RDSClient } from '@aws-sdk/client-rds';
 import type { AgentConfig, AwsTarget } from '../config';
 
 /** Longest time that one call may take; milliseconds. A gate that waits longer holds up the cutover. */
@@ -12,11 +12,9 @@ export interface AwsAccount extends AwsTarget {
 }
 
 /** The account of the target; undefined where the configuration describes none. Its login is the host's role. */
-export async function openAws(config: AgentConfig): Promise<AwsAccount | undefined> {
+export function openAws(config: AgentConfig): AwsAccount | undefined {
   const { aws } = config;
   if (!aws) return undefined;
-  const { RDSClient } = await import('@aws-sdk/client-rds');
-  const { CloudWatchClient } = await import('@aws-sdk/client-cloudwatch');
   const options = { region: aws.region, requestHandler: { requestTimeout: CALL_TIMEOUT_MS } };
   return { ...aws, rds: new RDSClient(options), cloudWatch: new CloudWatchClient(options) };
 }

@@ -4,6 +4,7 @@ import { watchCatalog } from '../sync/catalog-watch';
 import { standingProblems, TROUBLE_FACT, type Trouble } from '../sync/facts';
 import { watchIdentity } from '../sync/identity';
 import { supervisorRuns } from '../sync/supervisor-job';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { block, firstOf, pass, warn, type Gate } from './gate';
 
 /** Changes that are counted at the most, per relation. */
@@ -81,5 +82,25 @@ const verified: Gate = {
   },
 };
 
+const leftToCompare: Gate = {
+  name: 'keys left to compare',
+  query: 'DirtyKeys.count: ibex.dirty_key and ibex.verified of the host',
+  again: true,
+  forwardOnly: true,
+  ask: async ({ context, relations }) => {
+    const dirty = await DirtyKeys.open(context.config.host);
+    const result = await dirty.count(relations).finally(() => dirty.close());
+    const limit = context.config.ready.keysToCompare;
+    const figure = `${result.keys.toLocaleString('en-US')} keys`;
+    if (result.different > 0)
+      return block(`${result.different} keys were found different`, 'start verify with Repair', result);
+    if (result.keys > limit)
+      return block(figure, `wait until it is under ${limit.toLocaleString('en-US')}, or verify faster`, result);
+    return result.unverified.length > 0
+      ? warn(`not verified as a whole: ${firstOf(result.unverified)}`, 'start verify again', result)
+      : pass(figure, result);
+  },
+};
+
 /** Whether the target has, and will get, everything. */
-export const REPLICATION_GATES: readonly Gate[] = [capture, syncHealthy, lag, verified];
+export const REPLICATION_GATES: readonly Gate[] = [capture, syncHealthy, lag, verified, leftToCompare];

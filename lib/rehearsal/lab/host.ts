@@ -129,6 +129,7 @@ export function hostConfig(
       lagSeconds: 30,
       backlogKeys: 20_000,
       verifyHours: 24,
+      keysToCompare: 20_000,
       transactionSeconds: 30,
       sequencePercent: 80,
       snapshotHours: 24,

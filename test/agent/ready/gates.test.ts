@@ -229,6 +229,27 @@ describe('the last full verify', () => {
   });
 });
 
+describe('keys left to compare', () => {
+  const name = 'keys left to compare';
+  const mark = (strikes: number): Promise<unknown> =>
+    context.state.client.query(
+      `INSERT INTO ibex.dirty_key (schema_name, relation_name, key, strikes) VALUES ('public', 'item', '{1}', ${strikes})`,
+    );
+
+  test('are warned of before a verify, block above the limit, and when one was found different', async () => {
+    expect(await ask(name)).toMatchObject({ verdict: 'warn', figure: expect.stringContaining('"public"."item"') });
+    await context.state.client.query(
+      `INSERT INTO ibex.verified (schema_name, relation_name, verified_at)
+       SELECT 'public', name, now() FROM unnest(ARRAY['item', 'child']) AS name`,
+    );
+    await mark(0);
+    expect(await ask(name)).toMatchObject({ verdict: 'pass', figure: '1 keys' });
+    expect(await ask(name, { keysToCompare: 0 })).toMatchObject({ verdict: 'block', figure: '1 keys' });
+    await mark(3);
+    expect(await ask(name)).toMatchObject({ verdict: 'block', figure: '1 keys were found different' });
+  });
+});
+
 describe('the health of the application', () => {
   const health = { source: [], target: [], command: [], timeoutSeconds: 1 };
   const asked = (change: object): Promise<Asked> => ask('application health', { health: { ...health, ...change } });
