@@ -175,6 +175,27 @@ describe('a relation of many chunks', () => {
   });
 });
 
+it.each([
+  ['whose reading takes too long', `SET statement_timeout = '1ms'`, 'canceling statement due to statement timeout'],
+  ['that may not be read', 'SET ROLE pg_monitor', 'permission denied for table a'],
+])('reports a relation %s as not compared, and is not ok', async (_, setting, cause) => {
+  const result = await compareAll({
+    ...options(['a']),
+    openTarget: async () => {
+      const client = await ends.open('target');
+      await client.query(setting);
+      return client;
+    },
+    compare: (one) => compareRelation({ ...one, shapes: () => ({ kind: 'scalar', type: 'text' }) }),
+  });
+  expect(result).toMatchObject({
+    ok: false,
+    relations: 0,
+    rowsCompared: 0,
+    notCompared: [{ relation: '"public"."a"', cause }],
+  });
+});
+
 it('leaves no session behind', async () => {
   const before = await sessions();
   await compareAll(options(['a', 'b', 'absent']));

@@ -168,6 +168,17 @@ describe('a difference', () => {
     expect(found).toEqual(['extra on target: -5', 'extra on target: 2000000000']);
   });
 
+  it('of one flipped bit in one row of 2 million is found', async () => {
+    const fill = `CREATE UNLOGGED TABLE public.millions (id int PRIMARY KEY, v int);
+      INSERT INTO public.millions SELECT g, g FROM generate_series(1, 2000000) g`;
+    await Promise.all([ends.run('source', fill), ends.run('target', fill)]);
+    await ends.run('target', 'UPDATE public.millions SET v = v # 1 WHERE id = 1234567');
+    const { keys, sourceRows } = await ends.compare('"public"."millions"', { chunkRows: 50_000 });
+    await ends.run('both', 'DROP TABLE public.millions');
+    expect(sourceRows).toBe(2_000_000);
+    expect(keys).toMatchObject([{ kind: 'different', key: ['1234567'] }]);
+  });
+
   it('in very many rows is counted exactly and kept in part', async () => {
     await ends.run(
       'both',

@@ -1,0 +1,102 @@
+import { capture } from '../../assets/agent/capture';
+import { readRelations, type Relation } from '../../assets/agent/catalog/relations';
+import { connectTo } from '../../assets/agent/connect';
+import { Context } from '../../assets/agent/context';
+import { Failure } from '../../assets/agent/errors';
+import { readTypeShapes } from '../../assets/agent/type-shapes';
+import { checkKeyIndexes } from '../../assets/agent/verify/index-checks';
+import { hashOf, RelationSql } from '../../assets/agent/verify/relation-sql';
+import { verifyRows } from '../../assets/agent/verify/rows';
+import type { End } from '../../assets/agent/endpoints';
+import { inTurn, type Benchmark, type Way } from './benchmark';
+import { runPhase, stream } from './copy-ways';
+import { dropDatabase, makeData, type BenchData } from './data';
+import { seconds } from './program';
+import type { BenchServers } from './servers';
+import { median } from './statistics';
+
+const DATABASE = 'verified';
+
+/** 1.4 GB with indexes. */
+const FULL: BenchData = { scale: 40, wideRows: 1_200_000 };
+const QUICK: BenchData = { scale: 3, wideRows: 80_000 };
+
+/** What is measured, by the seconds that it takes. */
+interface Measured extends Way {
+  run(): Promise<number>;
+}
+
+/** Verify beside one plain pass over each side with the same hash, which nothing that hashes every row can beat by much. */
+export const verify: Benchmark = {
+  name: 'verify',
+  title: 'Comparison of every row',
+  about:
+    'Verify compares every row of both sides, by two connections to each. The hash pass is one statement for each table, with the same expression, by one connection, without parallel workers; the slower side counts. The check of the key indexes, which is done once, is measured beside it.',
+  run: async ({ servers, quick, log }) => {
+    const bytes = await makeData(servers, DATABASE, quick ? QUICK : FULL);
+    await makeTarget(servers);
+    const config = servers.config(DATABASE);
+    await runPhase(config, 'capture', (context) => capture.run(context));
+    const context = await Context.create(config, 'verify');
+    try {
+      const relations = await context.with('source', (source) => readRelations(source, config));
+      const ways: Measured[] = [
+        { name: 'verify', run: () => seconds(() => verifyOnce(context, relations)) },
+        { name: 'hash pass of the source', run: () => hashPass(context, 'source', relations) },
+        { name: 'hash pass of the target', run: () => hashPass(context, 'target', relations) },
+        {
+          name: 'check of the key indexes',
+          run: () =>
+            seconds(async () => {
+              await context.state.setFact('verify.indexes', {});
+              await checkKeyIndexes(context, relations);
+            }),
+        },
+      ];
+      const series = await inTurn(
+        ways,
+        quick ? 1 : 3,
+        (way) => way.run(),
+        (way, round, took) => log(`round ${round}: ${way.name} ${took.toFixed(1)} s`),
+      );
+      const of = (name: string): number => median(series.find(({ way }) => way === name)?.values ?? []);
+      const slower = Math.max(of('hash pass of the source'), of('hash pass of the target'));
+      return {
+        figures: { verifyVsHashPass: of('verify') / slower },
+        charts: [{ title: `${(bytes / 1e9).toFixed(1)} GB with indexes`, unit: 's', series }],
+        notes: [],
+      };
+    } finally {
+      await context.close();
+      await dropDatabase(servers, DATABASE);
+    }
+  },
+};
+
+async function makeTarget(servers: BenchServers): Promise<void> {
+  const admin = await servers.connect('target');
+  await admin.query(`CREATE DATABASE ${DATABASE}`);
+  await admin.end();
+  await stream().run(servers, DATABASE);
+}
+
+async function verifyOnce(context: Context, relations: readonly Relation[]): Promise<void> {
+  const { comparison } = await verifyRows(context, relations);
+  if (!comparison.ok) throw new Failure(`${comparison.rowsDifferent} rows differ after the copy`);
+}
+
+/** Seconds of one pass over all relations of one end, in the order and with the plans that the server likes. */
+async function hashPass(context: Context, end: End, relations: readonly Relation[]): Promise<number> {
+  const client = await connectTo(await context.endpoint(end), 'hash pass');
+  try {
+    await client.query('SET max_parallel_workers_per_gather = 0; SET jit = off');
+    const shapes = await readTypeShapes(client);
+    return await seconds(async () => {
+      for (const relation of relations) {
+        await client.query(new RelationSql(relation, hashOf(relation, shapes)).sums({ text: '', values: [] }));
+      }
+    });
+  } finally {
+    await client.end();
+  }
+}
