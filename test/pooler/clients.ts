@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
-import { Client, type ClientConfig } from 'pg';
+import { Client, Pool, type ClientConfig } from 'pg';
 import type { TestPostgres } from '../helpers/postgres';
 import { DATABASE } from './setting';
 
@@ -62,21 +62,11 @@ export function nodeClients(config: ClientConfig, count: number): Clients {
 }
 
 /** DBD::Pg with its defaults: it prepares on the server by itself. */
-export function perlClients({ host, port, database, user, password }: ClientConfig, count: number): Clients {
+export function perlClients(config: ClientConfig, count: number): Clients {
   const state = recorder(`perl${++round}`, count);
   const children = Array.from({ length: count }, (_, index) => {
     const child = spawn('perl', [join(__dirname, 'writer.pl')], {
-      env: {
-        PATH: '/usr/bin:/bin',
-        PGHOST: String(host),
-        PGPORT: String(port),
-        PGDATABASE: String(database),
-        PGUSER: String(user),
-        PGPASSWORD: String(password),
-        PGSSLMODE: 'require',
-        CLIENT: state.name(index),
-        PACE_MS: String(PACE_MS),
-      },
+      env: { ...libpq(config), CLIENT: state.name(index), PACE_MS: String(PACE_MS) },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     createInterface({ input: child.stdout }).on('line', (line) => {
@@ -88,14 +78,99 @@ export function perlClients({ host, port, database, user, password }: ClientConf
   });
   return {
     progress: state.progress,
+    stop: () => ended(children, state),
+  };
+}
+
+/** A pool of node-postgres, which hands each transaction another connection. */
+export function poolClients(config: ClientConfig, count: number): Clients {
+  const state = recorder(`pool${++round}`, count);
+  const pool = new Pool({ ...config, max: Math.ceil(count / 2), idleTimeoutMillis: 200 });
+  pool.on('error', (error) => state.errors.push(error.message));
+  const stopping = new AbortController();
+  const write = async (index: number): Promise<void> => {
+    for (let number = 1; !stopping.signal.aborted; number++) {
+      const begin = performance.now();
+      await pool.query('INSERT INTO written VALUES ($1, $2)', [state.name(index), number]);
+      state.wrote(index, number, performance.now() - begin);
+      await sleep(PACE_MS);
+    }
+  };
+  const done = Promise.all(
+    Array.from({ length: count }, (_, index) => write(index).catch((error: Error) => state.errors.push(error.message))),
+  );
+  return {
+    progress: state.progress,
     stop: async () => {
-      const ended = children.map((child) => new Promise((resolve) => child.once('close', resolve)));
-      for (const child of children) child.stdin.end();
-      await Promise.all(ended);
+      stopping.abort();
+      await done;
+      await pool.end();
       return state.seen();
     },
   };
 }
+
+/** psql, which is given one statement after the other. */
+export function psqlClients(config: ClientConfig, count: number): Clients {
+  const state = recorder(`psql${++round}`, count);
+  const children = Array.from({ length: count }, (_, index) => {
+    const child = spawn('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'], {
+      env: libpq(config),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    let number = 0;
+    let begin = 0;
+    const next = (): void => {
+      number += 1;
+      begin = performance.now();
+      child.stdin.write(`INSERT INTO written VALUES ('${state.name(index)}', ${number}) RETURNING number;\n`);
+    };
+    createInterface({ input: child.stdout }).on('line', () => {
+      state.wrote(index, number, performance.now() - begin);
+      setTimeout(() => child.stdin.writable && next(), PACE_MS);
+    });
+    child.stderr.on('data', (data: Buffer) => state.errors.push(String(data)));
+    next();
+    return child;
+  });
+  return { progress: state.progress, stop: () => ended(children, state) };
+}
+
+/** pgbench with statements that are prepared on the server; it tells only how many transactions it had. */
+export function pgbench(
+  config: ClientConfig,
+  script: string,
+  seconds: number,
+): Promise<{ done: number; said: string }> {
+  const limits = ['-c', '4', '-T', String(seconds), '-R', '100'];
+  const child = spawn('pgbench', ['-n', '-M', 'prepared', ...limits, '-f', script], { env: libpq(config) });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (said += String(data)));
+  return new Promise((resolve) =>
+    child.once('close', () =>
+      resolve({ done: Number(/transactions actually processed: (\d+)/.exec(said)?.[1]), said }),
+    ),
+  );
+}
+
+const libpq = ({ host, port, database, user, password }: ClientConfig): NodeJS.ProcessEnv => ({
+  PATH: '/usr/bin:/bin',
+  PGHOST: String(host),
+  PGPORT: String(port),
+  PGDATABASE: String(database),
+  PGUSER: String(user),
+  PGPASSWORD: String(password),
+  PGSSLMODE: 'require',
+});
+
+async function ended(children: readonly ChildProcessWithoutNullStreams[], state: Recorder): Promise<Seen> {
+  const ends = children.map((child) => new Promise((resolve) => child.once('close', resolve)));
+  for (const child of children) child.stdin.end();
+  await Promise.all(ends);
+  return state.seen();
+}
+
+type Recorder = ReturnType<typeof recorder>;
 
 function recorder(prefix: string, count: number) {
   const acknowledged: string[] = [];
@@ -127,7 +202,7 @@ function recorder(prefix: string, count: number) {
 export async function writtenOn(server: TestPostgres): Promise<string[]> {
   const client = await server.connect(DATABASE);
   const { rows } = await client.query<{ row: string }>(
-    `SELECT client || ' ' || number AS row FROM written WHERE client ~ '^(node|perl)' ORDER BY 1`,
+    `SELECT client || ' ' || number AS row FROM written WHERE client ~ '^(node|perl|pool|psql)' ORDER BY 1`,
   );
   await client.end();
   return rows.map(({ row }) => row);

@@ -93,6 +93,12 @@ export class LabPooler {
     return stdout.includes(' on the target;') ? 'target' : 'source';
   }
 
+  /** Whether its clients are held. */
+  async isPaused(): Promise<boolean> {
+    const { stdout } = await this.machine.run('/opt/ibex-pooler/pooler.sh status');
+    return stdout.startsWith('paused ');
+  }
+
   private async run(): Promise<void> {
     await this.machine.start('ibex-pooler');
     await this.machine.start('ibex-pooler-console');

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { capture } from '../../../assets/agent/capture';
 import { buildConstraints } from '../../../assets/agent/constraints';
+import type { AgentConfig } from '../../../assets/agent/config';
 import type { End } from '../../../assets/agent/endpoints';
 import { readFenceState } from '../../../assets/agent/fence/objects';
 import { copySchema } from '../../../assets/agent/schema';
@@ -41,8 +42,16 @@ export interface BothWays {
   stop(): Promise<void>;
 }
 
-/** @param tables made on the source before its schema is copied @param cutover overrides of that section */
-export async function startBothWays(tables: string, cutover: object = {}): Promise<BothWays> {
+/**
+ * @param tables made on the source before its schema is copied
+ * @param cutover overrides of that section
+ * @param more of the configuration, which may need the servers
+ */
+export async function startBothWays(
+  tables: string,
+  cutover: object = {},
+  more: (migration: TestMigration) => Promise<Partial<AgentConfig>> = () => Promise.resolve({}),
+): Promise<BothWays> {
   const directory = mkdtempSync(join(tmpdir(), 'ibex-ways-'));
   const program = join(directory, 'ibex.js');
   bundleAgent(program);
@@ -50,10 +59,10 @@ export async function startBothWays(tables: string, cutover: object = {}): Promi
   const source = await migration.admin('source');
   await source.query(tables);
   const settings = { ...migration.config.cutover, budgetSeconds: 5, ...cutover };
-  const config = { ...migration.config, cutover: settings };
+  const config = { ...migration.config, ...(await more(migration)), cutover: settings };
   const configFile = join(directory, 'ibex.json');
   writeFileSync(configFile, JSON.stringify(config));
-  const context = await migration.context('schema', { cutover: settings });
+  const context = await migration.context('schema', config);
   await copySchema(context);
   await capture.run(context);
   await buildConstraints(context, await context.connect('target'));
