@@ -57,7 +57,10 @@ export interface RdsSettings extends CommonTargetSettings {
   readonly engine: 'postgres';
   /** Class that RDS for PostgreSQL offers: m, r, x, t families. @default 'db.r7g.2xlarge' */
   readonly instanceClass?: string;
-  /** A standby in a second zone; it doubles the price and slows every commit, so it can wait until the cutover. @default false */
+  /**
+   * A standby in a second zone. It doubles the price and slows every commit, so it can wait for the end of the load, see
+   * docs/profiles.md. @default false
+   */
   readonly multiAz?: boolean;
   /** Read replicas, 0 to 15. @default 0 */
   readonly readers?: number;
