@@ -10,9 +10,10 @@ import { copy, snapshots } from './copy';
 import { describeMachine } from './machine';
 import { figuresOf, writeReport, type Measured } from './report';
 import { startBenchServers } from './servers';
+import { verify } from './verify';
 
 /** All that can be measured, in the order in which it is. */
-const BENCHMARKS: readonly Benchmark[] = [copy, snapshots, capture, installDelay, catchUp, longBacklog];
+const BENCHMARKS: readonly Benchmark[] = [copy, snapshots, capture, installDelay, catchUp, longBacklog, verify];
 
 interface Options {
   readonly json?: string;
