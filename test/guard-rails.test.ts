@@ -57,7 +57,7 @@ describe('all migrations of this repository in one app, strictly validated and l
     expect(() => app.synth()).toThrow(/AwsSolutions/);
     printed.mockRestore();
     report = JSON.parse(readFileSync(join(directory, 'validation-report.json'), 'utf8')) as Report;
-  }, 60_000);
+  });
 
   const findings = (): { rule: string; at: string }[] =>
     report.pluginReports

@@ -14,7 +14,7 @@ beforeAll(async () => {
     CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE probe (id int PRIMARY KEY); CREATE SCHEMA "Left Out";
     CREATE TABLE "Left Out"."Order" (id int PRIMARY KEY)`);
   await ways.source.query('INSERT INTO item VALUES (1)');
-}, 60_000);
+});
 afterAll(() => ways?.stop());
 
 async function clean(overrides: Partial<AgentConfig> = {}): Promise<string> {
@@ -76,7 +76,7 @@ describe('cleanup', () => {
     expect(await ours('source')).toContain('bucardo_delta');
     expect(await ways.run('cutover')).toMatchObject({ status: 0 });
     expect(await ours('target')).toEqual(expect.arrayContaining(['bucardo', 'bucardo_delta', 'ibex']));
-  }, 30_000);
+  });
 
   it('with the source away cleans the target that takes the writes, and says what is left and how to take it off', async () => {
     await expect(clean(away('source'))).rejects.toThrow(

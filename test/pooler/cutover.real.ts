@@ -56,7 +56,7 @@ beforeAll(async () => {
       return { applicationLogins: { application: 'login' }, pooler: pooler.config };
     },
   );
-}, 120_000);
+});
 afterAll(async () => {
   await ways?.stop();
   await removeLabDirectory(lab);

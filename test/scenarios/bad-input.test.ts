@@ -19,11 +19,11 @@ describe('bad input gets one clear line, and the source is left as found', () =>
   beforeAll(async () => {
     rehearsal = await openRehearsal({ rate: 1, connections: 1 });
     found = await fingerprint();
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await rehearsal?.close();
-  }, 60_000);
+  });
 
   const fingerprint = (): Promise<string> =>
     withSession(rehearsal, 'source', async (source) => {

@@ -18,7 +18,7 @@ describe('capture that is broken on purpose', () => {
 
   afterAll(async () => {
     await rehearsal?.close();
-  }, 60_000);
+  });
 
   const onSource = (statement: string): Promise<unknown> =>
     withSession(rehearsal, 'source', (source) => source.query(statement));
@@ -40,7 +40,7 @@ describe('capture that is broken on purpose', () => {
     const { status, failureMessage } = await rehearsal.run('capture');
     expect(status).toBe('Failed');
     expect(failureMessage).toContain('"public"."pgbench_tellers" was dropped and made anew');
-  }, 60_000);
+  });
 
   test('the application goes on at the source, and the rehearsal does not pass', async () => {
     const before = rehearsal.statistics()?.acknowledgedWrites ?? 0;
@@ -52,7 +52,7 @@ describe('capture that is broken on purpose', () => {
     const { passed, reasons } = concludeRehearsal({ agent, writers, seconds: 1 });
     expect(passed).toBe(false);
     expect(reasons.join()).toContain('pgbench_tellers');
-  }, 60_000);
+  });
 
   test('cleanup gives the source back as it was', async () => {
     const { status } = await rehearsal.run('cleanup');
@@ -64,5 +64,5 @@ describe('capture that is broken on purpose', () => {
       );
       expect(rows).toEqual([{ triggers: 0, schemas: 0 }]);
     });
-  }, 60_000);
+  });
 });

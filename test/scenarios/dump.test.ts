@@ -10,11 +10,11 @@ describe('a database never seen before, from its dump', () => {
   beforeAll(async () => {
     rehearsal = await openRehearsal({ rate: 80, dump: join(__dirname, '..', 'fixtures', 'library.sql') });
     await rehearsal.startWriters();
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await rehearsal?.close();
-  }, 60_000);
+  });
 
   test('is migrated while every table of it is written', async () => {
     const { status, failureMessage } = await rehearsal.run('migrate');

@@ -29,7 +29,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
 
   afterAll(async () => {
     await rehearsal?.close();
-  }, 60_000);
+  });
 
   test('succeeds, asking for approval before cutover and before cleanup', () => {
     expect([execution.status, execution.failureMessage]).toEqual(['Success', undefined]);

@@ -37,7 +37,7 @@ describe('the brake on a living source', () => {
     await source.query('CREATE TABLE public.item (id int PRIMARY KEY, v int); INSERT INTO public.item VALUES (1, 0)');
     await source.query('CREATE TABLE public.other (id int PRIMARY KEY)');
     await capture.run(await migration.context('capture'));
-  }, 60_000);
+  });
   afterAll(() => migration.stop());
 
   test('slows, then pauses while sessions of others are busy, and goes on when they are not', async () => {
@@ -67,7 +67,7 @@ describe('the brake on a living source', () => {
     expect(brake.pace).toBe('free');
     await brake.close();
     await Promise.all(busy.map(({ client }) => client.end()));
-  }, 30_000);
+  });
 
   test('sees that somebody waits for a lock of ours, and not for one of others', async () => {
     const holder = await migration.admin('source');
@@ -82,7 +82,7 @@ describe('the brake on a living source', () => {
     await waiting;
     expect((await readLoad(source)).lockWaitMs).toBe(0);
     await Promise.all([holder.end(), writer.end()]);
-  }, 30_000);
+  });
 
   test('takes capture off at the hard limit; writers see no error, and every phase refuses', async () => {
     const brake = { ...LIMITS, slowSessions: 0, pauseSessions: 0, queueMegabytes: 1 };
@@ -128,7 +128,7 @@ describe('the brake on a living source', () => {
       const phase = { name, after: [], once: false, run: () => Promise.resolve({ message: '' }) };
       await expect(runPhase(migration.config, phase)).rejects.toThrow('capture was taken off because');
     }
-  }, 60_000);
+  });
 
   test('a removal that was interrupted is finished by the next phase, before it refuses', async () => {
     await migration.fresh();

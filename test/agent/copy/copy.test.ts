@@ -209,7 +209,7 @@ describe('a copy while the application writes', () => {
     expect(gone).toBeGreaterThan(0);
     await caughtUp();
     await expectEqual(['public.ordered', 'public.scattered', 'public.textual']);
-  }, 60_000);
+  });
 });
 
 describe('a copy by several', () => {
@@ -234,7 +234,7 @@ describe('a copy by several', () => {
     expect(took.get('beside')).toBeGreaterThan(0);
     expect(took.get('beside')).toBeLessThan(n);
     await expectEqual(tables);
-  }, 30_000);
+  });
 
   it('goes on when one of them dies', async () => {
     const startBeside = (): Promise<void> => Promise.reject(new Error('copy-worker was ended by SIGKILL'));
@@ -271,7 +271,7 @@ describe('a copy by several', () => {
     await copied();
     expect(await chunks()).toMatchObject({ rows: 42_000 });
     await expectEqual(tables);
-  }, 30_000);
+  });
 });
 
 describe('the source', () => {

@@ -36,7 +36,7 @@ beforeAll(async () => {
   configuration = join(config.host.stateDirectory, 'ibex.json');
   const copy = { ...config.copy, processes: 3, jobs: 1, chunkMegabytes: 0.1, maxBytesPerSecond: 1_500_000 };
   writeFileSync(configuration, JSON.stringify({ ...config, copy }));
-}, 60_000);
+});
 afterAll(() => migration.stop());
 
 async function within<T>(phase: string, work: (context: Context) => Promise<T>): Promise<T> {
@@ -99,4 +99,4 @@ it('three processes share a copy; killed with SIGKILL, all are gone, and what th
   expect(rows).toEqual([{ n: ROWS, keys: ROWS }]);
   const context = await migration.context('copy');
   expect(await context.state.counters()).toEqual({ 'rows.copy': ROWS });
-}, 60_000);
+});

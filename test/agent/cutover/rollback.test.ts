@@ -33,7 +33,7 @@ beforeAll(async () => {
   ways = await startBothWays(TABLES);
   for (const client of [ways.source, ways.target]) await client.query('SET search_path = public');
   await ways.source.query(writes('one'));
-}, 60_000);
+});
 afterAll(() => ways?.stop());
 
 async function bothAlike(): Promise<void> {
@@ -79,7 +79,7 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     });
     await waitFor(async () => (await ways.rows('source', 'emptied')).join().includes('two'));
     expect(await ways.takesWrites('source')).toBe(false);
-  }, 30_000);
+  });
 
   it('moves the writes back with what was written up to the last moment, and sequences ahead', async () => {
     await ways.target.query(writes('three'));
@@ -92,7 +92,7 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     expect(await next(ways.source)).toBeGreaterThan(last);
     expect((await ways.run('rollback')).output).toMatch(/^rollback: done already/);
     await ways.source.query(writes('four'));
-  }, 30_000);
+  });
 
   it('moves them to the target a second time', async () => {
     const { status, output } = await ways.run('cutover');
@@ -101,7 +101,7 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
     expect((await ways.run('cutover')).output).toMatch(/^cutover: done already/);
     await ways.target.query(writes('five'));
-  }, 30_000);
+  });
 });
 
 describe('what closes the way back', () => {
@@ -125,7 +125,7 @@ describe('what closes the way back', () => {
     expect(await ways.takesWrites('target')).toBe(true);
     await ways.target.query(`DELETE FROM account WHERE name = 'endless'`);
     await waitFor(async () => (await problem()) === '');
-  }, 60_000);
+  });
 
   it('a table that the old side has not', async () => {
     await ways.target.query(`CREATE TABLE later (id int PRIMARY KEY)`);
@@ -133,7 +133,7 @@ describe('what closes the way back', () => {
     expect(await problem()).toContain('"public"."later" is missing on the source');
     await ways.target.query(`DROP TABLE later`);
     await waitFor(async () => (await problem()) === '');
-  }, 60_000);
+  });
 });
 
 describe('a rollback that is killed', () => {
@@ -163,7 +163,7 @@ describe('a rollback that is killed', () => {
     });
     expect(await ways.fences()).toEqual(['closed', 'open']);
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
-  }, 30_000);
+  });
 
   it('before its point of no return, gives writes back to the target when the deadline passes, without any help', async () => {
     await killedAt('source', 'ALTER SEQUENCE emptied_id_seq INCREMENT 1', () => fencesAre('closed', 'until'));
@@ -171,7 +171,7 @@ describe('a rollback that is killed', () => {
     await waitFor(() => ways.takesWrites('target'));
     expect(await ways.takesWrites('source')).toBe(false);
     await ways.target.query(writes('six'));
-  }, 30_000);
+  });
 
   it('after it, goes forward when it is started again, and lets no cutover in between', async () => {
     await killedAt('source', 'ALTER FUNCTION ibex.fence() COST 200', () => fencesAre('closed', 'final'));
@@ -180,7 +180,7 @@ describe('a rollback that is killed', () => {
     expect(await ways.run('rollback')).toMatchObject({ status: 0 });
     await bothAlike();
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
-  }, 30_000);
+  });
 
   it('once the source is open, is finished by the next run', async () => {
     await ways.source.query(writes('seven'));
@@ -194,7 +194,7 @@ describe('a rollback that is killed', () => {
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
     expect(await ways.run('rollback')).toMatchObject({ status: 0 });
     await bothAlike();
-  }, 30_000);
+  });
 });
 
 describe('the end of the way back', () => {
@@ -209,5 +209,5 @@ describe('the end of the way back', () => {
     expect(rows).toEqual([{ n: 0 }, { n: 0 }]);
     expect((await ways.run('rollback')).output).toContain('there is no way back');
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
-  }, 30_000);
+  });
 });

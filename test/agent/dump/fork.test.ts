@@ -151,7 +151,7 @@ test('a fork as dump source: refused where it cannot serve, and completed by cat
     { id: 2, v: 'new' },
   ]);
   expect((await target.query('SELECT id FROM other')).rows).toEqual([{ id: 9 }]);
-}, 60_000);
+});
 
 test('a fork of the source’s files serves, with the rows of when it was taken', async () => {
   await runCapture(migration);
@@ -162,7 +162,7 @@ test('a fork of the source’s files serves, with the rows of when it was taken'
     expect(dumped('item')).toEqual(['1\tkept', '2\tnew']);
     await source.query(`UPDATE item SET v = 'kept' WHERE id = 1`);
   });
-}, 60_000);
+});
 
 test('a standby serves, and takes no write of ours; an unlogged table of which it has no row refuses it', async () => {
   await runCapture(migration);
@@ -182,7 +182,7 @@ test('a standby serves, and takes no write of ours; an unlogged table of which i
     );
     await source.query('DROP TABLE quick');
   });
-}, 60_000);
+});
 
 test('a fork of an earlier capture is refused, though its triggers are the same by name', async () => {
   await forgetCapture(migration, source);
@@ -201,7 +201,7 @@ test('a fork of an earlier capture is refused, though its triggers are the same 
   await expect(dumpOf('first_capture')).rejects.toThrow(
     /^the dump source cannot serve: it holds capture [0-9a-f-]{36}, and the source's is [0-9a-f-]{36}; take the fork after/,
   );
-}, 60_000);
+});
 
 test('a fork is refused that was taken while a trigger was made again', async () => {
   await source.query('DROP TRIGGER bucardo_delta ON item');
@@ -211,4 +211,4 @@ test('a fork is refused that was taken while a trigger was made again', async ()
   await takeFork('half');
   await runCapture(migration);
   await expect(dumpOf('half')).rejects.toThrow("it holds no complete capture, and the source's is");
-}, 60_000);
+});

@@ -94,7 +94,7 @@ it('an autovacuum is waited for, and caught up once more before writes are stopp
   expect(told[0]?.inTheWay[0]).toMatch(/^autovacuum worker \d+ holds ShareUpdateExclusiveLock on "public"."swept"$/);
   expect([rounds[0], rounds.at(-1)]).toEqual([false, true]);
   expect(told.flatMap(({ inTheWay }) => inTheWay)).not.toContain('warned');
-}, 60_000);
+});
 
 it('writes are stopped all the same after the limit, having said who was in the way', async () => {
   await other.query('BEGIN; ANALYZE item');

@@ -25,7 +25,7 @@ beforeAll(async () => {
   source = await context.connect('source');
   target = await context.connect('target');
   await target.query(definitions);
-}, 120_000);
+});
 afterAll(() => migration.stop());
 
 const named = (name: string): Gate => GATES.find((gate) => gate.name === name)!;

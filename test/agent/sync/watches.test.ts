@@ -21,7 +21,7 @@ beforeAll(async () => {
     INSERT INTO public.item SELECT i, i FROM generate_series(1, 100) i`);
   context = await migration.context('capture');
   await capture.run(context);
-}, 60_000);
+});
 afterAll(() => migration.stop());
 
 describe('the watch of the source catalogs', () => {
@@ -143,5 +143,5 @@ describe('the watch of the source itself', () => {
     expect(await standingProblems(context.state)).toEqual([problem]);
     await clearIdentity(context, source, atStart);
     expect(await standingProblems(context.state)).toEqual([]);
-  }, 30_000);
+  });
 });

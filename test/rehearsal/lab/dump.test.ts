@@ -54,7 +54,7 @@ describe('a dump of the user', () => {
       ];
       execFileSync(join(DEBIAN_POSTGRES, 'pg_dump'), args, { env: { PGPASSFILE: lab.passwordFile } });
     }
-  }, 60_000);
+  });
   afterAll(async () => {
     await lab.close();
     rmSync(directory, { recursive: true });

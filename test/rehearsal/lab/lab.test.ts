@@ -231,7 +231,7 @@ it('two labs do not meet, closing leaves nothing, and only the lab of a dead own
     await first.close();
     await second.close();
   }
-}, 60_000);
+});
 
 it('refuses versions that cannot be rehearsed, before it starts anything', async () => {
   const log = (): void => {};
