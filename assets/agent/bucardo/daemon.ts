@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
 import { Failure } from '../errors';
-import { ident } from '../sql';
 import { BUCARDO_DATABASE } from './names';
 import { logDirectory, pidDirectory, processTag, runBucardo } from './program';
 
@@ -55,8 +54,8 @@ export function syncProcesses(host: HostConfig, sync: string): { controller: num
 }
 
 /**
- * Starts one sync anew beside the others: its processes are killed, and the master, which does not notice, is asked to
- * bring them back.
+ * Starts one sync anew beside the others: its processes are killed, and the master, if that is alive, makes a new
+ * controller within seconds.
  */
 export async function restartSync(host: HostConfig, sync: string): Promise<void> {
   const { controller, kid } = syncProcesses(host, sync);
@@ -75,7 +74,6 @@ export async function restartSync(host: HostConfig, sync: string): Promise<void>
       WHERE sync = $1 AND ended IS NULL`,
       [sync],
     );
-    await client.query(`NOTIFY ${ident(`bucardo_reload_sync_${sync}`)}`);
   } finally {
     await client.end();
   }

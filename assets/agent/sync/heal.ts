@@ -11,13 +11,17 @@ import { PLAN_FACT, type Plan } from './plan';
 /** Without any finished run for so long, and none under way, a sync is called stuck; seconds. */
 const STUCK_SECONDS = 60;
 
+/** A run that takes longer hangs: what takes so long would have been given to catch-up; seconds. */
+const LONGEST_RUN_SECONDS = 900;
+
 /** How long a sync may take to come back when it alone was started anew; milliseconds. */
 const COME_BACK_MS = 20_000;
 
 const IDLE = sql`
   SELECT s.name, extract(epoch FROM clock_timestamp() - greatest(s.cdate,
       (SELECT max(ended) FROM bucardo.syncrun r WHERE r.sync = s.name AND (lastgood OR lastempty))))::float8 AS idle,
-    EXISTS (SELECT FROM bucardo.syncrun r WHERE r.sync = s.name AND ended IS NULL) AS busy
+    EXISTS (SELECT FROM bucardo.syncrun r WHERE r.sync = s.name AND ended IS NULL
+      AND started > clock_timestamp() - interval '${LONGEST_RUN_SECONDS} seconds') AS busy
   FROM bucardo.sync s ORDER BY s.name`;
 
 interface Idle {
@@ -26,7 +30,7 @@ interface Idle {
   readonly busy: boolean;
 }
 
-/** Names of the syncs that have neither finished a run for long nor are at one. */
+/** Names of the syncs that have neither finished a run for long nor are at one that may still end. */
 async function stuckSyncs(host: HostConfig): Promise<string[]> {
   const client = await connectToHost(host, BUCARDO_DATABASE);
   try {
@@ -57,9 +61,9 @@ export class Healer implements Duty {
     if (!this.plan || !bucardoRuns(host)) return this.startAll('dead');
     const names = Object.keys(this.plan);
     const dead = names.filter((name) => syncProcesses(host, name).controller.length === 0);
-    for (const name of this.alone.keys()) if (!dead.includes(name)) this.alone.delete(name);
-    const stuck = await stuckSyncs(host);
-    for (const name of new Set([...dead, ...stuck])) {
+    const sick = new Set([...dead, ...(await stuckSyncs(host))]);
+    for (const name of this.alone.keys()) if (!sick.has(name)) this.alone.delete(name);
+    for (const name of sick) {
       const since = this.alone.get(name);
       if (since === undefined) await this.startOne(name, dead.includes(name) ? 'dead' : 'stuck');
       else if (performance.now() - since > COME_BACK_MS) return this.startAll(`${name} does not come back`);

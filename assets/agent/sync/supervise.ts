@@ -10,6 +10,7 @@ import { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
+import { Heartbeats } from './beat';
 import { watchCatalog } from './catalog-watch';
 import { recopyTruncated } from './catch-up-instead';
 import { Duties, type Duty, type Watch } from './duty';
@@ -105,6 +106,7 @@ function dutiesOf(watch: Watch, dirty: DirtyKeys, verifier: DirtyVerifier): Duty
   return [
     new TakeBack(watch),
     new Healer(watch),
+    new Heartbeats(watch),
     { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch) },
     { name: 'purge', everyMs: 5_000, run: () => purge(watch, dirty) },
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },

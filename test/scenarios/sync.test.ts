@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { syncProcesses } from '../../assets/agent/bucardo/daemon';
+import { readLag } from '../../assets/agent/bucardo/queues';
+import { readRelations } from '../../assets/agent/catalog/relations';
+import type { AgentConfig } from '../../assets/agent/config';
+import { State } from '../../assets/agent/state';
+import type { Plan } from '../../assets/agent/sync/plan';
+import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import { openRehearsal } from '../helpers/rehearsal';
+
+/** Changes from which catch-up takes over; made far above in one go. */
+const TAKE_BACK = 60_000;
+
+describe('a sync of several parts', () => {
+  let rehearsal: Rehearsal;
+  let source: Client;
+  let target: Client;
+  let state: State;
+
+  beforeAll(async () => {
+    const sync = { takeBackKeys: TAKE_BACK, groups: [['public.pgbench_*']], syncs: 1 };
+    rehearsal = await openRehearsal({ rate: 30, settings: { sync } as unknown as Partial<AgentConfig> });
+    await rehearsal.startWriters();
+    for (const phase of ['assess', 'schema', 'capture', 'dump', 'restore', 'sync']) {
+      const { status, failureMessage } = await rehearsal.run(phase);
+      expect([phase, status, failureMessage]).toEqual([phase, 'Success', undefined]);
+    }
+    source = await rehearsal.lab.connect('source');
+    target = await rehearsal.lab.connect('target');
+    state = await State.open(rehearsal.lab.config.host);
+  }, 240_000);
+
+  afterAll(async () => {
+    await Promise.allSettled([source?.end(), target?.end(), state?.close()]);
+    await rehearsal?.close();
+  }, 60_000);
+
+  async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+    const deadline = Date.now() + 120_000;
+    while (!(await holds())) {
+      if (Date.now() > deadline) throw new Error(`never: ${what}`);
+      await sleep(100);
+    }
+  }
+
+  const beat = async (client: Client, sync: string): Promise<number> => {
+    const { rows } = await client.query(`SELECT extract(epoch FROM beat)::float8 AS beat FROM ibex.heartbeat_${sync}`);
+    return (rows[0] as { beat: number } | undefined)?.beat ?? 0;
+  };
+
+  /** A beat that is written after this moment arrives. */
+  async function beatsOn(sync: string): Promise<void> {
+    const { rows } = await source.query('SELECT extract(epoch FROM clock_timestamp())::float8 AS now');
+    const { now } = rows[0] as { now: number };
+    await until(`a beat of ${sync} arrives`, async () => (await beat(target, sync)) > now);
+  }
+
+  test('has each relation in exactly one, those of the group by themselves, and a heartbeat in each', async () => {
+    const plan = (await state.fact<Plan>('sync.plan')) ?? {};
+    expect(Object.keys(plan)).toEqual(['ibex', 'ibex2']);
+    expect(plan['ibex']?.every((name) => name.startsWith('"public"."pgbench_'))).toBe(true);
+    const relations = await readRelations(source, rehearsal.lab.config);
+    expect(Object.values(plan).flat().sort()).toEqual(relations.map((relation) => relation.sql).sort());
+    for (const sync of Object.keys(plan)) await beatsOn(sync);
+    await until('the lag is told', async () => {
+      const lag = await state.fact<Record<string, number>>('sync.lag');
+      return lag !== undefined && lag['ibex'] !== undefined && lag['ibex'] < 10;
+    });
+  }, 120_000);
+
+  test('brings one back whose processes died, or hang, while the other goes on', async () => {
+    const { host } = rehearsal.lab.config;
+    const other = syncProcesses(host, 'ibex').controller;
+    for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+      const { controller, kid } = syncProcesses(host, 'ibex2');
+      // Without its controller a kid ends its run and then waits for ever.
+      for (const pid of [...controller, ...(signal === 'SIGKILL' ? kid : [])]) process.kill(pid, signal);
+      await until(`ibex2 is back after ${signal}`, () => {
+        const now = syncProcesses(host, 'ibex2').controller;
+        return now.length > 0 && !now.some((pid) => controller.includes(pid));
+      });
+      await beatsOn('ibex2');
+    }
+    expect(syncProcesses(host, 'ibex').controller).toEqual(other);
+    const counters = await state.counters();
+    expect(counters['bucardo.starts']).toBe(1);
+    expect(counters['bucardo.sync-restarts']).toBeGreaterThanOrEqual(1);
+  }, 240_000);
+
+  test('gives a backlog that is too long to catch-up, and takes the sync back', async () => {
+    const takeovers = (await state.counters())['sync.takeovers'] ?? 0;
+    const applied = (await state.counters())['rows.catch-up'] ?? 0;
+    // Else Bucardo might have applied it between two looks of the supervisor.
+    for (const pid of syncProcesses(rehearsal.lab.config.host, 'ibex').kid) process.kill(pid, 'SIGSTOP');
+    await source.query('UPDATE public.pgbench_accounts SET abalance = abalance');
+    await until('catch-up took over', async () => ((await state.counters())['sync.takeovers'] ?? 0) > takeovers);
+    const relations = await readRelations(source, rehearsal.lab.config);
+    await until('the backlog is gone', async () => (await readLag(source, relations, TAKE_BACK)).changes < 5_000);
+    await until('catch-up has counted it', async () => {
+      return ((await state.counters())['rows.catch-up'] ?? 0) - applied > 90_000;
+    });
+    for (const sync of ['ibex', 'ibex2']) await beatsOn(sync);
+    await sleep(1_000);
+    const { status, failureMessage } = await rehearsal.run('verify');
+    expect([status, failureMessage]).toEqual(['Success', undefined]);
+    const { verdict } = await rehearsal.stopWriters();
+    expect(verdict.lostWrites).toBe(0);
+  }, 240_000);
+});
