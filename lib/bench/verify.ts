@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { capture } from '../../assets/agent/capture';
 import { readRelations, type Relation } from '../../assets/agent/catalog/relations';
 import { connectTo } from '../../assets/agent/connect';
@@ -8,10 +10,10 @@ import { checkKeyIndexes } from '../../assets/agent/verify/index-checks';
 import { hashOf, RelationSql } from '../../assets/agent/verify/relation-sql';
 import { verifyRows } from '../../assets/agent/verify/rows';
 import type { End } from '../../assets/agent/endpoints';
-import { inTurn, type Benchmark, type Way } from './benchmark';
+import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
 import { runPhase, stream } from './copy-ways';
 import { dropDatabase, makeData, type BenchData } from './data';
-import { seconds } from './program';
+import { missing, runProgram, seconds } from './program';
 import type { BenchServers } from './servers';
 import { median } from './statistics';
 
@@ -41,9 +43,10 @@ export const verify: Benchmark = {
     try {
       const relations = await context.with('source', (source) => readRelations(source, config));
       const ways: Measured[] = [
-        { name: 'verify', run: () => seconds(() => verifyOnce(context, relations)) },
+        { name: 'Ibex verify', run: () => seconds(() => verifyOnce(context, relations)) },
         { name: 'hash pass of the source', run: () => hashPass(context, 'source', relations) },
         { name: 'hash pass of the target', run: () => hashPass(context, 'target', relations) },
+        { name: 'pgcopydb compare data', absent: comparesNot(), run: () => compareData(servers) },
         {
           name: 'check of the key indexes',
           run: () =>
@@ -62,9 +65,9 @@ export const verify: Benchmark = {
       const of = (name: string): number => median(series.find(({ way }) => way === name)?.values ?? []);
       const slower = Math.max(of('hash pass of the source'), of('hash pass of the target'));
       return {
-        figures: { verifyVsHashPass: of('verify') / slower },
+        figures: { verifyVsHashPass: of('Ibex verify') / slower },
         charts: [{ title: `${(bytes / 1e9).toFixed(1)} GB with indexes`, unit: 's', series }],
-        notes: [],
+        notes: absentees(ways),
       };
     } finally {
       await context.close();
@@ -72,6 +75,22 @@ export const verify: Benchmark = {
     }
   },
 };
+
+/** Why pgcopydb cannot compare: older releases have no command for it. */
+function comparesNot(): string | undefined {
+  const absent = missing('pgcopydb');
+  if (absent !== undefined) return absent;
+  const { stdout, stderr } = spawnSync('pgcopydb', ['help'], { encoding: 'utf8' });
+  return /^ .*compare/m.test(`${stdout}${stderr}`) ? undefined : 'the pgcopydb that is installed has no such command';
+}
+
+async function compareData(servers: BenchServers): Promise<number> {
+  const addresses = (['source', 'target'] as const).map((end) => `--${end}=${servers.address(end, DATABASE)}`);
+  const directory = join(servers.directory, 'pgcopydb-compare');
+  return seconds(() =>
+    runProgram('pgcopydb', ['compare', 'data', ...addresses, `--dir=${directory}`], servers.environment),
+  );
+}
 
 async function makeTarget(servers: BenchServers): Promise<void> {
   const admin = await servers.connect('target');
