@@ -98,6 +98,11 @@ export class Rehearsal {
     return this.workload?.statistics();
   }
 
+  /** The longest time without any acknowledged write that ended after an instant of `clock()`; milliseconds. */
+  longestPause(since: number): number {
+    return this.workload?.pauses(since).longestMs ?? 0;
+  }
+
   /** Runs a runbook to its end. Its phases' starts and ends are told to `onEvent`. */
   async run(
     runbook: string,

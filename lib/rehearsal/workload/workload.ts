@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ClientBase } from 'pg';
 import { readCatalog, type Catalog, type Table } from './catalog';
 import { Choice } from './choice';
@@ -70,6 +71,8 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
     ledger.append({ t: 'counter', counter });
   }
   const ending = new AbortController();
+  // Each writer listens; Node calls more than ten a leak.
+  setMaxListeners(options.connections + 10, ending.signal);
   let last = Math.floor(Math.random() * 500_000_000);
   const shared: Shared = {
     address: options.address,

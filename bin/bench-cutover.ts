@@ -1,0 +1,3 @@
+import { main } from '../lib/bench/cutover/main';
+
+void main(process.argv.slice(2), { out: process.stdout, err: process.stderr }).then((status) => process.exit(status));
