@@ -3,6 +3,7 @@ import type { Instance } from 'aws-cdk-lib/aws-ec2';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
+import type { DatabaseResource } from './database';
 
 export interface AutomationRoleProps {
   readonly instance: Instance;
@@ -12,6 +13,8 @@ export interface AutomationRoleProps {
   readonly documentPrefix: string;
   /** Where approvals are asked for. */
   readonly topic: ITopic;
+  /** The target, of which a snapshot is taken before the cutover. */
+  readonly database: DatabaseResource;
 }
 
 /**
@@ -69,5 +72,16 @@ export function automationRole(scope: Construct, id: string, props: AutomationRo
     StringEquals: { 'iam:PassedToService': 'ssm.amazonaws.com' },
   });
   allow('AskForApproval', ['sns:Publish'], [props.topic.topicArn]);
+  const { clusterId, instanceIds } = props.database;
+  const rds = (kind: string, name: string): string => arn('rds', kind, name, ArnFormat.COLON_RESOURCE_NAME);
+  allow(
+    'TakeSnapshot',
+    clusterId === undefined
+      ? ['rds:CreateDBSnapshot', 'rds:DescribeDBSnapshots', 'rds:AddTagsToResource']
+      : ['rds:CreateDBClusterSnapshot', 'rds:DescribeDBClusterSnapshots', 'rds:AddTagsToResource'],
+    clusterId === undefined
+      ? [...instanceIds.map((id) => rds('db', id)), rds('snapshot', 'ibex-*')]
+      : [rds('cluster', clusterId), rds('cluster-snapshot', 'ibex-*')],
+  );
   return role;
 }

@@ -93,6 +93,7 @@ export class MigrationStack extends Stack {
       commandDocuments: [job.name, profiles.document.name],
       documentPrefix: prefix,
       topic,
+      database: database.resource,
     });
     const { approvers, thresholds } = settings.notifications;
     const runbooks = new Runbooks(this, 'Runbooks', {
@@ -104,6 +105,9 @@ export class MigrationStack extends Stack {
         ProfileDocument: profiles.document.name,
         CopyMethod: settings.agent.copy.method,
         ApprovalTopicArn: topic.topicArn,
+        Snapshot: settings.agent.ready.snapshot ? 'yes' : 'no',
+        SnapshotKind: database.resource.clusterId === undefined ? 'instance' : 'cluster',
+        SnapshotOf: database.resource.clusterId ?? database.resource.instanceIds[0],
         ...(approvers.length > 0 && { Approvers: approvers }),
       },
     });

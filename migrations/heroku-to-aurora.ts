@@ -180,6 +180,8 @@ export const settings: MigrationSettings = {
       transactionSeconds: 30,
       // Used part of a sequence's range from which it is warned of; per cent.
       sequencePercent: 80,
+      // Take a snapshot of the target between approval and cutover, and wait for it.
+      snapshot: true,
       // Hours after which a snapshot is too old as a rollback point.
       snapshotHours: 24,
       // How the application is asked if it is well: statements (a first column that is not false), a command (status 0).

@@ -39,7 +39,7 @@ test('a migration is synthesized in this process, with templates and the program
   };
   const documents = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::SSM::Document');
   expect(documents.map(({ Properties }) => Properties.Name).sort()).toEqual(
-    [...PHASES, 'migrate', 'job', 'install', 'profile', 'collect']
+    [...PHASES, 'migrate', 'snapshot', 'job', 'install', 'profile', 'collect']
       .map((each) => `heroku-to-aurora-migration-${each}`)
       .sort(),
   );

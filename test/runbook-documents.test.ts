@@ -32,7 +32,7 @@ const contentOf = (name: string): Content => {
 };
 
 test('each phase has a document, and so has the whole', () => {
-  expect(Object.keys(names).sort()).toEqual([...PHASES, 'migrate'].sort());
+  expect(Object.keys(names).sort()).toEqual([...PHASES, 'migrate', 'snapshot'].sort());
   expect(names['dump']).toBe('shop-migration-dump');
 });
 

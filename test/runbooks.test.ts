@@ -11,7 +11,7 @@ const stepsOf = (document: AutomationDocument): readonly Step[] =>
   document.mainSteps.flatMap((step) => [step, ...stepsOfLoop(step)]);
 
 test('there is a runbook for each phase and one for the whole', () => {
-  expect([...RUNBOOKS.keys()].sort()).toEqual([...PHASES, 'migrate'].sort());
+  expect([...RUNBOOKS.keys()].sort()).toEqual([...PHASES, 'migrate', 'snapshot'].sort());
 });
 
 describe.each([...RUNBOOKS.keys()])('the runbook %s', (name) => {

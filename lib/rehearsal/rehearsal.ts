@@ -9,6 +9,7 @@ import { readProgress, type Progress } from '../../assets/agent/progress';
 import type { CopyMethod } from '../phases';
 import type { ApprovalRequest } from './automation/actions/approve';
 import type { AutomationEvent, ExecutionResult } from './automation/result';
+import { RdsServer } from './aws/rds-server';
 import { openLab, type Lab } from './lab';
 import type { AgentReport } from './report';
 import { Runbooks } from './runbooks';
@@ -115,13 +116,18 @@ export class Rehearsal {
     };
     const { environment, directory } = this.lab;
     const parameters = runbook === 'migrate' ? { CopyMethod: this.options.copy ?? 'dump' } : {};
-    const execution = this.runbooks.run(runbook, environment, directory, { approve, onEvent: watch }, parameters);
+    const rds = await RdsServer.start();
+    const account = { approve, onEvent: watch, aws: rds };
+    const execution = this.runbooks.run(runbook, environment, directory, account, parameters);
     const outer = this.cancelRunbook;
     this.cancelRunbook = () => {
       execution.cancel();
       outer();
     };
-    return execution.done.finally(() => (this.cancelRunbook = outer));
+    return execution.done.finally(() => {
+      this.cancelRunbook = outer;
+      return rds.close();
+    });
   }
 
   /**

@@ -22,7 +22,7 @@ export class Runbooks {
     const stack = synthesize(migration, outdir).getStackByName(`${migration}-migration`);
     const json = JSON.parse(readFileSync(join(outdir, stack.templateFile), 'utf8')) as TemplateJson;
     const template = new Template(json, { stackName: stack.stackName });
-    return new Runbooks(stack.stackName, template.documents());
+    return new Runbooks(stack.stackName, withTarget(template.documents()));
   }
 
   /**
@@ -37,7 +37,7 @@ export class Runbooks {
     phase: string,
     environment: Readonly<Record<string, string>>,
     directory: string,
-    options: Pick<AutomationOptions, 'approve' | 'onEvent'>,
+    options: Pick<AutomationOptions, 'approve' | 'onEvent' | 'aws'>,
     parameters: Readonly<Record<string, unknown>> = {},
   ): { readonly done: Promise<ExecutionResult>; cancel(): void } {
     const name = `${this.stackName}-${phase}`;
@@ -54,4 +54,16 @@ export class Runbooks {
     const document = this.documents.get(name);
     return document && isAutomation(document) ? String(document.parameters?.['InstanceId']?.default ?? '') : '';
   }
+}
+
+/** Gives the target an identifier of AWS's form, which comes from the other stack and only with a deployment. */
+function withTarget(documents: ReadonlyMap<string, SsmDocument>): ReadonlyMap<string, SsmDocument> {
+  return new Map(
+    [...documents].map(([name, document]) => {
+      const snapshotOf = isAutomation(document) ? document.parameters?.['SnapshotOf'] : undefined;
+      if (!snapshotOf) return [name, document];
+      const parameters = { ...document.parameters, SnapshotOf: { ...snapshotOf, default: 'rehearsal' } };
+      return [name, { ...document, parameters } as SsmDocument];
+    }),
+  );
 }

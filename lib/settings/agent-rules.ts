@@ -106,6 +106,7 @@ export const agentRule = object<Agent>({
       keysToCompare: byDefault(ready.keysToCompare, integer('keys', 0, 1_000_000_000)),
       transactionSeconds: byDefault(ready.transactionSeconds, integer('seconds', 1, 86_400)),
       sequencePercent: byDefault(ready.sequencePercent, integer('per cent', 1, 100)),
+      snapshot: byDefault(ready.snapshot, flag),
       snapshotHours: byDefault(ready.snapshotHours, integer('hours', 1, 8_760)),
       health: byDefault(
         {},

@@ -59,6 +59,7 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     // The freeze waits for a writer no longer than the budget.
     transactionSeconds: 30,
     sequencePercent: 80,
+    snapshot: true,
     snapshotHours: 24,
     health: { source: [], target: [], command: [], timeoutSeconds: 10 },
   },

@@ -120,6 +120,7 @@ export async function startMigration({ durable = false } = {}): Promise<TestMigr
         keysToCompare: 20_000,
         transactionSeconds: 1,
         sequencePercent: 80,
+        snapshot: true,
         snapshotHours: 24,
         health: { source: [], target: [], command: [], timeoutSeconds: 2 },
       },

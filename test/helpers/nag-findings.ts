@@ -43,6 +43,9 @@ export const ACKNOWLEDGED: readonly Acknowledgement[] = [
     "The agent's own channels, DescribeLogGroups and PutMetricData (by namespace): AWS knows no resource for them. DescribeAlarms lists by the beginning of the names.",
   ),
   ...['snapshot', 'cluster-snapshot'].map((kind) =>
+    IAM5(`arn:<AWS::Partition>:rds:${ACCOUNT}:${kind}:ibex-*`, /^AutomationRole/, 'Snapshots of ours, by their name.'),
+  ),
+  ...['snapshot', 'cluster-snapshot'].map((kind) =>
     IAM5(
       `arn:<AWS::Partition>:rds:${ACCOUNT}:${kind}:*`,
       /^HostRole/,

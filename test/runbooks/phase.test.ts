@@ -1,7 +1,7 @@
 import { scratch, step } from '../rehearsal/automation/account';
 import { RUNBOOKS, StubHost, type Course } from './stub-host';
 
-const PHASES = [...RUNBOOKS.keys()].filter((name) => name !== 'migrate');
+const PHASES = [...RUNBOOKS.keys()].filter((name) => name !== 'migrate' && name !== 'snapshot');
 
 /** Names of the steps that ran, for a job of this course. */
 async function way(phase: string, course: Course): Promise<{ status: string; steps: string[]; host: StubHost }> {

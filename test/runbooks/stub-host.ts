@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { ASIDE } from '../../lib/phases';
 import type { Approver } from '../../lib/rehearsal/automation/actions/approve';
+import type { AwsEndpoint } from '../../lib/rehearsal/automation/aws-api';
 import { Automation } from '../../lib/rehearsal/automation/automation';
 import { LocalCommandHost } from '../../lib/rehearsal/automation/command-host';
 import type { AutomationDocument, SsmDocument } from '../../lib/rehearsal/automation/document';
@@ -121,23 +122,40 @@ export class StubHost {
       .map((call) => call.split(' ')[1] ?? '');
   }
 
-  /** @param given parameters beside those that every run has */
+  /** @param given parameters beside those that every run has; @param aws who answers as AWS, for the snapshot */
   run(
     runbook: string,
     approve: Approver = async () => 'Approved',
     given: Readonly<Record<string, unknown>> = {},
+    aws?: AwsEndpoint,
   ): Promise<ExecutionResult> {
     const documents = new Map<string, SsmDocument>([['ibex-job', parse(JOB_DOCUMENT) as SsmDocument]]);
     documents.set('ibex-profile', parse(PROFILE_DOCUMENT) as SsmDocument);
-    for (const phase of RUNBOOKS.keys()) documents.set(`ibex-${phase}`, parsed(phase));
+    for (const phase of RUNBOOKS.keys()) documents.set(`ibex-${phase}`, withTarget(parsed(phase)));
     const host = new LocalCommandHost({
       instanceId: INSTANCE,
       environment: { PATH: process.env['PATH'] ?? '', IBEX_HOME: this.home },
       directory: this.home,
     });
-    return new Automation({ documents, host, approve }).start(`ibex-${runbook}`, { ...parameters(runbook), ...given })
-      .done;
+    return new Automation({ documents, host, approve, ...(aws && { aws }) }).start(`ibex-${runbook}`, {
+      ...parameters(runbook),
+      ...given,
+    }).done;
   }
+}
+
+/** The runbook as the stack of an Aurora cluster `shop` has it. */
+function withTarget(document: AutomationDocument): AutomationDocument {
+  const { parameters: declared = {} } = document;
+  if (!declared['SnapshotKind'] || !declared['SnapshotOf']) return document;
+  return {
+    ...document,
+    parameters: {
+      ...declared,
+      SnapshotKind: { ...declared['SnapshotKind'], default: 'cluster' },
+      SnapshotOf: { ...declared['SnapshotOf'], default: 'shop' },
+    },
+  };
 }
 
 function parameters(runbook: string): Record<string, unknown> {
@@ -154,6 +172,7 @@ function parameters(runbook: string): Record<string, unknown> {
     ...common,
     ...Object.fromEntries(children),
     ProfileDocument: 'ibex-profile',
+    Snapshot: 'no',
     ApprovalTopicArn: 'arn:aws:sns:eu-central-1:123456789012:Automation-ibex',
     Approvers: ['anna'],
   };

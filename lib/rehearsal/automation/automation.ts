@@ -1,4 +1,5 @@
 import type { Approver } from './actions/approve';
+import type { AwsEndpoint } from './aws-api';
 import { documentProblems, sizeProblems } from './check-document';
 import { realSleep, type Sleep } from './clock';
 import { commandProblems } from './command-document';
@@ -24,6 +25,8 @@ export interface AutomationOptions {
   readonly sleep?: Sleep;
   /** What `{{ global:REGION }}` stands for. @default 'eu-central-1' */
   readonly region?: string;
+  /** Who answers the calls of runbooks that name a service. @default nobody: such a step fails */
+  readonly aws?: AwsEndpoint;
   /** Told of every start and end, at once. @default nobody */
   readonly onEvent?: (event: AutomationEvent) => void;
 }
@@ -38,6 +41,7 @@ export class Automation {
       host: options.host,
       approve: options.approve,
       sleep: options.sleep ?? realSleep,
+      aws: options.aws,
       region: options.region ?? 'eu-central-1',
       emit: options.onEvent ?? (() => undefined),
     };

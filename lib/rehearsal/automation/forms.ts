@@ -18,7 +18,7 @@ const FORMS: Readonly<Record<InputForm, (value: unknown) => boolean>> = {
  */
 export function formProblems(action: Action, inputs: Readonly<Record<string, unknown>>, whole: boolean): string[] {
   const problems = Object.keys(inputs)
-    .filter((name) => !Object.hasOwn(action.inputs, name))
+    .filter((name) => action.moreInputs !== true && !Object.hasOwn(action.inputs, name))
     .map((name) => `input ${name} is not known`);
   for (const [name, { form, required }] of Object.entries(action.inputs)) {
     const value = inputs[name];

@@ -1,5 +1,6 @@
 import type { Approver } from './actions/approve';
 import type { Outcome } from './actions/definition';
+import type { AwsEndpoint } from './aws-api';
 import type { CommandHost } from './command-host';
 import type { Sleep } from './clock';
 import type { SsmDocument, Step } from './document';
@@ -14,6 +15,8 @@ export interface Services {
   readonly approve: Approver;
   readonly sleep: Sleep;
   readonly region: string;
+  /** Who answers the calls of runbooks that name a service. */
+  readonly aws: AwsEndpoint | undefined;
   readonly emit: (event: AutomationEvent) => void;
 }
 

@@ -132,6 +132,7 @@ export function hostConfig(
       keysToCompare: 20_000,
       transactionSeconds: 30,
       sequencePercent: 80,
+      snapshot: true,
       snapshotHours: 24,
       health: {
         source: ['SELECT count(*) > 0 FROM pg_catalog.pg_class'],

@@ -18,6 +18,8 @@ export type InputForm = 'string' | 'strings' | 'integer' | 'boolean' | 'map' | '
 /** One action: what a runbook may say to it, and what it does. */
 export interface Action {
   readonly inputs: Readonly<Record<string, { readonly form: InputForm; readonly required?: boolean }>>;
+  /** Whether it takes inputs beside these, which are the service's own. @default false */
+  readonly moreInputs?: boolean;
   /** Names of outputs. */
   readonly outputs: readonly string[];
   /** May it stand within aws:loop? */
