@@ -6,7 +6,7 @@ import { connectTo } from './connect';
 import { endpointOf, type Direction, type End, type Endpoint, type Server } from './endpoints';
 import { openLog, type Logger } from './log';
 import { ProgressReport } from './progress';
-import { State } from './state';
+import { openStateSession, State } from './state';
 
 /** What contexts of both directions share: one session each is enough, and one end closes all. */
 interface Shared {
@@ -76,7 +76,16 @@ export class Context {
 
   /** A new session on one end. */
   async connect(end: Server, purpose: string = this.phase): Promise<Client> {
-    const client = await connectTo(await this.endpoint(end), purpose);
+    return this.opened(await connectTo(await this.endpoint(end), purpose));
+  }
+
+  /** A further session on Ibex's own database on the host, for marks that must be durable before something else is. */
+  async connectMemory(): Promise<Client> {
+    return this.opened(await openStateSession(this.config.host));
+  }
+
+  /** A session that nobody closed would keep the program from ending. */
+  private opened(client: Client): Client {
     this.shared.open.add(client);
     client.once('end', () => this.shared.open.delete(client));
     return client;

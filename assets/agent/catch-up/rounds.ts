@@ -110,7 +110,7 @@ export class CatchUp {
     const source = await this.context.connect('source', 'catch-up');
     const target = await this.context.connect('target', 'catch-up');
     if (this.context.direction === 'back') return { source, target };
-    return { source, target, dirty: await DirtyKeys.open(this.context.config.host) };
+    return { source, target, dirty: await DirtyKeys.open(this.context) };
   }
 }
 

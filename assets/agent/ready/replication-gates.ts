@@ -88,7 +88,7 @@ const leftToCompare: Gate = {
   again: true,
   forwardOnly: true,
   ask: async ({ context, relations }) => {
-    const dirty = await DirtyKeys.open(context.config.host);
+    const dirty = await DirtyKeys.open(context);
     const result = await dirty.count(relations).finally(() => dirty.close());
     const limit = context.config.ready.keysToCompare;
     const figure = `${result.keys.toLocaleString('en-US')} keys`;

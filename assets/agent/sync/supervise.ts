@@ -77,7 +77,7 @@ async function watch(config: AgentConfig): Promise<void> {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     const relations = await readRelations(ends.source, config);
-    dirty = await DirtyKeys.open(config.host);
+    dirty = await DirtyKeys.open(context);
     verifier = new DirtyVerifier(context, relations);
     const duties = new Duties(dutiesOf({ context, ends, relations }, dirty, verifier));
     for (let round = 0; wantedDirection(config) === 'forward'; round += 1) {

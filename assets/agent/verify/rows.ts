@@ -38,7 +38,7 @@ async function compareOnce(
   repairs: Map<Relation, number> | undefined,
 ): Promise<Comparison> {
   context.progress.restart();
-  const dirty = await DirtyKeys.open(context.config.host);
+  const dirty = await DirtyKeys.open(context);
   try {
     const comparison = await compareAndKeep(context, relations, repairs, dirty);
     await keepEvidence(context, relations, comparison);

@@ -3,10 +3,9 @@ import type { Client } from 'pg';
 import { keyOf } from '../../capture/objects';
 import type { Relation } from '../../catalog/relations';
 import { copyRows } from '../../catch-up/copy-rows';
-import type { HostConfig } from '../../config';
+import type { Context } from '../../context';
 import { Failure } from '../../errors';
 import { ident, literal, sql } from '../../sql';
-import { openStateSession } from '../../state';
 
 /** What must be compared again before all is known to be equal. */
 export interface DirtyCount {
@@ -52,9 +51,9 @@ const APPLIERS = ['ibex supervise', 'ibex catch-up', 'ibex sync', 'ibex cutover'
 export class DirtyKeys {
   private constructor(private readonly host: Client) {}
 
-  /** Opens a session of its own on the host's database, which must be there. */
-  static async open(host: HostConfig): Promise<DirtyKeys> {
-    return new DirtyKeys(await openStateSession(host));
+  /** Works with a session of its own on the host's database, which ends with the context at the latest. */
+  static async open(context: Pick<Context, 'connectMemory'>): Promise<DirtyKeys> {
+    return new DirtyKeys(await context.connectMemory());
   }
 
   async close(): Promise<void> {

@@ -115,7 +115,7 @@ export class DirtyVerifier {
   }
 
   private async open(): Promise<DirtyKeys> {
-    return (this.dirty ??= await DirtyKeys.open(this.context.config.host));
+    return (this.dirty ??= await DirtyKeys.open(this.context));
   }
 
   private async look(relation: Relation, keys: readonly DirtyKey[]): Promise<[DirtyKey, RowState, RowState][]> {

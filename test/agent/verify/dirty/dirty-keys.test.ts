@@ -27,7 +27,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ibex-dirty-'));
   const config = agentConfig(ends, directory);
   context = await Context.create({ ...config, verify: { ...config.verify, dirtyKeysPerSecond: 1_000_000 } }, 'verify');
-  dirty = await DirtyKeys.open(config.host);
+  dirty = await DirtyKeys.open(context);
   await ends.run('both', 'CREATE TABLE public.t (k text PRIMARY KEY, v text)');
   relation = await ends.relation('"public"."t"');
   await installShared(ends.source);
