@@ -96,11 +96,17 @@ export function sendFile(request: IncomingMessage, response: ServerResponse, fil
     .end(request.method === 'HEAD' ? undefined : content.subarray(from, to + 1));
 }
 
-/** Metrics of CloudWatch by the query protocol: the last value of each, by its name. */
-export const metrics =
+/** Target of the operation that lists alarms, of which none is raised here. */
+const DESCRIBE_ALARMS = 'GraniteServiceVersion20100801.DescribeAlarms';
+
+/** CloudWatch: metrics by the query protocol, the last value of each by its name; and no alarm, by the JSON protocol. */
+export const cloudWatch =
   (values: Map<string, string>): Route =>
   (request, response, body) => {
     if (!isSigned(request)) return void response.writeHead(403).end();
+    if (request.headers['x-amz-target'] === DESCRIBE_ALARMS) {
+      return answer(response, 200, { MetricAlarms: [], CompositeAlarms: [] });
+    }
     const form = new URLSearchParams(body.toString());
     for (let member = 1; form.has(`MetricData.member.${member}.MetricName`); member += 1) {
       const field = (name: string): string => form.get(`MetricData.member.${member}.${name}`) ?? '';
@@ -110,6 +116,19 @@ export const metrics =
       .writeHead(200, { 'content-type': 'text/xml' })
       .end('<PutMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"/>');
   };
+
+/** RDS by the query protocol: no snapshot of the target has been made, and nothing else is asked of the host's gates. */
+export const databases: Route = (request, response, body) => {
+  if (!isSigned(request)) return void response.writeHead(403).end();
+  const action = new URLSearchParams(body.toString()).get('Action') ?? '';
+  const list = /^Describe(DB(?:Cluster)?Snapshots)$/.exec(action)?.[1];
+  if (list === undefined) return void response.writeHead(400).end();
+  response
+    .writeHead(200, { 'content-type': 'text/xml' })
+    .end(
+      `<${action}Response xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><${action}Result><${list}/></${action}Result></${action}Response>`,
+    );
+};
 
 /** What an instance is told of itself. */
 const FACTS: Readonly<Record<string, string>> = {

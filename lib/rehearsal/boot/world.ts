@@ -6,7 +6,8 @@ import {
   bucket,
   jsonServices,
   metadata,
-  metrics,
+  cloudWatch,
+  databases,
   sendFile,
   waitCondition,
   type Account,
@@ -116,7 +117,8 @@ export class World {
       [`s3.${REGION}.amazonaws.com`]: file,
       'nodejs.org': file,
       [`${name}.s3.${REGION}.amazonaws.com`]: bucket(name, this.account),
-      [`monitoring.${REGION}.amazonaws.com`]: metrics(this.metrics),
+      [`monitoring.${REGION}.amazonaws.com`]: cloudWatch(this.metrics),
+      [`rds.${REGION}.amazonaws.com`]: databases,
       [SIGNAL_HOST]: waitCondition(this.signals),
       'truststore.pki.rds.amazonaws.com': (request, response) => {
         response.writeHead(request.url === '/global/global-bundle.pem' ? 200 : 404).end(this.spec.authority.pem);
