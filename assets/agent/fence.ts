@@ -93,6 +93,37 @@ async function putUp(client: Client, tables: readonly FencedTable[]): Promise<vo
 
 const hasLeft = (state: FenceState | undefined): boolean => state?.kind === 'final' || state?.kind === 'closed';
 
+/** How long putting up one trigger may queue the writers of its table; milliseconds. */
+const ARM_TIMEOUT_MS = 200;
+
+/** Rounds over those tables that were busy; the pause puts up what is left. */
+const ARM_ROUNDS = 5;
+
+/**
+ * Puts the triggers up before writes are stopped, one table at a time and letting everything through, so that the fence
+ * can stop all writes by its function alone. Safe to repeat, and to leave behind. Returns the tables that were busy.
+ */
+export async function armFence(source: Client): Promise<string[]> {
+  await source.query('SET client_min_messages = warning');
+  await ensureFenceSchema(source);
+  if ((await readFenceState(source)) === undefined) await source.query(fenceFunction({ kind: 'open' }));
+  await source.query(`SET lock_timeout = ${ARM_TIMEOUT_MS}`);
+  try {
+    for (let round = 1; ; round += 1) {
+      const open = (await readFenceable(source)).filter(({ fenced }) => !fenced);
+      if (open.length === 0 || round > ARM_ROUNDS) return open.map((table) => table.sql);
+      for (const table of open) await source.query(fenceTrigger(table)).catch(throwUnlessBusy);
+      await sleep(50);
+    }
+  } finally {
+    await source.query('SET lock_timeout = 0');
+  }
+}
+
+function throwUnlessBusy(error: unknown): void {
+  if (!AGAIN.includes((error as { code?: string }).code)) throw error;
+}
+
 /** What a fenced source has proven. */
 export interface FenceProof {
   readonly tables: number;
@@ -122,10 +153,12 @@ const AGAIN: readonly (string | undefined)[] = ['55P03', '57014', '40P01'];
 const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
 
 /**
- * Stops all writes at the source, in one transaction: holding SHARE ROW EXCLUSIVE on every table proves that no writer
- * is left, prepared transactions included; then triggers refuse the next ones. The fence opens by itself when the
- * deadline on the source's clock has passed, whatever became of us. Throws Failure when the locks cannot be had before
- * `giveUpAt` (milliseconds since the epoch, here).
+ * Stops all writes at the source. First the triggers that stand there refuse every further write, so that a transaction
+ * that waits for one of our locks while it holds another ends by itself. Then, in one transaction, holding SHARE ROW
+ * EXCLUSIVE on every table proves that no writer is left, prepared transactions included, and triggers are put up where
+ * they are missing. The fence opens by itself when the deadline on the source's clock has passed, whatever became of us.
+ * Throws Failure when the locks cannot be had before `giveUpAt` (milliseconds since the epoch, here); the source then
+ * takes writes again.
  */
 export async function fenceSource(source: Client, budgetSeconds: number, giveUpAt: number): Promise<FenceProof> {
   await source.query('SET client_min_messages = warning');
@@ -134,6 +167,7 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
     budgetSeconds,
   ]);
   const { deadline } = rows[0] as { deadline: string };
+  await refuseWrites(source, deadline);
   let inTheWay: unknown;
   for (let attempts = 1; ; attempts += 1) {
     const left = giveUpAt - Date.now();
@@ -147,12 +181,30 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
       const { code } = error as { code?: string };
       if (AGAIN.includes(code)) inTheWay = error;
       if (!AGAIN.includes(code) || left <= timeout) {
+        // What was refused was refused in vain; where this fails the deadline opens it.
+        await openSource(source).catch(() => undefined);
         throw new Failure(
           `writes could not be stopped in ${attempts} tries: ${oneLine(inTheWay ?? error)}; they go on as before`,
         );
       }
       await sleep(50 + 100 * Math.random());
     }
+  }
+}
+
+/** Has the triggers that stand there refuse writes until the deadline; needs no lock of a table. */
+async function refuseWrites(source: Client, deadline: string): Promise<void> {
+  await source.query('BEGIN');
+  try {
+    await source.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
+    await source.query(`SELECT ${FENCE_LOCK}`);
+    if (await isPastNoReturn(source))
+      throw new Failure('writes could not be stopped: another run has made its fence final');
+    await source.query(fenceFunction({ kind: 'until', deadline }));
+    await source.query('COMMIT');
+  } catch (error) {
+    await source.query('ROLLBACK').catch(() => undefined);
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import {
+  armFence,
   closeTarget,
   fenceGaps,
   fenceSource,
@@ -196,10 +197,34 @@ describe('fencing', () => {
       for (const [, statement] of WRITES.filter(([what]) => !what.includes('TRUNCATE'))) {
         expect(await refusal(source, statement)).toBeUndefined();
       }
-      expect(await readFenceState(source)).toBeUndefined();
+      expect(await readFenceState(source)).toEqual({ kind: 'open' });
     } finally {
       await source.query(`ROLLBACK PREPARED 'left behind'`);
     }
+  });
+
+  it('with its triggers there beforehand, refuses a transaction at work its next write, so that nobody runs into a deadlock', async () => {
+    expect(await armFence(await session())).toEqual([]);
+    for (const [, statement] of WRITES) expect(await refusal(source, statement)).toBeUndefined();
+    const writer = await migration.admin('source');
+    await writer.query('BEGIN; INSERT INTO measure_top VALUES (150)');
+    const proof = fence(60, 20_000);
+    while ((await readFenceState(source))?.kind !== 'until') await sleep(5);
+    // The fence holds the locks of the tables before the one that it waits for, and lets go of them in time.
+    const next = await writer.query('INSERT INTO child VALUES (9, 1)').then(() => 'passed', codeOf);
+    await writer.end();
+    expect(next).toBe(REFUSED);
+    expect((await proof).attempts).toBeLessThanOrEqual(3);
+  });
+
+  it('gets its triggers there beforehand but for tables that are busy, which it names', async () => {
+    const busy = await migration.admin('source');
+    await busy.query('BEGIN; INSERT INTO child VALUES (9, 1)');
+    const left = await armFence(await session()).finally(() => busy.end());
+    expect(left).toEqual(['"public"."child"']);
+    expect(await armFence(await session())).toEqual([]);
+    await fence();
+    expect(await refusal(source, 'INSERT INTO child VALUES (9, 1)')).toBe(REFUSED);
   });
 
   it('does not wait for an autovacuum to end', async () => {

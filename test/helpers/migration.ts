@@ -13,6 +13,8 @@ export const PASSWORD = `it's "a" @:/=%# \\ $1`;
 export interface TestMigration {
   readonly source: TestPostgres;
   readonly target: TestPostgres;
+  /** The server of the host's own memory. */
+  readonly host: TestPostgres;
   readonly config: AgentConfig;
   /** Directory of the secrets `source`, `target` and `login`. */
   readonly secrets: string;
@@ -134,6 +136,7 @@ export async function startMigration({ durable = false } = {}): Promise<TestMigr
   return {
     source,
     target,
+    host,
     get config() {
       return config;
     },

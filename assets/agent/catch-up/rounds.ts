@@ -48,8 +48,17 @@ export class CatchUp {
     }
   }
 
-  /** Applies each of these relations once, long queues in ranges where that may be. */
-  async apply(relations: readonly Relation[], snapshot?: string): Promise<number> {
+  /**
+   * Applies each of these relations once, long queues in ranges where that may be.
+   *
+   * @param snapshot an exported snapshot to apply to; the newest one without
+   * @param sessions how many work side by side, as many as the settings say without
+   */
+  async apply(
+    relations: readonly Relation[],
+    snapshot?: string,
+    sessions: number = this.context.config.restore.jobs,
+  ): Promise<number> {
     const queue = await this.portions(relations, snapshot);
     let applied = 0;
     const worker = async (): Promise<void> => {
@@ -68,7 +77,7 @@ export class CatchUp {
         throw error;
       }
     };
-    const workers = Math.min(this.context.config.restore.jobs, queue.length);
+    const workers = Math.min(sessions, queue.length);
     const outcomes = await Promise.allSettled(Array.from({ length: workers }, worker));
     if (applied > 0) await this.context.state.count('rows.catch-up', applied);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
@@ -98,6 +107,12 @@ export class CatchUp {
     }
   }
 
+  /** Opens sessions until so many stand ready, so that a later `apply` has none to open. */
+  async ready(sessions: number): Promise<void> {
+    const missing = Math.max(0, sessions - this.idle.length);
+    this.idle.push(...(await Promise.all(Array.from({ length: missing }, () => this.open()))));
+  }
+
   /** Closes the sessions that stand ready. */
   async close(): Promise<void> {
     await Promise.all(this.idle.splice(0).map(end));
@@ -105,8 +120,10 @@ export class CatchUp {
 
   /** Sessions of an earlier round, or new ones; within the write pause nothing should have to connect. */
   private async take(): Promise<Sessions> {
-    const ready = this.idle.pop();
-    if (ready) return ready;
+    return this.idle.pop() ?? this.open();
+  }
+
+  private async open(): Promise<Sessions> {
     const source = await this.context.connect('source', 'catch-up');
     const target = await this.context.connect('target', 'catch-up');
     if (this.context.direction === 'back') return { source, target };

@@ -1,13 +1,16 @@
 import type { Client } from 'pg';
 import type { CatchUp } from '../catch-up/rounds';
 import type { Context } from '../context';
+import { armFence } from '../fence';
+import { DRAIN_SESSIONS } from './pause';
 import { untilNoneInTheWay, WAIT_MS } from '../fence/in-the-way';
 
 /** Changes that may be left when writes are stopped; each costs the pause some microseconds. */
 const NEAR = 500;
 
 /**
- * Brings about the moment to stop writes, while they go on: few changes are left, and no vacuum or DDL holds locks that
+ * Brings about the moment to stop writes, while they go on: the fence's triggers stand there and let everything through, few
+ * changes are left, and no vacuum or DDL holds locks that
  * would keep the fence off. That is waited for within a limit, and said who is in the way; after it the fence tries all
  * the same.
  */
@@ -17,8 +20,11 @@ export async function approach(
   catchUp: CatchUp,
   waitMs: number = WAIT_MS,
 ): Promise<void> {
+  await catchUp.ready(DRAIN_SESSIONS);
   const end = performance.now() + waitMs;
   for (let waits = true; ;) {
+    const busy = await armFence(source);
+    if (busy.length > 0) context.log.info({ busy }, 'tables without the trigger of the fence so far');
     await catchUp.until(source, NEAR);
     if (!waits) return;
     const { waited, left } = await untilNoneInTheWay(source, end - performance.now(), (inTheWay) => {

@@ -1,8 +1,9 @@
 import { Failure } from '../errors';
+import type { StepName } from './steps';
 
 /** One step of the write pause. */
 export interface Step {
-  readonly step: string;
+  readonly step: StepName;
   /** Milliseconds since the pause began. */
   readonly startMs: number;
   readonly ms: number;
@@ -29,7 +30,7 @@ export class Timeline {
    * Runs one step. With `bounded`, gives up when the budget is spent and throws Failure that names the step; the step's
    * own work may go on for a moment, so it must be harmless when late.
    */
-  async step<T>(name: string, work: () => Promise<T>, bounded = true): Promise<T> {
+  async step<T>(name: StepName, work: () => Promise<T>, bounded = true): Promise<T> {
     const startMs = this.elapsed();
     try {
       return bounded ? await this.inTime(name, work) : await work();
@@ -42,7 +43,7 @@ export class Timeline {
     }
   }
 
-  private async inTime<T>(name: string, work: () => Promise<T>): Promise<T> {
+  private async inTime<T>(name: StepName, work: () => Promise<T>): Promise<T> {
     const spent = (): Failure =>
       new Failure(`the time budget of ${this.budgetMs / 1000} s was spent at step "${name}"`);
     if (this.left() <= 0) throw spent();

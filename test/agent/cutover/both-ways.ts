@@ -31,6 +31,8 @@ export interface BothWays {
   run(phase: string, ...options: string[]): Promise<Run>;
   /** Starts a phase, and kills it with SIGKILL once `until` holds. */
   kill(phase: string, until: () => Promise<boolean>): Promise<void>;
+  /** Runs a phase of a program that ends itself, with more in its environment. Returns how it ended. */
+  die(phase: string, environment: Readonly<Record<string, string>>): Promise<Run & { readonly killed: boolean }>;
   /** Kind of both fences. */
   fences(): Promise<[string | undefined, string | undefined]>;
   /** Whether an end takes a write of the application. */
@@ -46,15 +48,17 @@ export interface BothWays {
  * @param tables made on the source before its schema is copied
  * @param cutover overrides of that section
  * @param more of the configuration, which may need the servers
+ * @param makeProgram writes the program to a file
  */
 export async function startBothWays(
   tables: string,
   cutover: object = {},
   more: (migration: TestMigration) => Promise<Partial<AgentConfig>> = () => Promise.resolve({}),
+  makeProgram: (file: string) => void = bundleAgent,
 ): Promise<BothWays> {
   const directory = mkdtempSync(join(tmpdir(), 'ibex-ways-'));
   const program = join(directory, 'ibex.js');
-  bundleAgent(program);
+  makeProgram(program);
   const migration = await startMigration({ durable: true });
   const source = await migration.admin('source');
   await source.query(tables);
@@ -73,9 +77,9 @@ export async function startBothWays(
   const target = await migration.admin('target');
   const clients = { source, target };
 
-  const start = (...args: string[]): ChildProcess =>
+  const start = (args: readonly string[], environment: Readonly<Record<string, string>> = {}): ChildProcess =>
     spawn(process.execPath, [program, ...args], {
-      env: { PATH: process.env['PATH'], HOME: directory, IBEX_CONFIG: configFile },
+      env: { PATH: process.env['PATH'], HOME: directory, IBEX_CONFIG: configFile, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
   const ended = (child: ChildProcess): Promise<Run> =>
@@ -89,9 +93,14 @@ export async function startBothWays(
     migration,
     source,
     target,
-    run: (...args) => ended(start(...args)),
+    run: (...args) => ended(start(args)),
+    die: async (phase, environment) => {
+      const child = start([phase], environment);
+      const run = await ended(child);
+      return { ...run, killed: child.signalCode === 'SIGKILL' };
+    },
     kill: async (phase, until) => {
-      const child = start(phase);
+      const child = start([phase]);
       const end = ended(child);
       try {
         while (!(await until())) {

@@ -84,10 +84,14 @@ it('an autovacuum is waited for, and caught up once more before writes are stopp
   const told: { inTheWay: string[] }[] = [];
   const rounds: boolean[] = [];
   const context = {
-    log: { info: (facts: { inTheWay: string[] }) => told.push(facts), warn: () => told.push({ inTheWay: ['warned'] }) },
+    log: {
+      info: (facts: { inTheWay?: string[] }) => facts.inTheWay && told.push({ inTheWay: facts.inTheWay }),
+      warn: () => told.push({ inTheWay: ['warned'] }),
+    },
     progress: { report: () => undefined },
   } as unknown as Context;
   const catchUp = {
+    ready: () => Promise.resolve(),
     until: async () => rounds.push((await readInTheWay(other)).length === 0),
   } as unknown as CatchUp;
   await approach(context, client, catchUp, 60_000);
@@ -104,7 +108,12 @@ it('writes are stopped all the same after the limit, having said who was in the 
     progress: { report: () => undefined },
   } as unknown as Context;
   let rounds = 0;
-  await approach(context, client, { until: async () => (rounds += 1) } as unknown as CatchUp, 200);
+  await approach(
+    context,
+    client,
+    { ready: () => Promise.resolve(), until: async () => (rounds += 1) } as unknown as CatchUp,
+    200,
+  );
   await other.query('ROLLBACK');
   expect(JSON.stringify(warned)).toMatch(/in the way of the fence for 0 s; writes are stopped all the same/);
   expect(rounds).toBe(2);
