@@ -120,8 +120,7 @@ export class PostgresServer implements Server {
 
   async start(): Promise<void> {
     if (this.postmaster() !== undefined) return;
-    // After a kill the file names a process that may still wait to be buried, or a stranger with the same number.
-    if (this.processes().length === 0) rmSync(join(this.data, 'postmaster.pid'), { force: true });
+    if (this.processes().length === 0) this.forgetKilled();
     const { account, programs } = this.spec;
     const log = openSync(this.log, 'a');
     const child = spawn(join(programs, 'postgres'), ['-D', this.data], {
@@ -143,6 +142,16 @@ export class PostgresServer implements Server {
       throw new Failure(
         `PostgreSQL ${this.version} (${this.role}) does not start: ${this.lastWords()}; its log is ${this.log}`,
       );
+    }
+  }
+
+  /** After a kill these name a process that may still wait to be buried, or a stranger with the same number. */
+  private forgetKilled(): void {
+    for (const file of [
+      join(this.data, 'postmaster.pid'),
+      join(this.directory, 'socket', `.s.PGSQL.${this.port}.lock`),
+    ]) {
+      rmSync(file, { force: true });
     }
   }
 
