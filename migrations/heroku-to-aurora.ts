@@ -189,7 +189,7 @@ export const settings: MigrationSettings = {
     },
     cutover: {
       // Seconds without writes, at most; then the source takes them again.
-      budgetSeconds: 60,
+      budgetSeconds: 30,
       // Values that each sequence skips.
       sequenceMargin: 1_000,
       // Every row is compared as it stood in the pause.

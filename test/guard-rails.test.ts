@@ -183,7 +183,7 @@ describe('what holds data or runs the migration', () => {
   test('is not touched by the tuning of the program, thresholds, approvers or how long reports are kept', () => {
     const other: MigrationSettings = {
       ...leastSettings,
-      agent: { dump: { jobs: 2 }, cutover: { budgetSeconds: 30 }, excludeSchemas: ['x'] },
+      agent: { dump: { jobs: 2 }, cutover: { budgetSeconds: 45 }, excludeSchemas: ['x'] },
       notifications: {
         emails: ['ops@example.org'],
         approvers: ['arn:aws:iam::123456789012:role/ops'],

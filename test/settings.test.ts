@@ -17,7 +17,7 @@ describe('settings that are right', () => {
         postgresMajor: 11,
         terminationProtection: true,
       },
-      agent: { cutover: { budgetSeconds: 60, switches: [] }, applicationLogins: {} },
+      agent: { cutover: { budgetSeconds: 30, switches: [] }, applicationLogins: {} },
       notifications: { emails: [], approvers: [] },
       tags: {},
     });

@@ -41,7 +41,7 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     settleSeconds: 30,
   },
   cutover: {
-    budgetSeconds: 60,
+    budgetSeconds: 30,
     sequenceMargin: 1_000,
     compareAtFreeze: true,
     wayBack: 'armed',
