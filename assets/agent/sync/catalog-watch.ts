@@ -43,7 +43,7 @@ const TABLES = sql`
     nullif(t.relfilenode, 0)::text AS file
   FROM t LEFT JOIN a ON a.attrelid = t.oid LEFT JOIN k ON k.indrelid = t.oid LEFT JOIN h ON h.inhrelid = t.oid`;
 
-/** Reads the fingerprint of every table of the application, in one statement; some 50 ms for 2,000 tables. */
+/** Reads the fingerprint of every table of the application, in one statement. */
 export async function readTables(context: Context, source: Client): Promise<WatchedTables> {
   const { rows } = await source.query(TABLES, [hiddenSchemas(context.config)]);
   return Object.fromEntries(
@@ -71,7 +71,7 @@ export function catalogChanges(before: WatchedTables, now: WatchedTables): strin
     const known = before[name];
     if (!known) {
       changes.push(
-        `table ${name} is new and not captured; make it on the target too, and start schema, capture and copy again, or run cleanup and migrate again`,
+        `table ${name} is new and not captured; drop it, or run cleanup, empty the target's tables and migrate again`,
       );
       continue;
     }
