@@ -34,6 +34,9 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtime
   }
 }
 
+// Said at each start of Node 20, which rehearsals may have; the host in AWS has a newer one.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
 const program = process.argv[2];
 if (program !== undefined) {
   const require = createRequire(import.meta.url);
