@@ -11,7 +11,7 @@ import { postgresPrograms } from '../rehearsal/lab/postgres-programs';
 import { PostgresServer } from '../rehearsal/lab/server';
 import { SOURCE_SETTINGS } from '../rehearsal/lab/source';
 import { TARGET_SETTINGS } from '../rehearsal/lab/target';
-import { DEFAULT_AGENT } from '../settings/defaults';
+import { ON_ONE_MACHINE, withOverrides } from '../rehearsal/one-machine';
 
 /** Two servers to measure on, and a third one for Ibex's own state. */
 export interface BenchServers {
@@ -118,38 +118,12 @@ export async function startBenchServers(
         clientTools: tools,
         bucardo: '/usr/bin/bucardo',
       },
-      capture: { lockTimeoutMs: 500, attempts: 10 },
-      dump: { jobs: 2, compression: 0 },
-      restore: { jobs: 2 },
-      copy: {
-        method: 'stream',
-        jobs: 2,
-        processes: 1,
-        chunkMegabytes: 1_000,
-        maxBytesPerSecond: 0,
-        indexJobs: 2,
-        maintenanceWorkMemMb: 256,
-        indexWorkers: 0,
-      },
-      sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 0, syncs: 1, groups: [], handlers: [] },
-      brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
-      verify: {
-        chunkRows: 20_000,
-        jobs: 2,
-        maxRowsPerSecond: 0,
-        dirtyKeysPerSecond: 2_000,
-        sequentialCheck: 'once',
-        settleSeconds: 5,
-      },
-      cutover: {
-        budgetSeconds: 30,
-        sequenceMargin: 1000,
-        compareAtFreeze: true,
-        wayBack: 'none',
-        wayBackWithout: [],
-        switches: [],
-      },
-      ready: DEFAULT_AGENT.ready,
+      ...withOverrides(ON_ONE_MACHINE, {
+        dump: { compression: 0 },
+        copy: { method: 'stream' },
+        sync: { takeBackKeys: 0, syncs: 1 },
+        cutover: { wayBack: 'none' },
+      }),
     }),
     close,
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { AgentConfig } from '../../assets/agent/config';
 import { Context } from '../../assets/agent/context';
+import { ON_ONE_MACHINE, withOverrides } from '../../lib/rehearsal/one-machine';
 import { startPostgres, type TestPostgres } from './postgres';
 
 /** Passwords that break whoever quotes by hand. */
@@ -84,48 +85,18 @@ export async function startMigration({ durable = false } = {}): Promise<TestMigr
         clientTools: '/usr/bin',
         bucardo: '/usr/bin/bucardo',
       },
-      capture: { lockTimeoutMs: 500, attempts: 3 },
-      dump: { jobs: 2, compression: 1 },
-      restore: { jobs: 2 },
-      copy: {
-        method: 'stream',
-        jobs: 2,
-        processes: 1,
-        chunkMegabytes: 1,
-        maxBytesPerSecond: 0,
-        indexJobs: 2,
-        maintenanceWorkMemMb: 32,
-        indexWorkers: 0,
-      },
-      sync: { checkSeconds: 1, handoverKeys: 100, takeBackKeys: 5000, syncs: 1, groups: [], handlers: [] },
-      brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
-      verify: {
-        chunkRows: 1000,
-        jobs: 2,
-        maxRowsPerSecond: 0,
-        dirtyKeysPerSecond: 2_000,
-        sequentialCheck: 'once',
-        settleSeconds: 1,
-      },
-      cutover: {
-        budgetSeconds: 30,
-        sequenceMargin: 100,
-        compareAtFreeze: true,
-        wayBack: 'armed',
-        wayBackWithout: [],
-        switches: [],
-      },
-      ready: {
-        lagSeconds: 30,
-        backlogKeys: 1000,
-        verifyHours: 24,
-        keysToCompare: 20_000,
-        transactionSeconds: 1,
-        sequencePercent: 80,
-        snapshot: true,
-        snapshotHours: 24,
-        health: { source: [], target: [], command: [], timeoutSeconds: 2 },
-      },
+      ...withOverrides(ON_ONE_MACHINE, {
+        capture: { attempts: 3 },
+        copy: { method: 'stream', chunkMegabytes: 1, maintenanceWorkMemMb: 32 },
+        sync: { handoverKeys: 100, takeBackKeys: 5_000, syncs: 1 },
+        verify: { chunkRows: 1_000, settleSeconds: 1 },
+        cutover: { sequenceMargin: 100 },
+        ready: {
+          backlogKeys: 1_000,
+          transactionSeconds: 1,
+          health: { source: [], target: [], command: [], timeoutSeconds: 2 },
+        },
+      }),
     };
     const state = await host.connect();
     await state.query('DROP DATABASE IF EXISTS ibex WITH (FORCE)');

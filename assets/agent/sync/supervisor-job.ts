@@ -28,8 +28,6 @@ export function wantedDirection(config: AgentConfig): Direction | undefined {
   }
 }
 
-export const isSyncWanted = (config: AgentConfig): boolean => wantedDirection(config) !== undefined;
-
 /** Says that the sync is not wanted any more; the supervisor goes on without it. */
 export const unwantSync = (config: AgentConfig): void => rmSync(wantedFile(config), { force: true });
 

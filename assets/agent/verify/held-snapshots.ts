@@ -41,12 +41,6 @@ export async function openSnapshotHolders(context: Context): Promise<SnapshotHol
   };
 }
 
-/** Holds both ends as they stand now. Where the time counts, open the holders before. */
-export async function holdSnapshots(context: Context): Promise<HeldSnapshots> {
-  const holders = await openSnapshotHolders(context);
-  return holders.hold();
-}
-
 class Held implements HeldSnapshots {
   private released: Promise<void> | undefined;
 

@@ -5,6 +5,7 @@ import { loadMigration } from '../../app';
 import type { MigrationSettings } from '../../settings';
 import { DEFAULT_NODE } from '../../settings/defaults';
 import { openLab, type Lab } from '../lab';
+import { ON_ONE_MACHINE } from '../one-machine';
 import { nextSignal, runAgain, trustInstead, userDataOf } from './bootstrap';
 import { encrypt } from './databases';
 import type { Ground } from './ground';
@@ -32,17 +33,10 @@ function settingsOf(node: { url: string; sha256: string }, agent: string): Migra
     agent: {
       ...settings.agent,
       applicationLogins: { shop_app: APPLICATION_SECRET },
-      dump: { jobs: 2, compression: 1 },
-      restore: { jobs: 2 },
-      sync: { checkSeconds: 1, handoverKeys: 5_000 },
-      verify: {
-        chunkRows: 20_000,
-        jobs: 2,
-        maxRowsPerSecond: 0,
-        dirtyKeysPerSecond: 2_000,
-        sequentialCheck: 'once',
-        settleSeconds: 5,
-      },
+      dump: ON_ONE_MACHINE.dump,
+      restore: ON_ONE_MACHINE.restore,
+      sync: { handoverKeys: ON_ONE_MACHINE.sync.handoverKeys },
+      verify: ON_ONE_MACHINE.verify,
       // The lab's login on the source may not set session_replication_role, as on hosted servers.
       cutover: { ...settings.agent?.cutover, wayBack: 'none' },
     },

@@ -2,19 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { bundleAgent } from '../../agent-bundle';
+import { ON_ONE_MACHINE, withOverrides } from '../one-machine';
 import { type Account, writeOwned } from './account';
 import { loadDump } from './dump';
 import { Endpoint } from './endpoint';
 import { loadExample } from './example';
-import {
-  BUDGET_SECONDS,
-  hostConfig,
-  hostEnvironment,
-  installProgram,
-  makeHost,
-  withOverrides,
-  writeSecrets,
-} from './host';
+import { hostConfig, hostEnvironment, installProgram, makeHost, writeSecrets } from './host';
 import { DEBIAN_POSTGRES } from './packages';
 import { installParameterGroups } from './parameter-groups';
 import { awkwardPassword, passwordLine } from './passwords';
@@ -158,7 +151,7 @@ export async function buildLab(options: LabOptions, ground: Ground, close: () =>
     await loadExample({ source, owner: logins.owner, connect: () => connect('source'), scale, ...tools });
   }
 
-  const budgetSeconds = options.settings?.cutover?.budgetSeconds ?? BUDGET_SECONDS;
+  const budgetSeconds = options.settings?.cutover?.budgetSeconds ?? ON_ONE_MACHINE.cutover.budgetSeconds;
   const pooler = options.pooler
     ? await LabPooler.start({
         ...common,

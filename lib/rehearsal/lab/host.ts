@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { chmodSync, chownSync } from 'node:fs';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { PoolerConfig } from '../../../assets/agent/switch/config';
+import { ON_ONE_MACHINE, withOverrides } from '../one-machine';
 import { type Account, makeDirectory, writeOwned } from './account';
 import { LAB_VARIABLE } from './processes';
 import { APPLICATION_LOGIN, DATABASE } from './source';
@@ -73,8 +74,8 @@ export function hostEnvironment(paths: HostPaths, account: Account, lab: string,
   };
 }
 
-/** Longest write pause of the rehearsal; seconds. */
-export const BUDGET_SECONDS = 30;
+/** Stands in for what an application would ask of its database to know that it is well. */
+const PROBE = 'SELECT count(*) > 0 FROM pg_catalog.pg_class';
 
 /** What the host program of the rehearsal is told, apart from the tuning that a caller overrides. */
 export function hostConfig(
@@ -93,7 +94,6 @@ export function hostConfig(
     secrets: { kind: 'directory', path: paths.secrets },
     source: { secret: 'source', sslmode: 'disable' },
     target: { secret: 'target', database: DATABASE, sslmode: 'disable' },
-    applicationLogins: { [APPLICATION_LOGIN]: 'application' },
     host: {
       ...(account.ids ? { user: account.name } : {}),
       stateDirectory: paths.state,
@@ -102,67 +102,19 @@ export function hostConfig(
       clientTools: facts.clientTools,
       bucardo: '/usr/bin/bucardo',
     },
-    capture: { lockTimeoutMs: 500, attempts: 100 },
-    dump: { jobs: 2, compression: 1 },
-    restore: { jobs: 2 },
-    copy: {
-      method: 'dump',
-      jobs: 2,
-      processes: 1,
-      chunkMegabytes: 64,
-      maxBytesPerSecond: 0,
-      indexJobs: 2,
-      maintenanceWorkMemMb: 256,
-      indexWorkers: 0,
-    },
-    sync: { checkSeconds: 1, handoverKeys: 5000, takeBackKeys: 250_000, syncs: 2, groups: [], handlers: [] },
-    brake: { slowSessions: 0, pauseSessions: 0, lockWaitMs: 2_000, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
-    verify: {
-      chunkRows: 20_000,
-      jobs: 2,
-      maxRowsPerSecond: 0,
-      dirtyKeysPerSecond: 2_000,
-      sequentialCheck: 'once',
-      settleSeconds: 5,
-    },
-    ready: {
-      lagSeconds: 30,
-      backlogKeys: 20_000,
-      verifyHours: 24,
-      keysToCompare: 20_000,
-      transactionSeconds: 30,
-      sequencePercent: 80,
-      snapshot: true,
-      snapshotHours: 24,
-      health: {
-        source: ['SELECT count(*) > 0 FROM pg_catalog.pg_class'],
-        target: ['SELECT count(*) > 0 FROM pg_catalog.pg_class'],
-        command: ['/bin/true'],
-        timeoutSeconds: 10,
+    ...withOverrides(ON_ONE_MACHINE, {
+      capture: { attempts: 100 },
+      copy: { chunkMegabytes: 64 },
+      sync: { takeBackKeys: 250_000 },
+      ready: { health: { source: [PROBE], target: [PROBE], command: ['/bin/true'], timeoutSeconds: 10 } },
+      cutover: {
+        wayBack: facts.wayBack ? 'armed' : 'none',
+        switches: facts.pooler
+          ? [{ kind: 'pooler' }]
+          : [{ kind: 'command', command: facts.switchCommand, timeoutSeconds: 10 }],
       },
-    },
-    cutover: {
-      budgetSeconds: BUDGET_SECONDS,
-      sequenceMargin: 1000,
-      compareAtFreeze: true,
-      wayBack: facts.wayBack ? 'armed' : 'none',
-      wayBackWithout: [],
-      switches: facts.pooler
-        ? [{ kind: 'pooler' }]
-        : [{ kind: 'command', command: facts.switchCommand, timeoutSeconds: 10 }],
-    },
+    }),
+    applicationLogins: { [APPLICATION_LOGIN]: 'application' },
     ...(facts.pooler && { pooler: facts.pooler }),
   };
-}
-
-/** Puts overrides over a configuration; sections are merged field by field. */
-export function withOverrides(config: AgentConfig, overrides: Partial<AgentConfig> = {}): AgentConfig {
-  const isSection = (value: unknown): value is object =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  const merged: Record<string, unknown> = { ...config };
-  for (const [name, value] of Object.entries(overrides)) {
-    const base = merged[name];
-    merged[name] = isSection(base) && isSection(value) ? { ...base, ...value } : value;
-  }
-  return merged as unknown as AgentConfig;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Relation } from '../../../assets/agent/catalog/relations';
 import { Context } from '../../../assets/agent/context';
-import { holdSnapshots, openSnapshotHolders } from '../../../assets/agent/verify/held-snapshots';
+import { openSnapshotHolders } from '../../../assets/agent/verify/held-snapshots';
 import { agentConfig, startEnds, type Ends } from './ends';
 
 let ends: Ends;
@@ -33,7 +33,7 @@ const change = (end: 'source' | 'target', id: number): Promise<void> =>
   ends.run(end, `UPDATE public.t SET v = 'changed' WHERE id = ${id}; DELETE FROM public.u WHERE id = 'u${id}'`);
 
 it('shows both ends as they stood, whatever is written afterwards', async () => {
-  const held = await holdSnapshots(context);
+  const held = await (await openSnapshotHolders(context)).hold();
   await change('source', 1);
   await change('target', 2);
   await ends.run('source', `INSERT INTO public.t VALUES (-1, 'late')`);
@@ -64,7 +64,7 @@ it('holds the snapshot of the moment, not of when its sessions were opened', asy
 });
 
 it('reports every relation as not compared when a snapshot is gone', async () => {
-  const held = await holdSnapshots(context);
+  const held = await (await openSnapshotHolders(context)).hold();
   await ends.source.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ibex snapshot'`,
   );
@@ -76,7 +76,7 @@ it('reports every relation as not compared when a snapshot is gone', async () =>
 });
 
 it('holds back nothing once it is released or has compared', async () => {
-  const held = await holdSnapshots(context);
+  const held = await (await openSnapshotHolders(context)).hold();
   await held.compare(await relations());
   await held.release();
   const unused = await openSnapshotHolders(context);
