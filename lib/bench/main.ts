@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
-import { Failure, oneLine, UsageError } from '../../assets/agent/errors';
+import { UsageError } from '../../assets/agent/errors';
 import { ROOT } from '../bundle';
+import { npmCommand, runCommand, type Console } from '../command-line';
+import { whenAborted } from '../rehearsal/cli/interruption';
 import type { Benchmark } from './benchmark';
 import { capture, installDelay } from './capture';
 import { catchUp, longBacklog } from './catch-up';
@@ -22,56 +23,44 @@ interface Options {
   readonly report?: string;
 }
 
-/** The command line of the benchmarks. Returns the exit status. */
-export async function main(args: readonly string[]): Promise<number> {
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const names = BENCHMARKS.map(({ name }) => name).join(', ');
-  const program = new Command('npm run bench --')
-    .description('Measures Ibex and its peers in turn on servers of its own, and writes docs/benchmarks.md.')
-    .option('--only <names>', `benchmarks to run, separated by commas: ${names}; prints, and writes no report`)
-    .option('--quick', 'less data and fewer rounds; writes no report')
-    .option('--json <file>', 'writes the figures into a file as well')
-    .option('--report <directory>', 'writes the report there, whatever was run', undefined)
-    .allowExcessArguments(false)
-    .exitOverride();
-  try {
-    program.parse(args, { from: 'user' });
-    await run(program.opts<Options>(), say);
-    return 0;
-  } catch (error) {
-    const { exitCode, code } = error as { exitCode?: number; code?: string };
-    if (code?.startsWith('commander.')) return exitCode === 0 ? 0 : 2;
-    say(error instanceof Failure || error instanceof UsageError ? error.message : oneLine(error));
-    return error instanceof UsageError ? 2 : 1;
-  }
-}
+const ABOUT = 'Measures Ibex and its peers in turn on servers of its own, and writes docs/benchmarks.md.';
 
-async function run(options: Options, say: (line: string) => void): Promise<void> {
-  const chosen = choose(options.only);
-  const began = performance.now();
-  const machine = describeMachine();
-  const servers = await startBenchServers({ source: 15, target: 17 }, say);
-  const interrupt = (): void => void servers.close().finally(() => process.exit(130));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const measured: Measured[] = [];
-  try {
-    for (const benchmark of chosen) {
-      say(`${benchmark.name}: ${benchmark.title}`);
-      const outcome = await benchmark.run({ servers, quick: options.quick === true, log: (line) => say(`  ${line}`) });
-      measured.push({ benchmark, outcome });
+/** The command `bench`. Returns the exit status. */
+export const main = (args: readonly string[], console: Console): Promise<number> =>
+  runCommand('bench', console, async (interrupted) => {
+    const names = BENCHMARKS.map(({ name }) => name).join(', ');
+    const options = npmCommand('bench', ABOUT, console)
+      .option('--only <names>', `benchmarks to run, separated by commas: ${names}; prints, and writes no report`)
+      .option('--quick', 'less data and fewer rounds; writes no report')
+      .option('--json <file>', 'writes the figures into a file as well')
+      .option('--report <directory>', 'writes the report there, whatever was run')
+      .parse(args, { from: 'user' })
+      .opts<Options>();
+    const chosen = choose(options.only);
+    const stop = interrupted();
+    const say = (line: string): void => void console.err.write(`${line}\n`);
+    const began = performance.now();
+    const machine = describeMachine();
+    const servers = await startBenchServers({ source: 15, target: 17 }, say);
+    const measured: Measured[] = [];
+    try {
+      for (const benchmark of chosen) {
+        say(`${benchmark.name}: ${benchmark.title}`);
+        const log = (line: string): void => say(`  ${line}`);
+        const outcome = benchmark.run({ servers, quick: options.quick === true, log });
+        measured.push({ benchmark, outcome: await Promise.race([outcome, whenAborted(stop)]) });
+      }
+    } finally {
+      await servers.close();
     }
-  } finally {
-    await servers.close();
-  }
-  const figures = figuresOf(measured);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(figures, null, 2)}\n`);
-  process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
-  const complete = options.quick !== true && options.only === undefined;
-  const directory = options.report ?? (complete ? join(ROOT, 'docs') : undefined);
-  if (directory !== undefined) {
-    writeReport(directory, measured, machine, (performance.now() - began) / 60_000);
-  }
-}
+    const figures = `${JSON.stringify(figuresOf(measured), null, 2)}\n`;
+    if (options.json !== undefined) writeFileSync(options.json, figures);
+    console.out.write(figures);
+    const complete = options.quick !== true && options.only === undefined;
+    const directory = options.report ?? (complete ? join(ROOT, 'docs') : undefined);
+    if (directory !== undefined) writeReport(directory, measured, machine, (performance.now() - began) / 60_000);
+    return 0;
+  });
 
 function choose(only: string | undefined): readonly Benchmark[] {
   if (only === undefined) return BENCHMARKS;

@@ -1,5 +1,6 @@
 import { describe as inWords, figuresOf, missed, type Move, type WayResult } from '../../lib/bench/cutover/figures';
 import { main } from '../../lib/bench/cutover/main';
+import { recordedConsole } from '../helpers/console';
 
 const move = (pauseMs: number, runbook: Move['runbook'] = 'cutover'): Move => ({
   runbook,
@@ -68,9 +69,7 @@ it.each([
   [['--cutovers', '0'], "'--cutovers <n>' argument '0' is invalid. it must be a whole number above 0."],
   [['--only', 'dns'], "argument 'dns' is invalid. Allowed choices are pooler, fence."],
 ])('%p is refused before anything is started', async (args, message) => {
-  let said = '';
-  const write = (text: string): boolean => ((said += text), true);
-  const output = { write, on: () => undefined } as unknown as NodeJS.WriteStream;
-  expect(await main(args, { out: output, err: output })).toBe(2);
-  expect(said).toContain(message);
+  const { console, said } = recordedConsole();
+  expect(await main(args, console)).toBe(2);
+  expect(said()).toContain(message);
 });

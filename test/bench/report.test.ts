@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ROOT } from '../../lib/bundle';
 import { main } from '../../lib/bench/main';
 import { writeReport } from '../../lib/bench/report';
+import { recordedConsole } from '../helpers/console';
 
 let directory: string;
 beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'ibex-bench-'))));
@@ -67,12 +68,7 @@ describe('the report of the benchmarks', () => {
 });
 
 it('a benchmark that does not exist is a mistake in the command line', async () => {
-  const said: string[] = [];
-  const write = jest.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
-  const status = await main(['--only', 'copy,speed']);
-  write.mockRestore();
-  expect([status, said.join('')]).toEqual([
-    2,
-    expect.stringMatching(/^--only "speed" is no benchmark; choose of copy, /),
-  ]);
+  const { console, said } = recordedConsole();
+  expect(await main(['--only', 'copy,speed'], console)).toBe(2);
+  expect(said()).toMatch(/^bench: --only "speed" is no benchmark; choose of copy, /);
 });

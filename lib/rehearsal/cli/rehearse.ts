@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { oneLine } from '../../../assets/agent/errors';
+import type { Console } from '../../command-line';
 import { raised } from '../automation/clock';
 import type { ExecutionResult } from '../automation/result';
 import { closeAllLabs } from '../lab';
@@ -22,12 +23,6 @@ const AFTERWARDS_MS = 3000;
 const SETTLE_MS = 5000;
 
 const LONG_MS = 60_000;
-
-/** Where a rehearsal is shown, and where `--json` puts the report. */
-export interface Console {
-  readonly out: Output;
-  readonly err: Output;
-}
 
 /**
  * A whole rehearsal, from the lab to the verdict. Whatever happens, everything that it started is ended and removed
