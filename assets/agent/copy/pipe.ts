@@ -121,6 +121,8 @@ class CopyOut extends Copy {
         flows = this.sink.write(data);
       });
       this.bytes += bytes;
+      // The last piece counts too: with small chunks it is a good part of all.
+      const wait = this.onBytes(bytes);
       if (rest) {
         stream.off('data', onData);
         this.sink.off('drain', onDrain);
@@ -128,7 +130,6 @@ class CopyOut extends Copy {
         parse(rest);
         return;
       }
-      const wait = this.onBytes(bytes);
       if (wait > 0) {
         held = true;
         setTimeout(() => {

@@ -1,16 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { capture } from '../../../assets/agent/capture';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
-import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
-import { copyAll, type CopyProbes } from '../../../assets/agent/copy';
+import { copyAll } from '../../../assets/agent/copy';
 import { copyTerms, runWorkers } from '../../../assets/agent/copy/beside';
 import { Lease } from '../../../assets/agent/lease';
-import { copySchema } from '../../../assets/agent/schema';
-import { checkCapture } from '../../../assets/agent/capture/check';
-import { startMigration, type TestMigration } from '../../helpers/migration';
+import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { RICH_ROWS, RICH_SCHEMA } from '../../helpers/rich-schema';
 
 /** Tables that are cut: one that is read by its key, one by pages, and one of each text format. */
@@ -36,42 +32,12 @@ const TABLES = [
   'public.textual',
 ];
 
-const PROBES: CopyProbes = { checkCapture, startBeside: () => Promise.resolve(), pauses: [100, 200, 500, 1000] };
-
-let migration: TestMigration;
-let source: Client;
-let target: Client;
+let copy: CopyTest;
 
 beforeAll(async () => {
-  migration = await startMigration();
+  copy = await CopyTest.start();
 });
-afterAll(() => migration.stop());
-
-async function within<T>(
-  phase: string,
-  work: (context: Context) => Promise<T>,
-  copy: Partial<AgentConfig['copy']> = {},
-): Promise<T> {
-  const context = await migration.context(phase, { copy: { ...migration.config.copy, chunkMegabytes: 0.2, ...copy } });
-  try {
-    return await work(context);
-  } finally {
-    await context.close();
-  }
-}
-
-const copied = (copy: Partial<AgentConfig['copy']> = {}, probes: Partial<CopyProbes> = {}) =>
-  within('copy', (context) => copyAll(context, { ...PROBES, ...probes }), copy);
-
-/** A pair of databases whose source is filled and captured, and whose target has the definitions. */
-async function prepare(fill: string): Promise<void> {
-  await migration.fresh();
-  source = await migration.admin('source');
-  target = await migration.admin('target');
-  await source.query(fill);
-  await within('schema', copySchema);
-  await within('capture', (context) => capture.run(context));
-}
+afterAll(() => copy.migration.stop());
 
 /** Every row of a table as text. Floats go by their bytes, since servers before 12 write them otherwise. */
 async function contents(client: Client, table: string): Promise<string[]> {
@@ -84,22 +50,20 @@ async function contents(client: Client, table: string): Promise<string[]> {
 
 async function expectEqual(tables: readonly string[] = TABLES): Promise<void> {
   for (const table of tables) {
-    const expected = await contents(source, table);
+    const expected = await contents(copy.source, table);
     expect([table, expected.length > 0]).toEqual([table, true]);
-    const found = await contents(target, table);
+    const found = await contents(copy.target, table);
     expect([table, found.length]).toEqual([table, expected.length]);
     expect(found).toEqual(expected);
   }
 }
 
-const one = async <T>(client: Client, query: string): Promise<T> => (await client.query(query)).rows[0] as T;
-
 const chunks = (): Promise<{ n: number; rows: number }> =>
-  one(target, 'SELECT count(*)::int AS n, coalesce(sum(rows), 0)::int AS rows FROM ibex.chunk');
+  copy.one('target', 'SELECT count(*)::int AS n, coalesce(sum(rows), 0)::int AS rows FROM ibex.chunk');
 
 /** Brings what changed since capture began. */
 const caughtUp = (): Promise<void> =>
-  within('sync', async (context) => {
+  copy.within('sync', async (context) => {
     const relations = await readRelations(await context.connect('source'), context.config);
     const client = await context.connect('target');
     const catchUp = new CatchUp(context, relations, await Lease.take(client, 'catch-up'));
@@ -109,8 +73,8 @@ const caughtUp = (): Promise<void> =>
 
 /** A context whose sessions fail at the nth statement that begins so, as if the program were killed there. */
 async function dyingAt(end: 'source' | 'target', start: string, nth: number): Promise<Context> {
-  const context = await migration.context('copy', {
-    copy: { ...migration.config.copy, chunkMegabytes: 0.2, jobs: 1, indexJobs: 1 },
+  const context = await copy.migration.context('copy', {
+    copy: { ...copy.migration.config.copy, chunkMegabytes: 0.2, jobs: 1, indexJobs: 1 },
   });
   const connect = context.connect.bind(context);
   let seen = 0;
@@ -129,7 +93,7 @@ async function dyingAt(end: 'source' | 'target', start: string, nth: number): Pr
 }
 
 describe('a copy of a database such as applications have', () => {
-  beforeAll(() => prepare(RICH_SCHEMA + RICH_ROWS + LARGE), 60_000);
+  beforeAll(() => copy.prepare(RICH_SCHEMA + RICH_ROWS + LARGE), 60_000);
 
   const all = 4209 + 42_000;
 
@@ -139,18 +103,15 @@ describe('a copy of a database such as applications have', () => {
     ['target', 'COMMIT', 6],
     ['source', 'COMMIT', 2],
   ] as const)('keeps what was done when it dies on the %s at %s', async (end, start, nth) => {
-    const before = (await one<{ there: boolean }>(target, `SELECT to_regclass('ibex.chunk') IS NOT NULL AS there`))
-      .there
-      ? (await chunks()).n
-      : 0;
+    const before = await copy.chunks();
     const dying = await dyingAt(end, start, nth);
-    await expect(copyAll(dying, PROBES)).rejects.toThrow('killed');
+    await expect(copyAll(dying, COPY_PROBES)).rejects.toThrow('killed');
     await dying.close();
-    expect((await chunks()).n).toBeGreaterThanOrEqual(before);
+    expect(await copy.chunks()).toBeGreaterThanOrEqual(before);
   });
 
   it('goes on where it was, to the end', async () => {
-    const { message, result } = await copied();
+    const { message, result } = await copy.run();
     expect(message).toMatch(/^46209 rows of 9 tables copied, \d+ indexes built$/);
     expect(result).toMatchObject({ tables: 9, rows: all });
     await expectEqual();
@@ -158,36 +119,38 @@ describe('a copy of a database such as applications have', () => {
 
   it('has copied no chunk twice and lost none', async () => {
     expect(await chunks()).toMatchObject({ rows: all });
-    const { n } = await one<{ n: number }>(
-      target,
+    const { n } = await copy.one<{ n: number }>(
+      'target',
       `SELECT count(*)::int AS n FROM ibex.chunk WHERE relation_name IN ('ordered', 'scattered')`,
     );
     expect(n).toBeGreaterThan(20);
-    const context = await migration.context('copy');
+    const context = await copy.migration.context('copy');
     expect(await context.state.counters()).toEqual({ 'rows.copy': all });
   });
 
   it('builds keys and plain indexes, leaves the others, and has statistics', async () => {
-    const { rows } = await target.query(`SELECT indexname FROM pg_indexes WHERE schemaname IN ('my App', 'public')`);
+    const { rows } = await copy.target.query(
+      `SELECT indexname FROM pg_indexes WHERE schemaname IN ('my App', 'public')`,
+    );
     const names = (rows as { indexname: string }[]).map((row) => row.indexname);
     expect(names).toEqual(expect.arrayContaining(['Order_pkey', 'scattered_pkey', 'Order by tag', 'Order price']));
     expect(names).not.toEqual(expect.arrayContaining(['Order_code_key']));
-    expect(await one(target, `SELECT reltuples FROM pg_class WHERE relname = 'scattered'`)).toEqual({
+    expect(await copy.one('target', `SELECT reltuples FROM pg_class WHERE relname = 'scattered'`)).toEqual({
       reltuples: 20_000,
     });
   });
 
   it('has nothing to do when it is started again', async () => {
-    expect((await copied()).result).toMatchObject({ rows: all, indexes: 0 });
+    expect((await copy.run()).result).toMatchObject({ rows: all, indexes: 0 });
   });
 });
 
 describe('a copy while the application writes', () => {
-  beforeAll(() => prepare(LARGE), 60_000);
+  beforeAll(() => copy.prepare(LARGE), 60_000);
 
   it('and catch-up end with equal rows, though rows were read twice, or not at all', async () => {
     const state = { running: true };
-    const writer = await migration.admin('source');
+    const writer = await copy.migration.admin('source');
     const write = async (): Promise<void> => {
       for (let i = 1; state.running; i += 1) {
         await writer.query(`
@@ -199,11 +162,11 @@ describe('a copy while the application writes', () => {
       }
     };
     const writing = write();
-    await copied({ maxBytesPerSecond: 1_500_000 });
+    await copy.run({ maxBytesPerSecond: 1_500_000 });
     state.running = false;
     await writing;
-    const { gone } = await one<{ gone: number }>(
-      target,
+    const { gone } = await copy.one<{ gone: number }>(
+      'target',
       `SELECT (SELECT sum(rows) FROM ibex.chunk WHERE relation_name = 'scattered')::int - count(*)::int AS gone FROM scattered`,
     );
     expect(gone).toBeGreaterThan(0);
@@ -213,13 +176,13 @@ describe('a copy while the application writes', () => {
 });
 
 describe('a copy by several', () => {
-  beforeEach(() => prepare(LARGE), 60_000);
+  beforeEach(() => copy.prepare(LARGE), 60_000);
   const tables = ['public.ordered', 'public.scattered', 'public.textual'];
 
   it('is shared: each chunk is copied by one of them', async () => {
     const took = new Map<string, number>();
     const beside = (): Promise<void> =>
-      within('copy-worker', async (context) => {
+      copy.within('copy-worker', async (context) => {
         context.log.info = ((_fields: unknown, text: string) => {
           if (text === 'copied') took.set('beside', (took.get('beside') ?? 0) + 1);
         }) as typeof context.log.info;
@@ -228,7 +191,7 @@ describe('a copy by several', () => {
         const generation = (await context.state.fact<string>('copy.lease')) as string;
         await runWorkers(context, await copyTerms(context, end, relations, Lease.shared('copy', generation)));
       });
-    const { result } = await copied({ processes: 2, maxBytesPerSecond: 4_000_000 }, { startBeside: beside });
+    const { result } = await copy.run({ processes: 2, maxBytesPerSecond: 4_000_000 }, { startBeside: beside });
     expect(result).toMatchObject({ rows: 42_000 });
     const { n } = await chunks();
     expect(took.get('beside')).toBeGreaterThan(0);
@@ -238,49 +201,40 @@ describe('a copy by several', () => {
 
   it('goes on when one of them dies', async () => {
     const startBeside = (): Promise<void> => Promise.reject(new Error('copy-worker was ended by SIGKILL'));
-    await copied({ processes: 2 }, { startBeside });
+    await copy.run({ processes: 2 }, { startBeside });
     await expectEqual(tables);
   });
 
   it('shuts out one of yesterday, which writes nothing and stops', async () => {
-    await within(
+    await copy.within(
       'copy',
       async (stale) => {
         const client = await stale.connect('target');
         const end = await stale.connect('source');
         const relations = await readRelations(end, stale.config);
-        const running = copyAll(stale, PROBES);
-        while (
-          (
-            await one<{ n: number | null }>(
-              target,
-              `SELECT (SELECT count(*) FROM pg_class WHERE relname = 'chunk')::int AS n`,
-            )
-          ).n === 0
-        )
-          await sleep(20);
-        while ((await chunks()).n === 0) await sleep(20);
+        const running = copyAll(stale, COPY_PROBES);
+        while ((await copy.chunks()) === 0) await sleep(20);
         await Lease.take(client, 'copy', relations);
         await expect(running).rejects.toThrow(/belongs to copy .* another run has taken over; nothing was written/);
       },
-      { maxBytesPerSecond: 500_000 },
+      { copy: { ...copy.migration.config.copy, chunkMegabytes: 0.2, maxBytesPerSecond: 500_000 } },
     );
     const before = await chunks();
     await sleep(300);
     expect(await chunks()).toEqual(before);
-    await copied();
+    await copy.run();
     expect(await chunks()).toMatchObject({ rows: 42_000 });
     await expectEqual(tables);
   });
 });
 
 describe('the source', () => {
-  beforeEach(() => prepare(LARGE), 60_000);
+  beforeEach(() => copy.prepare(LARGE), 60_000);
 
   it('is read no faster than the limit', async () => {
     const began = performance.now();
-    await copied({ maxBytesPerSecond: 2_000_000 });
-    const { bytes } = await one<{ bytes: number }>(target, 'SELECT sum(bytes)::float8 AS bytes FROM ibex.chunk');
+    await copy.run({ maxBytesPerSecond: 2_000_000 });
+    const { bytes } = await copy.one<{ bytes: number }>('target', 'SELECT sum(bytes)::float8 AS bytes FROM ibex.chunk');
     const seconds = (performance.now() - began) / 1000;
     expect(bytes / seconds).toBeLessThan(2_100_000);
     expect(seconds).toBeGreaterThan(1.5);
@@ -291,8 +245,8 @@ describe('the source', () => {
     const state = { running: true };
     const watch = async (): Promise<void> => {
       while (state.running) {
-        const { age } = await one<{ age: number }>(
-          source,
+        const { age } = await copy.one<{ age: number }>(
+          'source',
           `SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 AS age FROM pg_stat_activity
            WHERE application_name LIKE 'ibex %' AND backend_xmin IS NOT NULL`,
         );
@@ -302,7 +256,7 @@ describe('the source', () => {
     };
     const watching = watch();
     const began = performance.now();
-    await copied({ maxBytesPerSecond: 1_500_000, jobs: 1 });
+    await copy.run({ maxBytesPerSecond: 1_500_000, jobs: 1 });
     const seconds = (performance.now() - began) / 1000;
     state.running = false;
     await watching;

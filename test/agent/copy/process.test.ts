@@ -2,51 +2,32 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from 'pg';
-import { capture } from '../../../assets/agent/capture';
-import type { Context } from '../../../assets/agent/context';
-import { copySchema } from '../../../assets/agent/schema';
 import { bundleAgent } from '../../../lib/agent-bundle';
-import { startMigration, type TestMigration } from '../../helpers/migration';
+import { CopyTest } from '../../helpers/copy-test';
 
 const ROWS = 40_000;
 
-let migration: TestMigration;
-let source: Client;
-let target: Client;
+let copy: CopyTest;
 let program: string;
 let configuration: string;
 
 beforeAll(async () => {
-  migration = await startMigration();
-  source = await migration.admin('source');
-  target = await migration.admin('target');
-  await source.query(`
+  copy = await CopyTest.start();
+  await copy.prepare(`
     CREATE TABLE large (id uuid PRIMARY KEY, n int, filler text);
     INSERT INTO large SELECT md5(i::text)::uuid, i, repeat('f', 100) FROM generate_series(1, ${ROWS}) i; ANALYZE`);
-  await within('schema', copySchema);
-  await within('capture', async (context) => {
-    await capture.run(context);
+  await copy.within('capture', async (context) => {
     await context.state.phaseStarted('capture');
     await context.state.phaseEnded('capture', 'succeeded', 'in this test');
   });
-  const { config } = migration;
+  const { config } = copy.migration;
   program = join(config.host.stateDirectory, 'ibex.cjs');
   bundleAgent(program);
   configuration = join(config.host.stateDirectory, 'ibex.json');
-  const copy = { ...config.copy, processes: 3, jobs: 1, chunkMegabytes: 0.1, maxBytesPerSecond: 1_500_000 };
-  writeFileSync(configuration, JSON.stringify({ ...config, copy }));
+  const shared = { ...config.copy, processes: 3, jobs: 1, chunkMegabytes: 0.1, maxBytesPerSecond: 1_500_000 };
+  writeFileSync(configuration, JSON.stringify({ ...config, copy: shared }));
 });
-afterAll(() => migration.stop());
-
-async function within<T>(phase: string, work: (context: Context) => Promise<T>): Promise<T> {
-  const context = await migration.context(phase);
-  try {
-    return await work(context);
-  } finally {
-    await context.close();
-  }
-}
+afterAll(() => copy.migration.stop());
 
 const start = (): ChildProcess =>
   spawn(process.execPath, [program, 'copy'], {
@@ -68,12 +49,6 @@ const running = (command: string): number[] =>
     })
     .map(Number);
 
-const chunks = async (): Promise<number> => {
-  const { rows } = await target.query(`SELECT to_regclass('ibex.chunk') IS NOT NULL AS there`);
-  if (!(rows[0] as { there: boolean }).there) return 0;
-  return ((await target.query('SELECT count(*)::int AS n FROM ibex.chunk')).rows[0] as { n: number }).n;
-};
-
 async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
   while (!(await holds())) await sleep(20);
 }
@@ -81,22 +56,22 @@ async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
 it('three processes share a copy; killed with SIGKILL, all are gone, and what they copied is kept', async () => {
   const first = start();
   const ended = new Promise((resolve) => first.once('close', resolve));
-  await until(async () => running('copy-worker').length === 2 && (await chunks()) > 5);
+  await until(async () => running('copy-worker').length === 2 && (await copy.chunks()) > 5);
   first.kill('SIGKILL');
   await ended;
   await until(() => running('copy-worker').length === 0);
-  const before = await chunks();
+  const before = await copy.chunks();
   expect(before).toBeGreaterThan(5);
 
   const second = start();
   let said = '';
   second.stdout?.on('data', (text: Buffer) => (said += text.toString()));
-  await until(async () => running('copy-worker').length === 2 && (await chunks()) > before);
+  await until(async () => running('copy-worker').length === 2 && (await copy.chunks()) > before);
   process.kill(running('copy-worker')[0] as number, 'SIGKILL');
   expect(await new Promise((resolve) => second.once('close', resolve))).toBe(0);
   expect(said).toBe(`copy: ${ROWS} rows of 1 tables copied, 1 indexes built\n`);
-  const { rows } = await target.query(`SELECT count(*)::int AS n, count(DISTINCT id)::int AS keys FROM large`);
+  const { rows } = await copy.target.query(`SELECT count(*)::int AS n, count(DISTINCT id)::int AS keys FROM large`);
   expect(rows).toEqual([{ n: ROWS, keys: ROWS }]);
-  const context = await migration.context('copy');
+  const context = await copy.migration.context('copy');
   expect(await context.state.counters()).toEqual({ 'rows.copy': ROWS });
 });

@@ -1,0 +1,95 @@
+import type { Client } from 'pg';
+import { capture } from '../../assets/agent/capture';
+import { checkCapture } from '../../assets/agent/capture/check';
+import type { AgentConfig } from '../../assets/agent/config';
+import type { Context } from '../../assets/agent/context';
+import { copyAll, type CopyProbes } from '../../assets/agent/copy';
+import type { PhaseOutcome } from '../../assets/agent/phase';
+import { copySchema } from '../../assets/agent/schema';
+import { startMigration, type TestMigration } from './migration';
+
+/** As in production, but for short pauses and no further processes. */
+export const COPY_PROBES: CopyProbes = {
+  checkCapture,
+  startBeside: () => Promise.resolve(),
+  pauses: [100, 300, 1000, 2000],
+};
+
+/** Capture is broken on purpose, and what the copy itself says is to be seen. */
+export const BLIND_PROBES: CopyProbes = { ...COPY_PROBES, checkCapture: () => Promise.resolve([]) };
+
+/** Size of a chunk, so that small tables are cut too; MB. */
+const CHUNK_MEGABYTES = 0.2;
+
+/** Servers on which copies are tried, and a superuser's session on both ends. */
+export class CopyTest {
+  source!: Client;
+  target!: Client;
+
+  private constructor(
+    readonly migration: TestMigration,
+    private readonly probes: CopyProbes,
+  ) {}
+
+  static async start(probes: CopyProbes = COPY_PROBES): Promise<CopyTest> {
+    const test = new CopyTest(await startMigration(), probes);
+    await test.reconnect();
+    return test;
+  }
+
+  /** Opens the sessions anew: the databases are others, or a server was gone. */
+  async reconnect(): Promise<void> {
+    this.source = await this.migration.admin('source');
+    this.target = await this.migration.admin('target');
+  }
+
+  /** A pair of databases whose source is filled and captured, and whose target has the definitions. */
+  async prepare(fill: string): Promise<void> {
+    await this.migration.fresh();
+    await this.reconnect();
+    await this.source.query(fill);
+    await this.within('schema', copySchema);
+    await this.within('capture', (context) => capture.run(context));
+  }
+
+  /** Work with the context that a phase has. */
+  async within<T>(
+    phase: string,
+    work: (context: Context) => Promise<T>,
+    overrides: Partial<AgentConfig> = {},
+  ): Promise<T> {
+    const copy = { ...this.migration.config.copy, chunkMegabytes: CHUNK_MEGABYTES };
+    const context = await this.migration.context(phase, { copy, ...overrides });
+    try {
+      return await work(context);
+    } finally {
+      await context.close();
+    }
+  }
+
+  /** The phase copy. */
+  run(copy: Partial<AgentConfig['copy']> = {}, probes: Partial<CopyProbes> = {}): Promise<PhaseOutcome> {
+    return this.within('copy', (context) => copyAll(context, { ...this.probes, ...probes }), {
+      copy: { ...this.migration.config.copy, chunkMegabytes: CHUNK_MEGABYTES, ...copy },
+    });
+  }
+
+  /** Rows of a table on the target. */
+  async count(table: string): Promise<number> {
+    return (await this.one<{ n: number }>('target', `SELECT count(*)::int AS n FROM ${table}`)).n;
+  }
+
+  /** Chunks that the target has; 0 before there is a list of them. */
+  async chunks(): Promise<number> {
+    const { there } = await this.one<{ there: boolean }>(
+      'target',
+      `SELECT to_regclass('ibex.chunk') IS NOT NULL AS there`,
+    );
+    return there ? this.count('ibex.chunk') : 0;
+  }
+
+  /** The first row of what a query yields. */
+  async one<T>(end: 'source' | 'target', query: string): Promise<T> {
+    return (await this[end].query(query)).rows[0] as T;
+  }
+}
