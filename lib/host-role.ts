@@ -3,6 +3,7 @@ import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import type { Database } from './database';
+import { allowMetrics, allowSecrets } from './instance-role';
 import { allowAgentCalls, allowCommandOutput } from './systems-manager-agent';
 
 /** Namespace of the metrics that assets/host/metrics.sh publishes. */
@@ -21,42 +22,13 @@ export interface HostRoleProps {
 
 /** What the host may do. */
 export function hostRole(scope: Construct, id: string, props: HostRoleProps): Role {
-  const stack = Stack.of(scope);
   const role = new Role(scope, id, {
     description: 'Ibex: the Bucardo host',
     assumedBy: new ServicePrincipal('ec2.amazonaws.com'),
   });
   allowAgentCalls(role, props.documentPrefix);
-  role.addToPolicy(
-    new PolicyStatement({
-      sid: 'Secrets',
-      actions: ['secretsmanager:GetSecretValue'],
-      resources: [...props.secretArns],
-    }),
-  );
-  // Keys of whoever made the secrets, but only to open these secrets, through Secrets Manager.
-  role.addToPolicy(
-    new PolicyStatement({
-      sid: 'SecretKeys',
-      actions: ['kms:Decrypt'],
-      resources: [stack.formatArn({ service: 'kms', resource: 'key', resourceName: '*' })],
-      conditions: {
-        StringEquals: {
-          'kms:ViaService': `secretsmanager.${stack.region}.${stack.urlSuffix}`,
-          'kms:EncryptionContext:SecretARN': [...props.secretArns],
-        },
-      },
-    }),
-  );
-  // AWS knows no resource for metrics, but a namespace.
-  role.addToPolicy(
-    new PolicyStatement({
-      sid: 'HostMetrics',
-      actions: ['cloudwatch:PutMetricData'],
-      resources: ['*'],
-      conditions: { StringEquals: { 'cloudwatch:namespace': HOST_NAMESPACE } },
-    }),
-  );
+  allowSecrets(role, props.secretArns);
+  allowMetrics(role, 'HostMetrics', HOST_NAMESPACE);
   allowGates(role, props.database);
   allowCommandOutput(role, props.logGroup);
   return role;

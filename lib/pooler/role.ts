@@ -1,6 +1,6 @@
-import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
+import { allowMetrics, allowSecrets } from '../instance-role';
 import { allowSystemsManager, type SystemsManagerAgentProps } from '../systems-manager-agent';
 
 /** Namespace of the metrics that assets/pooler/pooler.sh publishes. */
@@ -17,41 +17,16 @@ export interface PoolerRoleProps extends SystemsManagerAgentProps {
 
 /** What the pooler's instances may do: read what they are told, tell their metrics, and nothing else. */
 export function poolerRole(scope: Construct, id: string, props: PoolerRoleProps): Role {
-  const stack = Stack.of(scope);
   const role = new Role(scope, id, {
     description: 'Ibex: the pooler',
     assumedBy: new ServicePrincipal('ec2.amazonaws.com'),
   });
   allowSystemsManager(role, props);
-  const secrets = [...props.secretArns];
-  const allow = (sid: string, action: string, resources: readonly string[]): void => {
-    role.addToPolicy(new PolicyStatement({ sid, actions: [action], resources: [...resources] }));
-  };
-  allow('Secrets', 'secretsmanager:GetSecretValue', secrets);
-  allow('Parameters', 'ssm:GetParameter', props.parameterArns);
-  allow('Package', 's3:GetObject', [props.packageArn]);
-  // AWS knows no resource for metrics, but a namespace.
+  allowSecrets(role, props.secretArns);
   role.addToPolicy(
-    new PolicyStatement({
-      sid: 'PoolerMetrics',
-      actions: ['cloudwatch:PutMetricData'],
-      resources: ['*'],
-      conditions: { StringEquals: { 'cloudwatch:namespace': POOLER_NAMESPACE } },
-    }),
+    new PolicyStatement({ sid: 'Parameters', actions: ['ssm:GetParameter'], resources: [...props.parameterArns] }),
   );
-  role.addToPolicy(
-    new PolicyStatement({
-      sid: 'SecretKeys',
-      actions: ['kms:Decrypt'],
-      // Whatever key a secret was made with, but only to open these secrets, through Secrets Manager.
-      resources: [stack.formatArn({ service: 'kms', resource: 'key', resourceName: '*' })],
-      conditions: {
-        StringEquals: {
-          'kms:ViaService': `secretsmanager.${stack.region}.${stack.urlSuffix}`,
-          'kms:EncryptionContext:SecretARN': secrets,
-        },
-      },
-    }),
-  );
+  role.addToPolicy(new PolicyStatement({ sid: 'Package', actions: ['s3:GetObject'], resources: [props.packageArn] }));
+  allowMetrics(role, 'PoolerMetrics', POOLER_NAMESPACE);
   return role;
 }

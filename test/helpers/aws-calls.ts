@@ -60,8 +60,8 @@ export async function startAws(answer: (call: AwsCall) => AwsAnswer): Promise<Aw
 }
 
 /** A refusal of the JSON protocol. */
-export const refusal = (type: string, message = 'no'): AwsAnswer => ({
-  status: 400,
+export const refusal = (type: string, message = 'no', status = 400): AwsAnswer => ({
+  status,
   text: JSON.stringify({ __type: type, message }),
 });
 

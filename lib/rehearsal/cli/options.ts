@@ -5,15 +5,10 @@ import { oneLine, UsageError } from '../../../assets/agent/errors';
 import { DEFAULT_MIGRATION, loadMigration } from '../../app';
 import type { CopyMethod } from '../../phases';
 import { detectDump } from '../lab/dump-format';
+import type { RehearsalOptions } from '../rehearsal';
 
 /** What a person asks of `npm run rehearse`. */
-export interface RehearseOptions {
-  readonly migration: string;
-  readonly sourceVersion: number;
-  readonly targetVersion: number;
-  readonly scale: number;
-  readonly rate: number;
-  readonly connections: number;
+export interface RehearseOptions extends Omit<RehearsalOptions, 'pooler' | 'settings' | 'log'> {
   /** Absolute path of a dump that takes the place of the example. */
   readonly dump?: string;
   /** Absolute path of the directory for report.json. */
