@@ -78,7 +78,7 @@ export interface AgentConfig {
   };
   readonly copy: CopyConfig;
   readonly sync: {
-    /** How often Bucardo looks for changes; seconds. */
+    /** How often Bucardo looks for changes by itself; seconds. The supervisor makes it look twice as often. */
     readonly checkSeconds: number;
     /** Backlog of changed keys under which catch-up hands over to Bucardo. */
     readonly handoverKeys: number;

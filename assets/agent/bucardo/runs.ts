@@ -48,3 +48,27 @@ export async function appliedByBucardo(host: HostConfig): Promise<Runs> {
     await client.end();
   }
 }
+
+/** Runs that ended longer ago are kept as one sum for each sync; Bucardo itself forgets none. */
+const KEPT = '1 hour';
+
+/**
+ * Puts the runs of Bucardo that are long over together, one row for each sync with all that they moved: at a run each
+ * half second there would be a million of them in a week. The last good, bad and empty one of each sync stays.
+ */
+export async function foldRuns(host: HostConfig, kept = KEPT): Promise<void> {
+  const client = await connectToHost(host, BUCARDO_DATABASE);
+  try {
+    await client.query(
+      sql`
+        WITH gone AS (
+          DELETE FROM bucardo.syncrun WHERE ended < now() - $1::interval AND NOT (lastgood OR lastbad OR lastempty)
+          RETURNING sync, started, ended, greatest(deletes, inserts) AS moved)
+        INSERT INTO bucardo.syncrun (sync, started, ended, inserts, status)
+        SELECT sync, min(started), max(ended), sum(moved), 'folded' FROM gone GROUP BY sync`,
+      [kept],
+    );
+  } finally {
+    await client.end();
+  }
+}

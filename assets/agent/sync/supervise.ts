@@ -3,6 +3,7 @@ import { Brake } from '../brake/brake';
 import { judge, readQueueBytes } from '../brake/readings';
 import { takeCaptureOff, takenOff } from '../brake/take-off';
 import { purgeApplied, readLag } from '../bucardo/queues';
+import { foldRuns } from '../bucardo/runs';
 import { inspectCapture } from '../capture/check';
 import { readRelations } from '../catalog/relations';
 import type { AgentConfig } from '../config';
@@ -19,6 +20,7 @@ import { feedBack } from './feed-back';
 import { Healer } from './heal';
 import { heartbeatOf } from './heartbeat';
 import { watchIdentity } from './identity';
+import { Kicks } from './kicks';
 import { PLAN_FACT, type Plan } from './plan';
 import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 import { TakeBack } from './take-back';
@@ -70,6 +72,7 @@ async function guardQueues(config: AgentConfig): Promise<void> {
 async function watch(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
   const brake = Brake.open(context);
+  const kicks = new Kicks(config);
   context.brake = brake;
   let dirty: DirtyKeys | undefined;
   let verifier: DirtyVerifier | undefined;
@@ -95,6 +98,7 @@ async function watch(config: AgentConfig): Promise<void> {
   } finally {
     await verifier?.close();
     await dirty?.close();
+    await kicks.close();
     await brake.close();
     if ((await takenOff(context.state).catch(() => undefined)) !== undefined) unwantSync(config);
     await context.close();
@@ -114,6 +118,7 @@ function dutiesOf(watch: Watch, dirty: DirtyKeys, verifier: DirtyVerifier): Duty
     { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
     { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
     { name: 'lag', everyMs: 1_000, run: () => tellLag(watch) },
+    { name: 'fold runs', everyMs: 600_000, run: () => foldRuns(watch.context.config.host) },
   ];
 }
 
