@@ -1,4 +1,11 @@
-import { describe as inWords, figuresOf, missed, type Move, type WayResult } from '../../lib/bench/cutover/figures';
+import {
+  describe as inWords,
+  figuresOf,
+  missed,
+  missedByGrowth,
+  type Move,
+  type WayResult,
+} from '../../lib/bench/cutover/figures';
 import { main } from '../../lib/bench/cutover/main';
 import { recordedConsole } from '../helpers/console';
 
@@ -37,6 +44,22 @@ describe('the figures', () => {
     expect(figuresOf([{ ...good, way: 'fence' }])).toEqual({ pauseFenceP95Ms: 1_900, lostWrites: 0 });
   });
 
+  it('tell of a small and a large database', () => {
+    const of = (bytes: number, pauseMs: number): WayResult => ({
+      ...good,
+      way: 'fence',
+      bytes,
+      moves: [move(pauseMs)],
+    });
+    expect(figuresOf([], { small: of(1.23e8, 500), large: { ...of(4.1e9, 700), lostWrites: 1 } })).toEqual({
+      pauseSmallP95Ms: 500,
+      pauseLargeP95Ms: 700,
+      smallGigabytes: 0.12,
+      largeGigabytes: 4.1,
+      lostWrites: 1,
+    });
+  });
+
   it('come with median, percentile and spread, of each direction and step', () => {
     expect(inWords(good).join('\n')).toMatch(
       /median 1050 ms, p95 1900 ms, 100 to 2000 ms[^]*10 × cutover: median 1000 ms[^]*10 × rollback: median 1100 ms[^]*drain  median 525 ms[^]*no error; 1000 acknowledged writes, 0 lost/,
@@ -65,9 +88,26 @@ describe('goals', () => {
   });
 });
 
+describe('growth', () => {
+  const of = (pauses: readonly number[]): WayResult => ({ ...good, way: 'fence', moves: pauses.map((ms) => move(ms)) });
+
+  it('is none when one pause of the large database is long, or all are a little longer', () => {
+    expect(missedByGrowth({ small: of([500, 600, 700]), large: of([600, 700, 3_000]) })).toEqual([]);
+    expect(missedByGrowth({ small: of([500, 600, 700]), large: of([1_100, 1_140, 1_150]) })).toEqual([]);
+  });
+
+  it('is a goal missed when the median grows, and so is what either of them loses', () => {
+    const large = { ...of([1_100, 1_160, 1_200]), lostWrites: 1, bytes: 4e9 };
+    expect(missedByGrowth({ small: of([500, 600, 700]), large })).toEqual([
+      'fence: 1 acknowledged writes are lost',
+      'growth: the median pause of 600 ms at 0.1 GB grows to 1160 ms at 4 GB',
+    ]);
+  });
+});
+
 it.each([
   [['--cutovers', '0'], "'--cutovers <n>' argument '0' is invalid. it must be a whole number above 0."],
-  [['--only', 'dns'], "argument 'dns' is invalid. Allowed choices are pooler, fence."],
+  [['--only', 'dns'], "argument 'dns' is invalid. Allowed choices are pooler, fence, growth."],
 ])('%p is refused before anything is started', async (args, message) => {
   const { console, said } = recordedConsole();
   expect(await main(args, console)).toBe(2);

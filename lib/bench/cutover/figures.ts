@@ -36,8 +36,22 @@ export interface CutoverFigures {
   readonly pauseFenceP95Ms?: number;
   /** Errors that clients behind the pooler saw. */
   readonly clientErrors?: number;
+  /** The 95th percentile of the pause of a small database, without pooler; milliseconds. */
+  readonly pauseSmallP95Ms?: number;
+  /** The same of a large one. */
+  readonly pauseLargeP95Ms?: number;
+  /** Size of the small database; gigabytes. */
+  readonly smallGigabytes?: number;
+  /** Size of the large one. */
+  readonly largeGigabytes?: number;
   /** Acknowledged writes that the last database has not, of all ways. */
   readonly lostWrites: number;
+}
+
+/** The same moves of two databases of one kind. */
+export interface Growth {
+  readonly small: WayResult;
+  readonly large: WayResult;
 }
 
 /** Errors that a client without pooler has to expect: refused by the fence, or its connection ended by the move. */
@@ -45,6 +59,10 @@ const EXPECTED = ['25006', '57P01', 'ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'clos
 
 /** Goals of the pause's 95th percentile; milliseconds. */
 const GOAL_MS: Readonly<Record<Way, number>> = { pooler: 2_000, fence: 4_000 };
+
+/** The large database's median pause is allowed to be this many times the small one's, and so many milliseconds above. */
+const GROWTH_FACTOR = 1.5;
+const GROWTH_MS = 250;
 
 const p95 = (result: WayResult): number =>
   Math.round(
@@ -54,15 +72,26 @@ const p95 = (result: WayResult): number =>
     ),
   );
 
-/** The figures of all ways that were measured. */
-export function figuresOf(results: readonly WayResult[]): CutoverFigures {
+const gigabytes = ({ bytes }: WayResult): number => Math.round(bytes / 1e7) / 100;
+
+/** The figures of all that was measured. */
+export function figuresOf(results: readonly WayResult[], growth?: Growth): CutoverFigures {
   const of = (way: Way): WayResult | undefined => results.find((result) => result.way === way);
   const [pooler, fence] = [of('pooler'), of('fence')];
   return {
     ...(pooler && { pausePoolerP95Ms: p95(pooler) }),
     ...(fence && { pauseFenceP95Ms: p95(fence) }),
     ...(pooler && { clientErrors: pooler.clientErrors }),
-    lostWrites: results.reduce((sum, { lostWrites }) => sum + lostWrites, 0),
+    ...(growth && {
+      pauseSmallP95Ms: p95(growth.small),
+      pauseLargeP95Ms: p95(growth.large),
+      smallGigabytes: gigabytes(growth.small),
+      largeGigabytes: gigabytes(growth.large),
+    }),
+    lostWrites: [...results, ...(growth ? [growth.small, growth.large] : [])].reduce(
+      (sum, { lostWrites }) => sum + lostWrites,
+      0,
+    ),
   };
 }
 
@@ -84,6 +113,21 @@ export function missed(result: WayResult): string[] {
   return lines;
 }
 
+/** Goals that two databases of different size missed, one line each. */
+export function missedByGrowth({ small, large }: Growth): string[] {
+  const [before, after] = [small, large].map(({ moves }) => Math.round(median(moves.map(({ pauseMs }) => pauseMs))));
+  const grown = (after ?? Infinity) > (before ?? 0) * GROWTH_FACTOR + GROWTH_MS;
+  return [
+    ...missed(small),
+    ...missed(large),
+    ...(grown
+      ? [
+          `growth: the median pause of ${before} ms at ${gigabytes(small)} GB grows to ${after} ms at ${gigabytes(large)} GB`,
+        ]
+      : []),
+  ];
+}
+
 const errors = (by: Readonly<Record<string, number>>): string =>
   Object.entries(by)
     .map(([kind, count]) => `${count} × ${kind}`)
@@ -91,7 +135,7 @@ const errors = (by: Readonly<Record<string, number>>): string =>
 
 /** What a person wants to know of one way. */
 export function describe(result: WayResult): string[] {
-  const { way, moves, bytes, acknowledgedWrites, lostWrites, rowsCompared, rowsDifferent } = result;
+  const { way, moves, acknowledgedWrites, lostWrites, rowsCompared, rowsDifferent } = result;
   const statistic = (values: readonly number[]): string => {
     const { least, most } = spread(values);
     const [middle, high] = [median(values), percentile(values, 0.95)].map(Math.round);
@@ -106,7 +150,7 @@ export function describe(result: WayResult): string[] {
     return some.length === 0 ? [] : [`  ${some.length} × ${runbook}: ${statistic(some.map(({ pauseMs }) => pauseMs))}`];
   });
   return [
-    `${way}: ${moves.length} moves of ${(bytes / 1e9).toFixed(2)} GB; pause as the writers saw it: ${statistic(moves.map(({ pauseMs }) => pauseMs))}`,
+    `${way}: ${moves.length} moves of ${gigabytes(result)} GB; pause as the writers saw it: ${statistic(moves.map(({ pauseMs }) => pauseMs))}`,
     ...both,
     `  as the host saw it: ${statistic(moves.map(({ hostMs }) => hostMs))}`,
     ...names.map((name) => `    ${name.padEnd(width)}  ${statistic(ofStep(name))}`),

@@ -5,6 +5,7 @@ import { Failure, oneLine } from '../../../assets/agent/errors';
 import { DATABASE } from '../../rehearsal/lab/source';
 import { Rehearsal } from '../../rehearsal/rehearsal';
 import { clock } from '../../rehearsal/workload/pauses';
+import { fillUp } from './ballast';
 import type { Move, Way, WayResult } from './figures';
 
 /** What is measured. */
@@ -17,11 +18,13 @@ export interface CutoverBenchOptions {
   readonly rate: number;
   readonly sourceVersion: number;
   readonly targetVersion: number;
+  /** Least size of the database. @default what `scale` gives */
+  readonly bytes?: number;
   readonly log: (line: string) => void;
 }
 
 /** How long the application writes between two moves, so that each has something to move; milliseconds. */
-const BETWEEN_MS = 3_000;
+const BETWEEN_MS = 1_500;
 
 /** Starts of one move; a gate may block for a moment, while the sync of the new direction begins. */
 const ATTEMPTS = 5;
@@ -40,6 +43,7 @@ export async function measureWay(way: Way, options: CutoverBenchOptions, stop: A
     rollback: true,
   });
   try {
+    if (options.bytes !== undefined) await fillUp(rehearsal.lab, options.bytes);
     await rehearsal.startWriters();
     const moves: Move[] = [];
     let failure: unknown;
