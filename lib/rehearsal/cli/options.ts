@@ -19,6 +19,8 @@ export interface RehearseOptions extends Omit<RehearsalOptions, 'pooler' | 'sett
   readonly switch: 'address' | 'pooler';
   /** After the cutover: writes on the target, a rollback, writes on the source, a second cutover. */
   readonly rollback: boolean;
+  /** How long the application writes to an end before it is moved off again; seconds. */
+  readonly between: number;
   /** Leave the servers up at the end. */
   readonly keep: boolean;
   /** The report on standard output, everything else on standard error. */
@@ -89,6 +91,7 @@ function describeCommand(directory: string): Command {
     .option('--dump <file>', 'rehearse this dump (of pg_dump, any format) instead of the example', path('--dump'))
     .option('--report <dir>', 'write report.json into this directory', report)
     .option('--rollback', 'after the cutover move the writes back, and once more to the target', false)
+    .option('--between <s>', 'seconds of writes between two moves of --rollback', whole('--between', 1, 86_400), 3)
     .option('--keep', 'leave the servers up at the end, and say how to connect', false)
     .option('--json', 'the report on standard output, everything else on standard error', false)
     .option('--migration <name>', 'whose runbooks are run, from migrations/', DEFAULT_MIGRATION)

@@ -76,7 +76,9 @@ class Run {
     const result = await rehearsal.run('migrate', watch.onEvent, async ({ step }) => {
       if (!this.options.rollback || step !== 'approveCleanup') return 'Approved';
       try {
-        await rehearsal.thereAndBack(AFTERWARDS_MS, (name, work) => this.stage(name, work, (line) => line));
+        await rehearsal.thereAndBack(this.options.between * 1000, (name, work) =>
+          this.stage(name, work, (line) => line),
+        );
         return 'Approved';
       } catch (error) {
         failures.push(oneLine(error));

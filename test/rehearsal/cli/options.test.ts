@@ -32,6 +32,7 @@ describe('the options of a rehearsal', () => {
       copy: 'dump',
       switch: 'address',
       rollback: false,
+      between: 3,
       keep: false,
       json: false,
     });
@@ -39,7 +40,7 @@ describe('the options of a rehearsal', () => {
 
   test('are taken as given', () => {
     const args =
-      '--source-version 10 --target-version 15 --scale 10 --rate 200 --connections 4 --rollback --keep --json';
+      '--source-version 10 --target-version 15 --scale 10 --rate 200 --connections 4 --rollback --between 60 --keep --json';
     expect(parse(...args.split(' '))).toMatchObject({
       sourceVersion: 10,
       targetVersion: 15,
@@ -47,6 +48,7 @@ describe('the options of a rehearsal', () => {
       rate: 200,
       connections: 4,
       rollback: true,
+      between: 60,
       keep: true,
       json: true,
     });
@@ -62,7 +64,7 @@ describe('the options of a rehearsal', () => {
   test('show the help, which names each of them', () => {
     let help = '';
     expect(parseOptions(['--help'], directory, (text) => (help += text))).toBeUndefined();
-    for (const name of 'source-version target-version scale rate connections dump report rollback keep json migration'.split(
+    for (const name of 'source-version target-version scale rate connections dump report rollback between keep json migration'.split(
       ' ',
     )) {
       expect(help).toContain(`--${name}`);
