@@ -79,14 +79,22 @@ export class Lease {
    * @param beside whether other transactions under the same lease may write the relation meanwhile. @default alone
    */
   async hold(target: Client, relation: Relation, beside: 'alone' | 'others' = 'alone'): Promise<void> {
+    await this.holdAll(target, [relation], beside);
+  }
+
+  /** The same for a transaction that writes several relations. */
+  async holdAll(target: Client, relations: readonly Relation[], beside: 'alone' | 'others' = 'alone'): Promise<void> {
     const { rows } = await target.query(
       sql`
-        SELECT applier, generation FROM ibex.relation
-        WHERE schema_name = $1 AND relation_name = $2 FOR ${beside === 'alone' ? 'UPDATE' : 'SHARE'}`,
-      [relation.schema, relation.name],
+        SELECT schema_name AS schema, relation_name AS name, applier, generation FROM ibex.relation
+        WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        ORDER BY schema_name, relation_name FOR ${beside === 'alone' ? 'UPDATE' : 'SHARE'}`,
+      [relations.map((relation) => relation.schema), relations.map((relation) => relation.name)],
     );
-    const now = rows[0] as { applier: Applier; generation: string } | undefined;
-    if (now?.applier !== this.applier || now.generation !== this.generation) {
+    const held = rows as { schema: string; name: string; applier: Applier; generation: string }[];
+    for (const relation of relations) {
+      const now = held.find(({ schema, name }) => schema === relation.schema && name === relation.name);
+      if (now?.applier === this.applier && now.generation === this.generation) continue;
       throw new LeaseLost(
         `${relation.sql} on the target belongs to ${now?.applier ?? 'nobody'} (generation ${now?.generation ?? '-'}), not to this ${this.applier} (generation ${this.generation}): another run has taken over; nothing was written`,
       );

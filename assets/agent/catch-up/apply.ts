@@ -51,8 +51,7 @@ export async function applyChanges(
       return await once(sessions, lease, relation, portion);
     } catch (error) {
       if (error instanceof CopyInterrupted) throw explain(relation, error.cause);
-      const { code } = error as { code?: string };
-      if ((code !== '40001' && code !== '40P01') || attempt === ATTEMPTS) throw explain(relation, error);
+      if (!isWorthRepeating(error) || attempt === ATTEMPTS) throw explain(relation, error);
       await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
     }
   }
@@ -165,7 +164,12 @@ async function forget(
   ]);
 }
 
-function explain(relation: Relation, error: unknown): Error {
+/** Whether the server could not serialize us with somebody, and the same again may succeed. */
+export const isWorthRepeating = (error: unknown): boolean =>
+  ['40001', '40P01'].includes((error as { code?: string }).code ?? '');
+
+/** Names the relation, the cause and the way on. */
+export function explain(relation: Relation, error: unknown): Error {
   if (error instanceof Failure) return error;
   const { code, constraint, detail } = error as { code?: string; constraint?: string; detail?: string };
   if (code === '23505') {

@@ -4,7 +4,8 @@ import type { Context } from '../context';
 import type { Lease } from '../lease';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { applyChanges, type Portion, type Sessions } from './apply';
-import { readBacklog, total } from './backlog';
+import { applyFew, FEW } from './apply-few';
+import { readBacklog, total, type Backlog } from './backlog';
 import { BATCH, cutQueue } from './cut-queue';
 
 /** Applies the changes of many relations with several sessions at once. */
@@ -83,6 +84,40 @@ export class CatchUp {
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
     return applied;
+  }
+
+  /**
+   * Applies a backlog that is short, in as few round trips and commits as can be: relations with few changes together,
+   * dealt out to the sessions, and only the others one by one.
+   *
+   * @param sessions how many work side by side
+   */
+  async applyShort(backlog: readonly Backlog[], sessions: number): Promise<number> {
+    const few = backlog.filter(({ changes }) => changes <= FEW).map(({ relation }) => relation);
+    const rest = backlog.filter(({ changes }) => changes > FEW).map(({ relation }) => relation);
+    const hands = Array.from({ length: Math.min(sessions, few.length) }, (_, hand) =>
+      few.filter((_relation, index) => index % sessions === hand),
+    );
+    const outcomes = await Promise.allSettled(
+      hands.map(async (relations) => {
+        const pair = await this.take();
+        try {
+          const applied = await applyFew(pair, this.lease, relations);
+          this.idle.push(pair);
+          return applied;
+        } catch (error) {
+          await end(pair);
+          throw error;
+        }
+      }),
+    );
+    const done = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const applied = done.reduce((sum, { keys }) => sum + keys, 0);
+    if (applied > 0) await this.context.state.count('rows.catch-up', applied);
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+    const left = [...rest, ...done.flatMap((each) => each.left)];
+    return applied + (left.length > 0 ? await this.apply(left, undefined, sessions) : 0);
   }
 
   private async portions(

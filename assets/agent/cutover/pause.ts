@@ -84,10 +84,7 @@ export async function afterNoReturn(input: PauseInput): Promise<number> {
   return keys;
 }
 
-/**
- * Sessions on each end that apply what is left. More than elsewhere, since nobody else works on either end, and each
- * relation costs a dozen round trips and two commits, however few changes it has.
- */
+/** Sessions on each end that apply what is left. More than elsewhere, since nobody else works on either end. */
 export const DRAIN_SESSIONS = 6;
 
 /** Applies what is left until nothing is; with the source fenced there is an end. */
@@ -96,8 +93,7 @@ export async function drain({ source, relations, catchUp }: PauseInput): Promise
   for (;;) {
     const backlog = await readBacklog(source, relations, 1_000_000);
     if (backlog.length === 0) return keys;
-    const behind = backlog.map(({ relation }) => relation);
-    keys += await catchUp.apply(behind, undefined, DRAIN_SESSIONS);
+    keys += await catchUp.applyShort(backlog, DRAIN_SESSIONS);
   }
 }
 

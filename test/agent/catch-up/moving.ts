@@ -3,6 +3,7 @@ import { installCapture } from '../../../assets/agent/capture/install';
 import { installShared } from '../../../assets/agent/capture/objects';
 import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import { applyChanges, type Sessions } from '../../../assets/agent/catch-up/apply';
+import { applyFew } from '../../../assets/agent/catch-up/apply-few';
 import type { Context } from '../../../assets/agent/context';
 import { Lease, prepareLeases } from '../../../assets/agent/lease';
 import { qualified } from '../../../assets/agent/sql';
@@ -21,7 +22,7 @@ export interface Moving {
   /** A pair of sessions as catch-up has them. */
   sessions(): Promise<Sessions>;
   /** Applies the changes of one table of schema public. */
-  apply(name: string): Promise<number>;
+  apply(name: string, way?: typeof applyChanges): Promise<number>;
   /** Rows of a table as text, in order; floats by their bytes. */
   rows(end: 'source' | 'target', name: string): Promise<string[]>;
   /** Changes in the queue of a table. */
@@ -29,6 +30,16 @@ export interface Moving {
   /** Opens the sessions of `source` and `target` again. */
   reconnect(): Promise<void>;
 }
+
+/** The two ways of catch-up with one table: by itself, or as one of several with few changes. Return the keys applied. */
+export const WAYS = [
+  ['by itself', applyChanges],
+  [
+    'among those with few changes',
+    async (sessions: Sessions, lease: Lease, relation: Relation): Promise<number> =>
+      (await applyFew(sessions, lease, [relation])).keys,
+  ],
+] as const;
 
 /** Makes the tables on both ends, their constraints in place, and captures them. */
 export async function startMoving(tables: string, rows: string): Promise<Moving> {
@@ -69,10 +80,10 @@ async function setUp(migration: TestMigration, tables: string, rows: string): Pr
       source: await context.connect('source', 'catch-up'),
       target: await context.connect('target', 'catch-up'),
     }),
-    apply: async (name) => {
+    apply: async (name, way = applyChanges) => {
       const pair = await moving.sessions();
       try {
-        return await applyChanges(pair, moving.lease, moving.relation(name));
+        return await way(pair, moving.lease, moving.relation(name));
       } finally {
         await Promise.allSettled([pair.source.end(), pair.target.end()]);
       }

@@ -92,6 +92,22 @@ export class DirtyKeys {
     );
   }
 
+  /** Marks keys of those of these relations that a comparison has begun of, durably, before their changes are forgotten. */
+  async markCompared(
+    changed: readonly { readonly relation: Relation; readonly keys: readonly (readonly string[])[] }[],
+  ): Promise<void> {
+    if (changed.length === 0) return;
+    const marks = changed.map(({ relation, keys }) => ({ schema: relation.schema, name: relation.name, keys }));
+    await this.host.query(
+      sql`
+        INSERT INTO ibex.dirty_key (schema_name, relation_name, key)
+        SELECT r.schema, r.name, ARRAY(SELECT json_array_elements_text(k))
+        FROM json_to_recordset($1::json) AS r (schema text, name text, keys json), json_array_elements(r.keys) AS k
+        WHERE EXISTS (SELECT FROM ibex.verified v WHERE v.schema_name = r.schema AND v.relation_name = r.name)`,
+      [JSON.stringify(marks)],
+    );
+  }
+
   /** Says that a relation must be compared as a whole again, since it was copied anew. */
   async markAll(relation: Relation): Promise<void> {
     await this.host.query(

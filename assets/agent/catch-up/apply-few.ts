@@ -1,0 +1,124 @@
+import type { Client } from 'pg';
+import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { keyOf, TRUNCATED } from '../capture/objects';
+import { copiedColumns, type Relation } from '../catalog/relations';
+import type { Lease } from '../lease';
+import { ident, identList, literal, qualified } from '../sql';
+import { explain, isWorthRepeating, type Sessions } from './apply';
+import { CopyInterrupted, copyRows } from './copy-rows';
+
+/** Keys of one relation that are few: they are held in memory, and sent as values. */
+export const FEW = 1_000;
+
+/** Tries when the server cannot serialize us with a purge. */
+const ATTEMPTS = 10;
+
+/** What was done with relations of which few changes were expected. */
+export interface FewApplied {
+  readonly keys: number;
+  /** Those left as they were, since they were truncated or more of them changed. */
+  readonly left: readonly Relation[];
+}
+
+/**
+ * Brings several relations to one snapshot of the source, as `applyChanges` does with one, but in one transaction on
+ * each end and without a table of keys: a tenth of the round trips, and one commit where there would be one for each
+ * relation. The order is the same: the changes that one snapshot shows are forgotten in the transaction that read them,
+ * and only after the target has committed them durably.
+ */
+export async function applyFew(sessions: Sessions, lease: Lease, relations: readonly Relation[]): Promise<FewApplied> {
+  for (let attempt = 1; ; attempt += 1) {
+    const at: { relation?: Relation } = {};
+    try {
+      return await once(sessions, lease, relations, at);
+    } catch (error) {
+      const relation = at.relation ?? relations[0];
+      if (error instanceof CopyInterrupted || !isWorthRepeating(error) || attempt === ATTEMPTS) {
+        throw relation ? explain(relation, error instanceof CopyInterrupted ? error.cause : error) : error;
+      }
+      await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
+    }
+  }
+}
+
+/** Changed keys of a relation, as text. */
+interface Changed {
+  readonly relation: Relation;
+  readonly keys: readonly (readonly string[])[];
+}
+
+async function once(
+  { source, target, dirty }: Sessions,
+  lease: Lease,
+  relations: readonly Relation[],
+  at: { relation?: Relation },
+): Promise<FewApplied> {
+  await target.query(`BEGIN; SET LOCAL session_replication_role = 'replica'`);
+  // Before the snapshot, as in applyChanges.
+  await lease.holdAll(target, relations);
+  await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  const { changed, left } = await readKeys(source, relations);
+  for (const change of changed) {
+    at.relation = change.relation;
+    await replace(source, target, change);
+  }
+  at.relation = undefined;
+  await target.query('COMMIT');
+  await dirty?.markCompared(changed);
+  if (changed.length > 0) {
+    await source.query(changed.map(({ relation }) => `DELETE FROM ${queueOf(relation)}`).join(';\n'));
+  }
+  await source.query('COMMIT');
+  return { keys: changed.reduce((sum, { keys }) => sum + keys.length, 0), left };
+}
+
+const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+
+/** Reads all keys that the snapshot shows of those relations that have few. */
+async function readKeys(
+  source: Client,
+  relations: readonly Relation[],
+): Promise<{ changed: Changed[]; left: Relation[] }> {
+  const { rows } = await source.query(relations.map(keysOf).join(' UNION ALL '));
+  const read = rows as { index: number; key: string[] | null }[];
+  const changed: Changed[] = [];
+  const left: Relation[] = [];
+  for (const [index, relation] of relations.entries()) {
+    const own = read.filter((row) => row.index === index);
+    const keys = own.flatMap(({ key }) => (key === null ? [] : [key]));
+    const isTruncated = keys.length < own.length;
+    if (isTruncated || keys.length > FEW) left.push(relation);
+    else if (keys.length > 0) changed.push({ relation, keys });
+  }
+  return { changed, left };
+}
+
+/** Keys of a relation's queue, one more than are few; and a NULL when it was truncated. */
+function keysOf(relation: Relation, index: number): string {
+  const names = keyOf(relation).columns.map((column) => ident(column.name));
+  return `(SELECT ${index} AS index, ARRAY[${names.map((name) => `q.${name}::text`).join(', ')}] AS key
+     FROM (SELECT DISTINCT ${names.join(', ')} FROM ${queueOf(relation)} LIMIT ${FEW + 1}) AS q)
+    UNION ALL (SELECT ${index}, NULL FROM ${TRUNCATED}
+      WHERE schema_name = ${literal(relation.schema)} AND relation_name = ${literal(relation.name)} LIMIT 1)`;
+}
+
+async function replace(source: Client, target: Client, { relation, keys }: Changed): Promise<void> {
+  const { columns } = keyOf(relation);
+  const values = columns.map((_, i) => keys.map((key) => key[i] ?? ''));
+  const names = columns.map((_, i) => `k${i}`).join(', ');
+  const match = columns.map(({ name, type, equals }, i) => `t.${ident(name)} ${equals} k.k${i}::${type}`).join(' AND ');
+  const parameters = columns.map((_, i) => `$${i + 1}::text[]`).join(', ');
+  await target.query(
+    `DELETE FROM ONLY ${relation.sql} AS t USING unnest(${parameters}) AS k (${names}) WHERE ${match}`,
+    values,
+  );
+  // COPY takes no parameters.
+  const literals = values.map((list) => `ARRAY[${list.map(literal).join(', ')}]::text[]`).join(', ');
+  const list = identList(copiedColumns(relation).map((column) => column.name));
+  await copyRows(
+    source,
+    `SELECT ${list} FROM ONLY ${relation.sql} AS t WHERE EXISTS (SELECT FROM unnest(${literals}) AS k (${names}) WHERE ${match})`,
+    target,
+    `${relation.sql} (${list})`,
+  );
+}
