@@ -44,29 +44,34 @@ export async function cloneDatabase(servers: BenchServers, template: string, nam
   }
 }
 
-/**
- * Changes that many rows of the source, all over the table, in a hundred transactions, and puts their keys into the
- * queue, as the triggers would, only faster.
- *
- * @param rows of the table
- * @param changed how many of them
- */
-export async function makeBacklog(
-  servers: BenchServers,
-  database: string,
-  rows: number,
-  changed: number,
-): Promise<void> {
+/** How a backlog is made. */
+export interface Backlog {
+  /** Rows of the table. */
+  readonly rows: number;
+  /** How many of them are changed. */
+  readonly changed: number;
+  /** Whether their keys are put into the queue, as the triggers would, only faster. */
+  readonly queued: boolean;
+  /** Whether the rows are changed too; a key that stands in the queue costs the same when its row is as it was. */
+  readonly written: boolean;
+}
+
+/** Changes rows of the source, all over the table, in a hundred transactions. */
+export async function makeBacklog(servers: BenchServers, database: string, backlog: Backlog): Promise<void> {
+  const { rows, changed, queued, written } = backlog;
   const client = await servers.connect('source', database);
   try {
     await client.query(`SET session_replication_role = 'replica'`);
     const each = changed / TRANSACTIONS;
     for (let first = 0; first < changed; first += each) {
-      await client.query(
-        `WITH k AS (SELECT ((i::bigint * ${STEP}) % ${rows} + 1)::int AS aid FROM generate_series(${first}, ${first + each - 1}) i),
-           u AS (UPDATE ${TABLE} AS t SET abalance = abalance + 1 FROM k WHERE t.aid = k.aid RETURNING t.aid)
-         INSERT INTO ${QUEUE} (aid) SELECT aid FROM u`,
-      );
+      const keys = `SELECT ((i::bigint * ${STEP}) % ${rows} + 1)::int AS aid FROM generate_series(${first}, ${first + each - 1}) i`;
+      const update = `UPDATE ${TABLE} AS t SET abalance = abalance + 1 FROM k WHERE t.aid = k.aid`;
+      if (!queued) await client.query(`WITH k AS (${keys}) ${update}`);
+      else if (!written) await client.query(`INSERT INTO ${QUEUE} (aid) ${keys}`);
+      else
+        await client.query(
+          `WITH k AS (${keys}), u AS (${update} RETURNING t.aid) INSERT INTO ${QUEUE} (aid) SELECT aid FROM u`,
+        );
     }
     await client.query('CHECKPOINT');
   } finally {

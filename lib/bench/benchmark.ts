@@ -1,5 +1,7 @@
+import { oneLine } from '../../assets/agent/errors';
+import type { DataSets } from './data-sets';
 import type { BenchServers } from './servers';
-import type { Series } from './statistics';
+import type { Figure, Series } from './statistics';
 
 /**
  * The figures by which one release is told from another; ratios of medians within one run where nothing else is said.
@@ -28,33 +30,59 @@ export interface Figures {
   readonly installDelayMs: number;
   /** Age of the oldest change that the target lacks, at 300 transactions a second; seconds, 99th percentile. */
   readonly lagP99Seconds: number;
+  /** The rate that was reached while that lag was measured; transactions a second. */
+  readonly lagTransactionsPerSecond: number;
   /** Oldest snapshot held on the source while the stream copy runs; seconds. */
   readonly oldestSnapshotSeconds: number;
   /** Time of verify, divided by one pass over the slower side with the same hash. */
   readonly verifyVsHashPass: number;
 }
 
+/** Figures as they were found, each with its rounds. */
+export type Found = { readonly [K in keyof Figures]?: Figure | undefined };
+
 /** What each benchmark works with. */
 export interface Bench {
   readonly servers: BenchServers;
+  /** Databases of the source that several benchmarks read. */
+  readonly data: DataSets;
   /** A smaller run for one's own use: less data, fewer rounds, figures that say little. */
   readonly quick: boolean;
+  /** Rounds that are measured where so many are usual. */
+  readonly rounds: (usual: number) => number;
   readonly log: (line: string) => void;
 }
 
-/** Series of one unit that belong into one plot. */
+/** Series of one unit that belong into one plot, a bar each. */
 export interface Chart {
   readonly title: string;
   readonly unit: string;
   readonly series: readonly Series[];
 }
 
+/** What was measured of one way at several sizes. */
+export interface Line {
+  readonly way: string;
+  readonly points: readonly { readonly x: number; readonly values: readonly number[] }[];
+}
+
+/** How something grows with the size of what is worked on, a line for each way. */
+export interface Growth {
+  readonly title: string;
+  readonly unit: string;
+  /** What `x` is, with its unit. */
+  readonly size: string;
+  readonly lines: readonly Line[];
+}
+
 /** What a benchmark found. */
 export interface Outcome {
-  readonly figures: Partial<Figures>;
-  readonly charts: readonly Chart[];
+  readonly figures: Found;
+  readonly charts: readonly (Chart | Growth)[];
   /** What the reader has to know: sizes, what was left out and why. */
   readonly notes: readonly string[];
+  /** Ways that failed, with the cause; they have no part in the figures. */
+  readonly failures: readonly string[];
 }
 
 /** One thing that is measured. */
@@ -64,6 +92,8 @@ export interface Benchmark {
   readonly title: string;
   /** What is compared with what, and how. */
   readonly about: string;
+  /** How long it is planned to take on two cores, making its data included. */
+  readonly minutes: { readonly full: number; readonly quick: number };
   run(bench: Bench): Promise<Outcome>;
 }
 
@@ -74,26 +104,37 @@ export interface Way {
   readonly absent?: string | undefined;
 }
 
+/** What ways that took turns came to. */
+export interface Turns {
+  readonly series: readonly Series[];
+  readonly failures: readonly string[];
+}
+
 /**
  * Measures all ways in turn, round after round, so that what else the machine does meets each of them alike. Ways that
- * are absent are left out.
+ * are absent are left out. One that fails is not tried again and loses its values; the others go on without it.
  */
 export async function inTurn<T extends Way>(
   ways: readonly T[],
   rounds: number,
   measure: (way: T, round: number) => Promise<number>,
   say: (way: T, round: number, value: number) => void,
-): Promise<Series[]> {
-  const present = ways.filter((way) => way.absent === undefined);
-  const values = new Map(present.map((way) => [way, [] as number[]]));
+): Promise<Turns> {
+  const values = new Map(ways.filter((way) => way.absent === undefined).map((way) => [way, [] as number[]]));
+  const failures: string[] = [];
   for (let round = 1; round <= rounds; round += 1) {
-    for (const way of present) {
-      const value = await measure(way, round);
-      values.get(way)?.push(value);
-      say(way, round, value);
+    for (const [way, measured] of values) {
+      try {
+        const value = await measure(way, round);
+        measured.push(value);
+        say(way, round, value);
+      } catch (error) {
+        values.delete(way);
+        failures.push(`${way.name} failed in round ${round}: ${oneLine(error)}`);
+      }
     }
   }
-  return present.map((way) => ({ way: way.name, values: values.get(way) ?? [] }));
+  return { series: [...values].map(([way, measured]) => ({ way: way.name, values: measured })), failures };
 }
 
 /** Notes that name the ways which could not be measured. */

@@ -6,6 +6,7 @@ import { bucardoProcesses, killBucardo, lastWords } from '../../assets/agent/buc
 import { logDirectory, pidDirectory, processTag, runBucardo } from '../../assets/agent/bucardo/program';
 import type { HostConfig } from '../../assets/agent/config';
 import { Failure } from '../../assets/agent/errors';
+import { seconds } from './program';
 import type { BenchServers } from './servers';
 
 /** Name of the sync, of its relgroup and of its group of databases. */
@@ -15,6 +16,9 @@ const SYNC = 'bench';
 const POLL_MS = 200;
 
 const START_TIMEOUT_MS = 60_000;
+
+/** Longest time of one run; what hangs must not cost the other benchmarks their turn. */
+const RUN_TIMEOUT_MS = 600_000;
 
 /** How a Bucardo is set up. */
 export interface BucardoSetup {
@@ -36,8 +40,22 @@ export const TUNED: BucardoSetup = {
   sync: { autokick: false, checktime: '1 second' },
 };
 
+/** Removes all that Bucardo left in a database of the source, triggers included. */
+export async function removeBucardo(servers: BenchServers, database: string): Promise<void> {
+  const client = await servers.connect('source', database);
+  try {
+    await client.query('SET client_min_messages = warning');
+    await client.query('DROP SCHEMA IF EXISTS bucardo CASCADE');
+  } finally {
+    await client.end();
+  }
+}
+
 /** A Bucardo of the peers' side, with triggers of its own making. One at a time, since all share one database. */
 export class Bucardo {
+  /** How long the adding of its sync took, which installs its triggers. */
+  installSeconds = Number.NaN;
+
   private constructor(
     private readonly servers: BenchServers,
     private readonly host: HostConfig,
@@ -58,7 +76,7 @@ export class Bucardo {
     const bucardo = new Bucardo(servers, host);
     await killBucardo(host);
     await bucardo.install();
-    await bucardo.configure(database, tables, setup);
+    bucardo.installSeconds = await seconds(() => bucardo.configure(database, tables, setup));
     return bucardo;
   }
 
@@ -107,7 +125,7 @@ export class Bucardo {
       seconds = (rows[0] as { seconds: number } | undefined)?.seconds ?? 0;
       return rows.length > 0;
     };
-    await this.until(finished, Number.POSITIVE_INFINITY, 'apply anything');
+    await this.until(finished, RUN_TIMEOUT_MS, 'end its run');
     return seconds;
   }
 

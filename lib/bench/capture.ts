@@ -6,11 +6,10 @@ import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
 import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
 import { Bucardo, STOCK } from './bucardo';
 import { forgetState, runPhase } from './copy-ways';
-import { dropDatabase } from './data';
 import { runLoad } from './pgbench-load';
 import { runProgram } from './program';
 import type { BenchServers } from './servers';
-import { median } from './statistics';
+import { figureOf, medianFigure, valuesOf } from './statistics';
 
 const CLIENTS = 16;
 
@@ -43,10 +42,15 @@ const stock: Noted = {
 const install = (servers: BenchServers, database: string): Promise<unknown> =>
   runPhase(servers.config(database), 'capture', (context) => capturePhase.run(context));
 
-/** The target has the tables without rows, since Bucardo wants to see them there. */
-async function makeWritten(servers: BenchServers, database: string, scale: number): Promise<void> {
+/** pgbench's tables, all with a key. The target has them without rows, since Bucardo wants to see them there. */
+export async function makeWritten(
+  servers: BenchServers,
+  database: string,
+  scale: number,
+  ends: readonly ('source' | 'target')[] = ['source', 'target'],
+): Promise<void> {
   const pgbench = join(DEBIAN_POSTGRES, 'pgbench');
-  for (const end of ['source', 'target'] as const) {
+  for (const end of ends) {
     const admin = await servers.connect(end);
     await admin.query(`CREATE DATABASE ${database}`);
     await admin.end();
@@ -78,16 +82,17 @@ async function settle(servers: BenchServers, { database }: Noted): Promise<void>
 export const capture: Benchmark = {
   name: 'capture',
   title: 'Cost of capture for the application',
-  about: `pgbench -N with ${CLIENTS} clients as fast as they can: bare, with the triggers of our capture, and with those of stock Bucardo, autokick included. No one reads the queues meanwhile.`,
-  run: async ({ servers, quick, log }) => {
+  about: `pgbench -N with ${CLIENTS} clients as fast as they can: bare, with the triggers of our capture, and with those that stock Bucardo itself has installed, autokick included. No one reads the queues meanwhile.`,
+  minutes: { full: 4, quick: 0.5 },
+  run: async ({ servers, quick, rounds, log }) => {
     const ways = [bare, ours, stock];
     for (const way of ways) {
       await makeWritten(servers, way.database, quick ? 2 : 20);
       await way.prepare(servers);
     }
-    const series = await inTurn(
+    const { series, failures } = await inTurn(
       ways,
-      quick ? 1 : 5,
+      rounds(5),
       async (way) => {
         await settle(servers, way);
         const load = await runLoad(servers, way.database, { clients: CLIENTS, seconds: quick ? 2 : 8 });
@@ -95,17 +100,17 @@ export const capture: Benchmark = {
       },
       (way, round, tps) => log(`round ${round}: ${way.name} ${tps.toFixed(0)} transactions/s`),
     );
-    for (const way of ways) await dropDatabase(servers, way.database);
-    const rate = (way: Noted): number => median(series.find((each) => each.way === way.name)?.values ?? []);
-    const lost = (way: Noted): number => 100 * (1 - rate(way) / rate(bare));
+    const rates = [bare, ours, stock].map(({ name }) => valuesOf(series, name));
+    const lost = (rate = Number.NaN, of = Number.NaN): number => 100 * (1 - rate / of);
     return {
       figures: {
-        captureVsStock: lost(ours) / lost(stock),
-        captureLossPercent: lost(ours),
-        stockLossPercent: lost(stock),
+        captureVsStock: figureOf(rates, (none, some, more) => lost(some, none) / lost(more, none)),
+        captureLossPercent: figureOf(rates, (none, some) => lost(some, none)),
+        stockLossPercent: figureOf(rates, (none, _, more) => lost(more, none)),
       },
       charts: [{ title: 'Transactions a second; more is better', unit: '/s', series }],
       notes: absentees(ways),
+      failures,
     };
   },
 };
@@ -115,12 +120,13 @@ export const installDelay: Benchmark = {
   name: 'install-delay',
   title: 'Delay while triggers are installed',
   about: `The longest transaction of ${CLIENTS} clients of pgbench -N while capture is installed, and, beside it, the longest of the same load before that.`,
-  run: async ({ servers, quick, log }) => {
+  minutes: { full: 1, quick: 0.4 },
+  run: async ({ servers, quick, rounds, log }) => {
     const database = 'triggers_installed';
     await makeWritten(servers, database, quick ? 2 : 20);
     const config = servers.config(database);
     const [before, during]: [number[], number[]] = [[], []];
-    for (let round = 1; round <= (quick ? 1 : 3); round += 1) {
+    for (let round = 1; round <= rounds(3); round += 1) {
       await forgetState(servers, config);
       const client = await servers.connect('source', database);
       await client.query('CHECKPOINT');
@@ -143,9 +149,8 @@ export const installDelay: Benchmark = {
       log(`round ${round}: ${during.at(-1)?.toFixed(0)} ms, before ${before.at(-1)?.toFixed(0)} ms`);
       await runPhase(config, 'cleanup', async (context) => dropCapture(context, await context.connect('source')));
     }
-    await dropDatabase(servers, database);
     return {
-      figures: { installDelayMs: median(during) },
+      figures: { installDelayMs: medianFigure(during) },
       charts: [
         {
           title: 'Longest transaction',
@@ -157,6 +162,7 @@ export const installDelay: Benchmark = {
         },
       ],
       notes: [`The lock time-out is ${config.capture.lockTimeoutMs} ms.`],
+      failures: [],
     };
   },
 };

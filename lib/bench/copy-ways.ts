@@ -8,6 +8,7 @@ import { Context } from '../../assets/agent/context';
 import { copyAll } from '../../assets/agent/copy';
 import { copySchema } from '../../assets/agent/schema';
 import type { Way } from './benchmark';
+import { Bucardo, removeBucardo, STOCK } from './bucardo';
 import { missing, runProgram, seconds } from './program';
 import type { BenchServers } from './servers';
 
@@ -67,13 +68,39 @@ export const dumpPipe: CopyWay = {
   name: 'pg_dump | psql',
   run: async (servers, database) =>
     seconds(async () => {
-      const pipe = 'set -euo pipefail; "$1" -d "$2" | "$3" -q -X -v ON_ERROR_STOP=1 -d "$4"';
-      const tool = (name: string): string => join(servers.tools, name);
-      const ends = [servers.address('source', database), servers.address('target', database)] as const;
-      const args = ['-c', pipe, 'bash', tool('pg_dump'), ends[0], tool('psql'), ends[1]];
-      await runProgram('bash', args, servers.environment);
+      await pipeDump(servers, database);
       await analyze(servers, database);
     }),
+};
+
+async function pipeDump(servers: BenchServers, database: string, ...flags: readonly string[]): Promise<void> {
+  const pipe = 'set -euo pipefail; "$1" -d "$2" "${@:5}" | "$3" -q -X -v ON_ERROR_STOP=1 -d "$4"';
+  const tool = (name: string): string => join(servers.tools, name);
+  const ends = [servers.address('source', database), servers.address('target', database)] as const;
+  const args = ['-c', pipe, 'bash', tool('pg_dump'), ends[0], tool('psql'), ends[1], ...flags];
+  await runProgram('bash', args, servers.environment);
+}
+
+/** Stock Bucardo's onetimecopy into the schema that pg_dump makes, indexes included; all by one process, row by row. */
+export const onetimecopy: CopyWay = {
+  name: 'Bucardo onetimecopy',
+  run: async (servers, database) => {
+    const schema = await seconds(() => pipeDump(servers, database, '--schema-only'));
+    const source = await servers.connect('source', database);
+    const { rows } = await source.query<{ name: string }>(
+      `SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1`,
+    );
+    await source.end();
+    const sync = { ...STOCK.sync, onetimecopy: 1 };
+    const tables = rows.map(({ name }) => name);
+    try {
+      const bucardo = await Bucardo.setUp(servers, database, tables, { sync });
+      const copied = await bucardo.copyOnce();
+      return schema + copied + (await seconds(() => analyze(servers, database)));
+    } finally {
+      await removeBucardo(servers, database);
+    }
+  },
 };
 
 /** Runs one phase of the host program in this process. */
@@ -99,15 +126,15 @@ export async function forgetState(servers: BenchServers, config: AgentConfig): P
   await admin.end();
 }
 
-/**
- * Ibex: schema, copy, constraints. Capture, which the others do not have, is there before and is not counted.
- *
- * @param during called when the copy begins; what it returns is called when the copy has ended
- */
-export const stream = (
-  copy: Partial<AgentConfig['copy']> = {},
-  during: () => () => void = () => () => undefined,
-): CopyWay => ({
+/** Takes capture off the source, and our own schema off the target. */
+export const forgetCapture = (config: AgentConfig): Promise<void> =>
+  runPhase(config, 'cleanup', async (context) => {
+    await dropCapture(context, await context.connect('source'));
+    await dropCapture(context, await context.connect('target'), 'ibex');
+  });
+
+/** Ibex: schema, copy, constraints. Capture, which the others do not have, is there before and is not counted. */
+export const stream = (copy: Partial<AgentConfig['copy']> = {}): CopyWay => ({
   name: 'Ibex stream',
   run: async (servers, database) => {
     const defaults = servers.config(database);
@@ -116,15 +143,10 @@ export const stream = (
     const before = await seconds(() => runPhase(config, 'schema', copySchema));
     await runPhase(config, 'capture', (context) => capture.run(context));
     const after = await seconds(async () => {
-      const ended = during();
       await runPhase(config, 'copy', (context) => copyAll(context));
-      ended();
       await runPhase(config, 'sync', async (context) => buildConstraints(context, await context.connect('target')));
     });
-    await runPhase(config, 'cleanup', async (context) => {
-      await dropCapture(context, await context.connect('source'));
-      await dropCapture(context, await context.connect('target'), 'ibex');
-    });
+    await forgetCapture(config);
     return before + after;
   },
 });

@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
+import { runProgram } from './program';
 import type { BenchServers } from './servers';
 
 /** How much data is made. */
@@ -34,13 +33,8 @@ export async function makeData(servers: BenchServers, database: string, data: Be
   const admin = await servers.connect('source');
   await admin.query(`CREATE DATABASE ${database}`);
   await admin.end();
-  const pgbench = join(DEBIAN_POSTGRES, 'pgbench');
-  const environment = { ...process.env, ...servers.environment };
-  await promisify(execFile)(
-    pgbench,
-    ['--initialize', '--quiet', `--scale=${data.scale}`, servers.address('source', database)],
-    { env: environment },
-  );
+  const args = ['--initialize', '--quiet', `--scale=${data.scale}`, servers.address('source', database)];
+  await runProgram(join(DEBIAN_POSTGRES, 'pgbench'), args, servers.environment);
   const client = await servers.connect('source', database);
   try {
     await client.query(WIDE.replace('$ROWS', String(data.wideRows)));
@@ -78,7 +72,25 @@ export async function makeManyTables(servers: BenchServers, database: string, ta
 export async function dropDatabase(servers: BenchServers, database: string): Promise<void> {
   for (const end of ['source', 'target'] as const) {
     const admin = await servers.connect(end);
-    await admin.query(`DROP DATABASE IF EXISTS ${database} ${end === 'target' ? 'WITH (FORCE)' : ''}`);
+    await admin.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
     await admin.end();
+  }
+}
+
+/** Removes all databases of the benchmarks, except those of the source that are kept. */
+export async function removeDatabases(servers: BenchServers, kept: readonly string[]): Promise<void> {
+  for (const end of ['source', 'target'] as const) {
+    const admin = await servers.connect(end);
+    try {
+      await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active');
+      const { rows } = await admin.query<{ name: string }>(
+        `SELECT datname AS name FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'`,
+      );
+      for (const { name } of rows) {
+        if (end === 'target' || !kept.includes(name)) await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      }
+    } finally {
+      await admin.end();
+    }
   }
 }

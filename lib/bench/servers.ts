@@ -2,12 +2,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import type { AgentConfig } from '../../assets/agent/config';
+import { bucardoServiceFile } from '../../assets/agent/libpq';
 import { serverAccount } from '../rehearsal/lab/account';
 import { clientTools } from '../rehearsal/lab/client-tools';
-import { createLabDirectory, removeLabDirectory } from '../rehearsal/lab/lab-directory';
+import { createLabDirectory, removeLabDirectory, sweepStale } from '../rehearsal/lab/lab-directory';
 import { DEBIAN_POSTGRES, ensurePackages } from '../rehearsal/lab/packages';
 import { freePorts } from '../rehearsal/lab/ports';
 import { postgresPrograms } from '../rehearsal/lab/postgres-programs';
+import { LAB_VARIABLE } from '../rehearsal/lab/processes';
 import { PostgresServer } from '../rehearsal/lab/server';
 import { SOURCE_SETTINGS } from '../rehearsal/lab/source';
 import { TARGET_SETTINGS } from '../rehearsal/lab/target';
@@ -27,7 +29,7 @@ export interface BenchServers {
   address(end: 'source' | 'target', database: string): string;
   /** The one login on both ends. */
   readonly login: { readonly user: string; readonly password: string };
-  /** libpq's environment: the password file. */
+  /** Of programs that work with them: the password file, and the mark by which `close` finds them. */
   readonly environment: Readonly<Record<string, string>>;
   connect(end: 'source' | 'target', database?: string): Promise<Client>;
   close(): Promise<void>;
@@ -37,12 +39,16 @@ export interface BenchServers {
 const LOGIN = 'bench';
 const PASSWORD = 'bench';
 
+/** Where the host program is installed, if it is, under a directory of servers. */
+export const hostHome = (directory: string): string => join(directory, 'program');
+
 /** Starts the servers in a directory of their own. `close` removes all of it. */
 export async function startBenchServers(
   majors: { readonly source: number; readonly target: number },
   log: (line: string) => void,
 ): Promise<BenchServers> {
   ensurePackages(log);
+  await sweepStale(log);
   const account = serverAccount();
   const tools = await clientTools(majors.source, log);
   const programs = {
@@ -61,7 +67,8 @@ export async function startBenchServers(
     directory: join(directory, 'source'),
     port: sourcePort,
     password: PASSWORD,
-    settings: SOURCE_SETTINGS,
+    // What native logical replication needs; the other ways do not care.
+    settings: { ...SOURCE_SETTINGS, wal_level: 'logical' },
   });
   const target = new PostgresServer({
     ...common,
@@ -81,6 +88,8 @@ export async function startBenchServers(
     directory: join(directory, 'host'),
     port: hostPort,
     settings: { shared_buffers: '64MB' },
+    // Bucardo's functions connect to both ends from inside this server.
+    environment: { PGSERVICEFILE: bucardoServiceFile(join(hostHome(directory), 'run')) },
   });
   const servers = [source, target, host];
   const close = (): Promise<void> => removeLabDirectory(directory);
@@ -103,7 +112,7 @@ export async function startBenchServers(
     host,
     tools,
     login: { user: LOGIN, password: PASSWORD },
-    environment: { PGPASSFILE: passwords },
+    environment: { PGPASSFILE: passwords, [LAB_VARIABLE]: directory },
     address: (end, database) => `host=${ends[end].host} port=${ends[end].port} user=${LOGIN} dbname=${database}`,
     connect: (end, database = 'postgres') => ends[end].admin(database),
     config: (database) => ({

@@ -11,17 +11,11 @@ import { hashOf, RelationSql } from '../../assets/agent/verify/relation-sql';
 import { verifyRows } from '../../assets/agent/verify/rows';
 import type { End } from '../../assets/agent/endpoints';
 import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
-import { runPhase, stream } from './copy-ways';
-import { dropDatabase, makeData, type BenchData } from './data';
+import { forgetCapture, runPhase, stream } from './copy-ways';
+import { MEDIUM, TINY } from './data-sets';
 import { missing, runProgram, seconds } from './program';
 import type { BenchServers } from './servers';
-import { median } from './statistics';
-
-const DATABASE = 'verified';
-
-/** 1.4 GB with indexes. */
-const FULL: BenchData = { scale: 40, wideRows: 1_200_000 };
-const QUICK: BenchData = { scale: 3, wideRows: 80_000 };
+import { figureOf, valuesOf } from './statistics';
 
 /** What is measured, by the seconds that it takes. */
 interface Measured extends Way {
@@ -34,10 +28,11 @@ export const verify: Benchmark = {
   title: 'Comparison of every row',
   about:
     'Verify compares every row of both sides, by two connections to each. The hash pass is one statement for each table, with the same expression, by one connection, without parallel workers; the slower side counts. The check of the key indexes, which is done once, is measured beside it.',
-  run: async ({ servers, quick, log }) => {
-    const bytes = await makeData(servers, DATABASE, quick ? QUICK : FULL);
-    await makeTarget(servers);
-    const config = servers.config(DATABASE);
+  minutes: { full: 3, quick: 0.3 },
+  run: async ({ servers, data, quick, rounds, log }) => {
+    const { database, bytes } = await data.get(quick ? TINY : MEDIUM);
+    await makeTarget(servers, database);
+    const config = servers.config(database);
     await runPhase(config, 'capture', (context) => capture.run(context));
     const context = await Context.create(config, 'verify');
     try {
@@ -46,7 +41,7 @@ export const verify: Benchmark = {
         { name: 'Ibex verify', run: () => seconds(() => verifyOnce(context, relations)) },
         { name: 'hash pass of the source', run: () => hashPass(context, 'source', relations) },
         { name: 'hash pass of the target', run: () => hashPass(context, 'target', relations) },
-        { name: 'pgcopydb compare data', absent: comparesNot(), run: () => compareData(servers) },
+        { name: 'pgcopydb compare data', absent: comparesNot(), run: () => compareData(servers, database) },
         {
           name: 'check of the key indexes',
           run: () =>
@@ -56,22 +51,27 @@ export const verify: Benchmark = {
             }),
         },
       ];
-      const series = await inTurn(
+      const { series, failures } = await inTurn(
         ways,
-        quick ? 1 : 3,
+        rounds(3),
         (way) => way.run(),
         (way, round, took) => log(`round ${round}: ${way.name} ${took.toFixed(1)} s`),
       );
-      const of = (name: string): number => median(series.find(({ way }) => way === name)?.values ?? []);
-      const slower = Math.max(of('hash pass of the source'), of('hash pass of the target'));
+      const compared = ['Ibex verify', 'hash pass of the source', 'hash pass of the target'];
       return {
-        figures: { verifyVsHashPass: of('Ibex verify') / slower },
-        charts: [{ title: `${(bytes / 1e9).toFixed(1)} GB with indexes`, unit: 's', series }],
+        figures: {
+          verifyVsHashPass: figureOf(
+            compared.map((name) => valuesOf(series, name)),
+            (own = Number.NaN, ...passes) => own / Math.max(...passes),
+          ),
+        },
+        charts: [{ title: `Comparison of ${(bytes / 1e9).toFixed(1)} GB with indexes`, unit: 's', series }],
         notes: absentees(ways),
+        failures,
       };
     } finally {
       await context.close();
-      await dropDatabase(servers, DATABASE);
+      await forgetCapture(config);
     }
   },
 };
@@ -84,19 +84,19 @@ function comparesNot(): string | undefined {
   return /^ .*compare/m.test(`${stdout}${stderr}`) ? undefined : 'the pgcopydb that is installed has no such command';
 }
 
-async function compareData(servers: BenchServers): Promise<number> {
-  const addresses = (['source', 'target'] as const).map((end) => `--${end}=${servers.address(end, DATABASE)}`);
+async function compareData(servers: BenchServers, database: string): Promise<number> {
+  const addresses = (['source', 'target'] as const).map((end) => `--${end}=${servers.address(end, database)}`);
   const directory = join(servers.directory, 'pgcopydb-compare');
   return seconds(() =>
     runProgram('pgcopydb', ['compare', 'data', ...addresses, `--dir=${directory}`], servers.environment),
   );
 }
 
-async function makeTarget(servers: BenchServers): Promise<void> {
+async function makeTarget(servers: BenchServers, database: string): Promise<void> {
   const admin = await servers.connect('target');
-  await admin.query(`CREATE DATABASE ${DATABASE}`);
+  await admin.query(`CREATE DATABASE ${database}`);
   await admin.end();
-  await stream().run(servers, DATABASE);
+  await stream().run(servers, database);
 }
 
 async function verifyOnce(context: Context, relations: readonly Relation[]): Promise<void> {

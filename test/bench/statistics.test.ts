@@ -1,5 +1,5 @@
 import { absentees, inTurn } from '../../lib/bench/benchmark';
-import { median, percentile, ratio, spread } from '../../lib/bench/statistics';
+import { figureOf, median, medianFigure, percentile, ratio, spread } from '../../lib/bench/statistics';
 
 describe('statistics', () => {
   it.each([
@@ -19,13 +19,26 @@ describe('statistics', () => {
     expect(spread([2, 9, 1])).toEqual({ least: 1, most: 9 });
   });
 
-  it('a ratio is one of medians, and absent when a way was not measured', () => {
+  it('a ratio is one of medians, beside that of each round, and absent when a way was not measured', () => {
     const series = [
       { way: 'ours', values: [1, 100, 2] },
       { way: 'peer', values: [4, 8, 1] },
     ];
-    expect(ratio(series, 'ours', 'peer')).toBe(0.5);
+    expect(ratio(series, 'ours', 'peer')).toEqual({ value: 0.5, rounds: [0.25, 12.5, 2] });
     expect(ratio(series, 'ours', 'nobody')).toBeUndefined();
+    expect(ratio([...series, { way: 'failed', values: [] }], 'ours', 'failed')).toBeUndefined();
+  });
+
+  it('a figure of several ways is that of their medians', () => {
+    const lost = figureOf(
+      [
+        [10, 20, 30],
+        [5, 15, 30],
+      ],
+      (all = 0, left = 0) => all - left,
+    );
+    expect(lost).toEqual({ value: 5, rounds: [5, 5, 0] });
+    expect([medianFigure([3, 1, 2]), medianFigure([])]).toEqual([{ value: 2, rounds: [3, 1, 2] }, undefined]);
   });
 });
 
@@ -34,7 +47,7 @@ describe('ways', () => {
 
   it('take turns, round after round, and one that is absent takes none', async () => {
     const order: string[] = [];
-    const series = await inTurn(
+    const turns = await inTurn(
       ways,
       2,
       async (way, round) => {
@@ -44,10 +57,32 @@ describe('ways', () => {
       () => undefined,
     );
     expect(order).toEqual(['one 1', 'two 1', 'one 2', 'two 2']);
-    expect(series).toEqual([
-      { way: 'one', values: [1, 3] },
-      { way: 'two', values: [2, 4] },
-    ]);
+    expect(turns).toEqual({
+      series: [
+        { way: 'one', values: [1, 3] },
+        { way: 'two', values: [2, 4] },
+      ],
+      failures: [],
+    });
+  });
+
+  it('that fail cost the others nothing, are not tried again, and leave no values', async () => {
+    const tried: string[] = [];
+    const turns = await inTurn(
+      ways,
+      3,
+      async (way, round) => {
+        tried.push(way.name);
+        if (way.name === 'one' && round === 2) throw new Error('it is\nbroken');
+        return round;
+      },
+      () => undefined,
+    );
+    expect(tried).toEqual(['one', 'two', 'one', 'two', 'two']);
+    expect(turns).toEqual({
+      series: [{ way: 'two', values: [1, 2, 3] }],
+      failures: ['one failed in round 2: it is broken'],
+    });
   });
 
   it('that are absent are named', () => {

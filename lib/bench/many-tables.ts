@@ -1,0 +1,70 @@
+import { capture } from '../../assets/agent/capture';
+import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
+import { Bucardo, removeBucardo, STOCK } from './bucardo';
+import { measureCopies } from './copy';
+import { dumpPipe, dumpRestore, forgetCapture, forgetState, pgcopydb, runPhase, stream } from './copy-ways';
+import { makeManyTables } from './data';
+import { seconds } from './program';
+import type { BenchServers } from './servers';
+
+const DATABASE = 'many_tables';
+
+const TABLES = { full: 2_000, quick: 100 };
+
+/** Something that installs triggers on every table. */
+interface Installer extends Way {
+  /** Installs and removes them. Returns the seconds of the installation. */
+  install(servers: BenchServers, tables: readonly string[]): Promise<number>;
+}
+
+const ibex: Installer = {
+  name: 'Ibex capture',
+  install: async (servers) => {
+    const config = servers.config(DATABASE);
+    await forgetState(servers, config);
+    const took = await seconds(() => runPhase(config, 'capture', (context) => capture.run(context)));
+    await forgetCapture(config);
+    return took;
+  },
+};
+
+const stock: Installer = {
+  name: 'stock Bucardo',
+  install: async (servers, tables) => {
+    const { installSeconds } = await Bucardo.setUp(servers, DATABASE, tables, STOCK);
+    await removeBucardo(servers, DATABASE);
+    return installSeconds;
+  },
+};
+
+/** What many tables cost, whatever is in them. */
+export const manyTables: Benchmark = {
+  name: 'many-tables',
+  title: 'A schema of many tables',
+  about:
+    'Two thousand tables of a few rows, each with two indexes and a foreign key to the one before it: the copy of all, and the installation of the triggers on all. Stock Bucardo installs its own when its sync is added, all in one transaction.',
+  minutes: { full: 5, quick: 0.5 },
+  run: async (bench) => {
+    const count = bench.quick ? TABLES.quick : TABLES.full;
+    await makeManyTables(bench.servers, DATABASE, count);
+    const ways = [pgcopydb, dumpRestore, dumpPipe, stream()];
+    const copied = await measureCopies(bench, DATABASE, ways, bench.rounds(1));
+    const tables = Array.from({ length: count }, (_, index) => `table_${index + 1}`);
+    const installed = await inTurn(
+      [ibex, stock],
+      1,
+      (way) => way.install(bench.servers, tables),
+      (way, round, took) => bench.log(`round ${round}: triggers of ${way.name} ${took.toFixed(1)} s`),
+    );
+    const name = `${count.toLocaleString('en')} tables`;
+    return {
+      figures: {},
+      charts: [
+        { title: `Copy of ${name}`, unit: 's', series: copied.series },
+        { title: `Triggers on ${name}`, unit: 's', series: installed.series },
+      ],
+      notes: ['One round each: these have no part in the figures.', ...absentees(ways)],
+      failures: [...copied.failures, ...installed.failures],
+    };
+  },
+};
