@@ -88,6 +88,7 @@ async function dropLogin(target: Client): Promise<void> {
 async function dropBucardoDatabase(context: Context): Promise<void> {
   const host = await connectToHost(context.config.host, 'postgres');
   try {
+    await host.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [BUCARDO_DATABASE]);
     await host.query(`DROP DATABASE IF EXISTS ${ident(BUCARDO_DATABASE)}`);
   } finally {
     await host.end();

@@ -5,14 +5,25 @@ import type { AgentConfig } from '../../assets/agent/config';
 import type { End } from '../../assets/agent/endpoints';
 import { fenceFunction, type FenceState } from '../../assets/agent/fence/objects';
 import { UNFENCE_WORDS } from '../../assets/agent/unfence';
+import { listCatalog } from '../helpers/catalog';
 import { PASSWORD } from '../helpers/migration';
 import { startBothWays, type BothWays } from './cutover/both-ways';
 
 let ways: BothWays;
+/** All that was there before the migration began. */
+const before = { source: [] as string[], target: [] as string[] };
 beforeAll(async () => {
-  ways = await startBothWays(`
+  const tables = `
     CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE probe (id int PRIMARY KEY); CREATE SCHEMA "Left Out";
-    CREATE TABLE "Left Out"."Order" (id int PRIMARY KEY)`);
+    CREATE TABLE "Left Out"."Order" (id int PRIMARY KEY)`;
+  ways = await startBothWays(tables, {}, async (migration) => {
+    for (const end of ['source', 'target'] as const) {
+      const client = await migration.admin(end);
+      before[end] = await listCatalog(client);
+      await client.end();
+    }
+    return {};
+  });
   await ways.source.query('INSERT INTO item VALUES (1)');
 });
 afterAll(() => ways?.stop());
@@ -82,13 +93,26 @@ describe('cleanup', () => {
     await expect(clean(away('source'))).rejects.toThrow(
       /still there: the source cannot be changed \(cannot connect to source .*ECONNREFUSED.*\): triggers, schemas bucardo and ibex and the fence may be left there; .*remove\.sql/,
     );
-    expect(await ours('target')).toEqual([]);
+    // Who makes a role, as the schema's owner was, is a member of it.
+    const known = new Set([...before.source, ...before.target, 'member master of mover']);
+    expect((await listCatalog(ways.target)).filter((line) => !known.has(line))).toEqual([]);
     expect(await ways.takesWrites('target')).toBe(true);
   });
 
   it('with the target away leaves a source that was left as it is, since nobody can tell what the target has', async () => {
     await expect(clean(away('target'))).rejects.toThrow(/the source refuses writes, .*: nothing was removed/);
     expect(await ours('source')).toContain('bucardo_delta');
+  });
+
+  it('with Bucardo broken, and somebody looking at its database, drops that all the same', async () => {
+    const host = await ways.migration.host.connect();
+    await host.query('CREATE DATABASE bucardo');
+    const looking = await ways.migration.host.connect('bucardo');
+    looking.on('error', () => undefined);
+    await clean();
+    expect((await host.query(`SELECT 1 FROM pg_database WHERE datname = 'bucardo'`)).rowCount).toBe(0);
+    await looking.end();
+    await host.end();
   });
 
   it('with the host lost and the source read-only by default leaves nothing but the fence of the source', async () => {
@@ -113,7 +137,7 @@ describe('cleanup', () => {
     expect(await ways.takesWrites('source')).toBe(false);
     expect(await ways.run('unfence', '--accept', UNFENCE_WORDS)).toMatchObject({ status: 0 });
     expect(await ways.takesWrites('source')).toBe(true);
-    expect(await ours('source')).toEqual([]);
+    expect(await listCatalog(ways.source)).toEqual(before.source);
   });
 });
 
@@ -135,6 +159,7 @@ describe('the SQL file', () => {
   it.each<End>(['source', 'target'])(
     'takes capture off the %s and keeps the fence, unless told otherwise',
     async (end) => {
+      const untouched = await listCatalog(ways[end]);
       await ways[end].query(end === 'target' ? 'SET ROLE master' : 'SELECT 1');
       await equip(ways[end]);
       await ways[end].query('RESET ROLE');
@@ -143,7 +168,7 @@ describe('the SQL file', () => {
       expect(await ours(end)).toEqual(['ibex', 'ibex_fence']);
       expect(await ways.takesWrites(end)).toBe(false);
       expect((await psql(end, '-v', 'fence=remove')).status).toBe(0);
-      expect(await ours(end)).toEqual([]);
+      expect(await listCatalog(ways[end])).toEqual(untouched);
       expect(await ways.takesWrites(end)).toBe(true);
       // Once more, where there is nothing.
       expect((await psql(end, '-v', 'fence=remove')).status).toBe(0);
