@@ -34,7 +34,7 @@ export async function startMigration({ durable = false } = {}): Promise<TestMigr
   const fsync = durable ? 'on' : 'off';
   const [source, target, host] = await Promise.all([
     startPostgres({ version: 11, password: PASSWORD, settings: { max_prepared_transactions: '5', fsync } }),
-    startPostgres({ version: 17, password: PASSWORD, settings: { fsync } }),
+    startPostgres({ version: 17, password: PASSWORD, settings: { max_prepared_transactions: '5', fsync } }),
     startPostgres({ version: 15 }),
   ]);
   const root = mkdtempSync(join(tmpdir(), 'ibex-migration-'));

@@ -59,13 +59,13 @@ const prepared: Gate = {
   query: PREPARED,
   again: true,
   forwardOnly: false,
-  ask: async ({ source }) => {
+  ask: async ({ context, source }) => {
     const { rows } = await source.query(PREPARED);
     const names = (rows as { gid: string }[]).map(({ gid }) => gid);
     return names.length === 0
       ? pass('none', rows)
       : block(
-          `${names.length} open at the source: ${firstOf(names)}`,
+          `${names.length} open at the ${context.real('source')}: ${firstOf(names)}`,
           'COMMIT PREPARED or ROLLBACK PREPARED them',
           rows,
         );

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { End } from '../../../assets/agent/endpoints';
 import { isRunning } from '../../helpers/processes';
 import { startBothWays, type BothWays } from './both-ways';
 
@@ -20,12 +21,16 @@ const told = (): string[] => (existsSync(file('told')) ? readFileSync(file('told
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ibex-aborts-'));
   const script = `echo "$IBEX_MOMENT $1" >> '${file('told')}'; echo $$ > '${file('pid')}'; . '${file('behaviour')}'`;
-  ways = await startBothWays('CREATE TABLE probe (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY)', {
-    budgetSeconds: BUDGET_SECONDS,
-    compareAtFreeze: false,
-    wayBack: 'none',
-    switches: [{ kind: 'command', command: ['/bin/sh', '-c', script, 'hook'], timeoutSeconds: 60 }],
-  });
+  ways = await startBothWays(
+    'CREATE TABLE probe (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY)',
+    {
+      budgetSeconds: BUDGET_SECONDS,
+      compareAtFreeze: false,
+      switches: [{ kind: 'command', command: ['/bin/sh', '-c', script, 'hook'], timeoutSeconds: 60 }],
+    },
+    // A transaction that is open beforehand would keep the pause from being begun.
+    async ({ config }) => ({ ready: { ...config.ready, transactionSeconds: 600 } }),
+  );
 });
 afterAll(async () => {
   await ways?.stop();
@@ -34,12 +39,10 @@ afterAll(async () => {
 beforeEach(() => {
   rmSync(file('told'), { force: true });
   rmSync(file('pid'), { force: true });
-  probe = prober();
 });
-afterEach(() => probe.stop());
 
-/** Writes to both ends every 100 ms, and keeps what it saw. */
-function prober() {
+/** Writes to both ends every 100 ms, and keeps what it saw. @param serving the end that takes writes */
+function prober(serving: End, other: End) {
   let both = 0;
   let refusedSince: number | undefined;
   let longestMs = 0;
@@ -48,18 +51,18 @@ function prober() {
   const done = (async () => {
     while (!stopping.signal.aborted) {
       // One after the other: a pair that is answered at one instant cannot be had.
-      const source = await ways.takesWrites('source');
-      const target = await ways.takesWrites('target');
-      const again = target && (await ways.takesWrites('source'));
+      const here = await ways.takesWrites(serving);
+      const there = await ways.takesWrites(other);
+      const again = there && (await ways.takesWrites(serving));
       if (again) both += 1;
-      accepts = source;
-      if (source) refusedSince = undefined;
+      accepts = here;
+      if (here) refusedSince = undefined;
       else longestMs = Math.max(longestMs, performance.now() - (refusedSince ??= performance.now()));
       await sleep(100);
     }
   })();
   return {
-    /** Whether the source took the last write. */
+    /** Whether the end that serves took the last write. */
     accepts: () => accepts,
     stop: async () => {
       stopping.abort();
@@ -69,54 +72,120 @@ function prober() {
   };
 }
 
-/** Writes go on at the source in time, nobody ever had both ends, and nothing is lost. */
-async function goesOn(): Promise<void> {
-  for (const end = Date.now() + (BUDGET_SECONDS + 5) * 1000; !probe.accepts();) {
-    if (Date.now() > end) throw new Error('the source takes no writes within the budget and five seconds');
-    await sleep(50);
+describe.each<[string, End, End]>([
+  ['cutover', 'source', 'target'],
+  ['rollback', 'target', 'source'],
+])('a %s from the %s to the %s', (phase, serving, other) => {
+  beforeEach(() => {
+    probe = prober(serving, other);
+  });
+  afterEach(() => probe.stop());
+
+  /** Writes go on where they were in time, nobody ever had both ends, and nothing is lost. */
+  async function goesOn(): Promise<void> {
+    for (const end = Date.now() + (BUDGET_SECONDS + 5) * 1000; !probe.accepts();) {
+      if (Date.now() > end) throw new Error(`the ${serving} takes no writes within the budget and five seconds`);
+      await sleep(50);
+    }
+    const { both, longestMs } = await probe.stop();
+    expect(both).toBe(0);
+    expect(longestMs).toBeLessThan((BUDGET_SECONDS + 5) * 1000);
+    expect(await ways.takesWrites(other)).toBe(false);
   }
-  const { both, longestMs } = await probe.stop();
-  expect(both).toBe(0);
-  expect(longestMs).toBeLessThan((BUDGET_SECONDS + 5) * 1000);
-  expect(await ways.takesWrites('target')).toBe(false);
-}
 
-it('a hook that fails ends the cutover, and clients are moved back', async () => {
-  hook('[ "$1" = source ] || { echo "no such cluster" >&2; exit 7; }');
-  const { status, output } = await ways.run('cutover');
-  expect(status).toBe(1);
-  expect(output).toMatch(/\/bin\/sh no such cluster \(write pause \d+ ms\)$/);
-  expect(told()).toEqual(['switch target', 'switch source']);
-  await goesOn();
-});
+  it('with a transaction that does not end spends the budget, and that transaction may end as it likes', async () => {
+    hook('true');
+    const stuck = await ways.migration.admin(serving);
+    try {
+      await stuck.query('BEGIN; INSERT INTO public.t VALUES (100)');
+      const { status, output } = await ways.run(phase);
+      expect([status, output]).toEqual([
+        1,
+        // Whichever notices first: the fence, or the pause around it.
+        expect.stringMatching(/writes could not be stopped in|the time budget of 4 s was spent at step "fence"/),
+      ]);
+      await goesOn();
+      expect(told()).toEqual([]);
+      await stuck.query(`UPDATE public.t SET id = ${serving === 'source' ? 101 : 102} WHERE id = 100; COMMIT`);
+    } finally {
+      await stuck.end();
+    }
+  });
 
-it('a hook that hangs spends the budget, is gone, and only then clients are moved back', async () => {
-  hook(
-    `if [ "$1" = target ]; then cp '${file('pid')}' '${file('first')}'; sleep 60; fi; ` +
-      `grep -qs '^State:.[^Z]' /proc/$(cat '${file('first')}')/status && echo beside >> '${file('told')}'; true`,
-  );
-  const { status, output } = await ways.run('cutover');
-  expect(status).toBe(1);
-  expect(output).toMatch(/switching clients to the target by \/bin\/sh took longer than the [0-4](\.\d)? s/);
-  expect(told()).toEqual(['switch target', 'switch source']);
-  await goesOn();
-});
+  it('with a transaction that was prepared and left does not begin', async () => {
+    hook('true');
+    const id = serving === 'source' ? 111 : 112;
+    await ways[serving].query(`BEGIN; INSERT INTO public.t VALUES (${id}); PREPARE TRANSACTION 'left'`);
+    try {
+      const { status, output } = await ways.run(phase);
+      expect([status, output]).toEqual([
+        1,
+        `ibex: ${phase} cannot begin: no prepared transaction: 1 open at the ${serving}: left; COMMIT PREPARED or ROLLBACK PREPARED them`,
+      ]);
+      await goesOn();
+    } finally {
+      await ways[serving].query(`COMMIT PREPARED 'left'`);
+    }
+  });
 
-it('a hook that hangs while the program is killed ends by itself in time', async () => {
-  hook('sleep 60');
-  await ways.kill('cutover', () => Promise.resolve(existsSync(file('pid'))));
-  const pid = Number(readFileSync(file('pid'), 'utf8'));
-  await goesOn();
-  for (const end = Date.now() + 5_000; isRunning(pid) && Date.now() < end;) await sleep(50);
-  expect(isRunning(pid)).toBe(false);
-  expect(told()).toEqual(['switch target']);
-});
+  it('to an end that refuses a change, gives writes back', async () => {
+    hook('true');
+    await ways[other].query(`
+      CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''disk full''; END';
+      CREATE TRIGGER refuse BEFORE INSERT ON public.t FOR EACH ROW EXECUTE PROCEDURE public.refuse();
+      ALTER TABLE public.t ENABLE ALWAYS TRIGGER refuse`);
+    try {
+      await ways[serving].query(`INSERT INTO public.t VALUES (${serving === 'source' ? 11 : 12})`);
+      const { status, output } = await ways.run(phase);
+      expect([status, output]).toEqual([1, expect.stringMatching(/disk full/)]);
+      await goesOn();
+      expect(told()).toEqual([]);
+    } finally {
+      await ways[other].query('DROP FUNCTION public.refuse() CASCADE');
+    }
+  });
 
-it('after all that the next try succeeds, with every row', async () => {
-  hook('true');
-  await ways.source.query('INSERT INTO public.t VALUES (1)');
-  const { status } = await ways.run('cutover');
-  expect(status).toBe(0);
-  expect(told()).toEqual(['switch target']);
-  expect(await ways.rows('target', 'public.t')).toEqual(await ways.rows('source', 'public.t'));
+  it('with a hook that fails ends, and clients are moved back', async () => {
+    hook(`[ "$1" = ${serving} ] || { echo "no such cluster" >&2; exit 7; }`);
+    const { status, output } = await ways.run(phase);
+    expect(status).toBe(1);
+    expect(output).toMatch(/\/bin\/sh no such cluster \(write pause \d+ ms\)$/);
+    expect(told()).toEqual([`switch ${other}`, `switch ${serving}`]);
+    await goesOn();
+  });
+
+  it('with a hook that hangs spends the budget, the hook is gone, and only then clients are moved back', async () => {
+    hook(
+      `if [ "$1" = ${other} ]; then cp '${file('pid')}' '${file('first')}'; sleep 60; fi; ` +
+        `grep -qs '^State:.[^Z]' /proc/$(cat '${file('first')}')/status && echo beside >> '${file('told')}'; true`,
+    );
+    const { status, output } = await ways.run(phase);
+    expect(status).toBe(1);
+    expect(output).toMatch(
+      new RegExp(`switching clients to the ${other} by /bin/sh took longer than the [0-4](\\.\\d)? s`),
+    );
+    expect(told()).toEqual([`switch ${other}`, `switch ${serving}`]);
+    await goesOn();
+  });
+
+  it('that is killed while a hook hangs leaves a hook that ends by itself in time', async () => {
+    hook('sleep 60');
+    await ways.kill(phase, () => Promise.resolve(existsSync(file('pid'))));
+    const pid = Number(readFileSync(file('pid'), 'utf8'));
+    await goesOn();
+    for (const end = Date.now() + 5_000; isRunning(pid) && Date.now() < end;) await sleep(50);
+    expect(isRunning(pid)).toBe(false);
+    expect(told()).toEqual([`switch ${other}`]);
+  });
+
+  it('succeeds after all that, with every row', async () => {
+    hook('true');
+    await ways[serving].query(`INSERT INTO public.t VALUES (${serving === 'source' ? 1 : 2})`);
+    expect(await ways.run(phase)).toMatchObject({ status: 0 });
+    expect(told()).toEqual([`switch ${other}`]);
+    const rows = await ways.rows(serving, 'public.t');
+    expect(rows).toEqual(serving === 'source' ? ['(1)', '(101)', '(11)', '(111)'] : rows);
+    expect(rows).toHaveLength(serving === 'source' ? 4 : 8);
+    expect(await ways.rows(other, 'public.t')).toEqual(rows);
+  });
 });

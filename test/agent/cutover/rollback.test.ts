@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { UNFENCE_WORDS } from '../../../assets/agent/unfence';
 import { startBothWays, type BothWays } from './both-ways';
 
 const TABLES = `
@@ -104,6 +105,12 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
   });
 });
 
+it('an end that waits for its turn is not opened by hand beside the other one', async () => {
+  const { status, output } = await ways.run('unfence', '--accept', UNFENCE_WORDS);
+  expect([status, output]).toEqual([1, expect.stringContaining('the source waits for a rollback')]);
+  expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
+});
+
 describe('what closes the way back', () => {
   const problem = async (): Promise<string> =>
     ((await ways.fact('back.sync.problem')) as { problems: string[] } | null)?.problems[0] ?? '';
@@ -179,6 +186,8 @@ describe('a rollback that is killed', () => {
     await killedAt('source', 'ALTER FUNCTION ibex.fence() COST 200', () => fencesAre('closed', 'final'));
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, false]);
     expect((await ways.run('cutover')).output).toContain('a rollback has passed its point of no return');
+    expect((await ways.run('unfence', '--accept', UNFENCE_WORDS)).output).toContain('writes are being moved');
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, false]);
     expect(await ways.run('rollback')).toMatchObject({ status: 0 });
     await bothAlike();
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
