@@ -29,6 +29,7 @@ export function summary(result: SoakResult): string {
   return [
     `${count(result.rowsLostOrDifferent)} rows lost or different`,
     `${count(result.acknowledgedTransactions)} acknowledged transactions, ${count(result.acknowledgedWrites)} writes of rows, in ${result.minutes} min and the migration around them, which was started ${result.attempts} times`,
+    `${count(result.rowsCompared)} rows of both ends compared as they stood in the pause`,
     `longest write pause ${result.longestPauseSeconds.toFixed(1)} s`,
     ...result.rough.map(({ writer, acknowledged }) => `${writer}: ${count(acknowledged)} transactions`),
     ...result.rough.flatMap(({ problems }) => problems),

@@ -36,6 +36,8 @@ export interface SoakResult {
   readonly acknowledgedWrites: number;
   /** Rows that are not as the last acknowledged transaction left them; 0 is the only good number. */
   readonly rowsLostOrDifferent: number;
+  /** Rows of both ends that were compared as they stood in the write pause. */
+  readonly rowsCompared: number;
   readonly rough: readonly RoughResult[];
   readonly longestPauseSeconds: number;
 }
@@ -138,13 +140,17 @@ async function judge(
     await client.end();
   }
   const { statistics, verdict, pause } = await rehearsal.stopWriters();
+  const freeze = (await rehearsal.report()).cutover?.freeze;
+  if (freeze?.complete !== true) throw new Failure('not every row of both ends was compared as it stood in the pause');
   return {
     minutes,
     attempts,
     acknowledgedTransactions:
       statistics.acknowledgedTransactions + rough.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
     acknowledgedWrites: statistics.acknowledgedWrites,
-    rowsLostOrDifferent: verdict.lostWrites + rough.reduce((sum, { problems }) => sum + problems.length, 0),
+    rowsLostOrDifferent:
+      verdict.lostWrites + freeze.rowsDifferent + rough.reduce((sum, { problems }) => sum + problems.length, 0),
+    rowsCompared: freeze.rowsCompared,
     rough,
     longestPauseSeconds: pause.longestMs / 1000,
   };

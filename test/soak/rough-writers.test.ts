@@ -75,6 +75,7 @@ it('the summary begins with what was lost', () => {
     acknowledgedTransactions: 1234,
     acknowledgedWrites: 5678,
     rowsLostOrDifferent: 1,
+    rowsCompared: 12_345,
     rough,
     longestPauseSeconds: 2.46,
   });
