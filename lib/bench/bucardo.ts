@@ -51,6 +51,28 @@ export async function removeBucardo(servers: BenchServers, database: string): Pr
   }
 }
 
+/** Throws Failure unless Bucardo itself has installed its triggers on these tables, that of autokick among them. */
+export async function expectStockTriggers(
+  servers: BenchServers,
+  database: string,
+  tables: readonly string[],
+): Promise<void> {
+  const client = await servers.connect('source', database);
+  try {
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT format('%s on %s', tgname, tgrelid::regclass) AS name FROM pg_trigger WHERE tgenabled = 'O' AND NOT tgisinternal`,
+    );
+    const found = new Set(rows.map(({ name }) => name));
+    const wanted = tables.flatMap((table) =>
+      ['bucardo_delta', `bucardo_kick_${SYNC}`].map((name) => `${name} on ${table}`),
+    );
+    const missing = wanted.filter((name) => !found.has(name));
+    if (missing.length > 0) throw new Failure(`Bucardo has not installed its triggers: ${missing.join(', ')}`);
+  } finally {
+    await client.end();
+  }
+}
+
 /** A Bucardo of the peers' side, with triggers of its own making. One at a time, since all share one database. */
 export class Bucardo {
   /** How long the adding of its sync took, which installs its triggers. */

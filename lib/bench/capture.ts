@@ -4,7 +4,7 @@ import { capture as capturePhase } from '../../assets/agent/capture';
 import { dropCapture } from '../../assets/agent/cleanup/source';
 import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
 import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
-import { Bucardo, STOCK } from './bucardo';
+import { Bucardo, expectStockTriggers, STOCK } from './bucardo';
 import { forgetState, runPhase } from './copy-ways';
 import { runLoad } from './pgbench-load';
 import { runProgram } from './program';
@@ -36,7 +36,10 @@ const ours: Noted = {
 const stock: Noted = {
   name: 'stock Bucardo',
   database: 'noted_by_stock',
-  prepare: async (servers) => void (await Bucardo.setUp(servers, stock.database, TABLES, STOCK)),
+  prepare: async (servers) => {
+    await Bucardo.setUp(servers, stock.database, TABLES, STOCK);
+    await expectStockTriggers(servers, stock.database, TABLES);
+  },
 };
 
 const install = (servers: BenchServers, database: string): Promise<unknown> =>

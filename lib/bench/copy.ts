@@ -61,7 +61,7 @@ export const copy: Benchmark = {
           unit: 's',
           series: turns.series,
         })),
-        growthOf(measured),
+        ...growthOf(measured),
       ],
       notes: [
         'Figures are of the first size. The largest has one round: it shows growth, and has no part in the figures.',
@@ -73,19 +73,17 @@ export const copy: Benchmark = {
   },
 };
 
-function growthOf(measured: readonly { readonly gigabytes: number; readonly turns: Turns }[]): Growth {
+/** Of the ways that were measured at more than one size. */
+function growthOf(measured: readonly { readonly gigabytes: number; readonly turns: Turns }[]): Growth[] {
   const sizes = [...measured].sort((a, b) => a.gigabytes - b.gigabytes);
   const names = [...new Set(sizes.flatMap(({ turns }) => turns.series.map(({ way }) => way)))];
   const points = (name: string): Growth['lines'][number]['points'] =>
     sizes.flatMap(({ gigabytes, turns }) =>
       turns.series.flatMap(({ way, values }) => (way === name ? [{ x: gigabytes, values }] : [])),
     );
-  return {
-    title: 'Copy: growth with the size of the database',
-    unit: 's',
-    size: 'GB with indexes',
-    lines: names.map((way) => ({ way, points: points(way) })),
-  };
+  const lines = names.map((way) => ({ way, points: points(way) })).filter((line) => line.points.length > 1);
+  if (lines.length === 0) return [];
+  return [{ title: 'Copy: growth with the size of the database', unit: 's', size: 'GB with indexes', lines }];
 }
 
 /** How long the source must keep old rows for the stream copy. */

@@ -1,6 +1,6 @@
 import { capture } from '../../assets/agent/capture';
 import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
-import { Bucardo, removeBucardo, STOCK } from './bucardo';
+import { Bucardo, expectStockTriggers, removeBucardo, STOCK } from './bucardo';
 import { measureCopies } from './copy';
 import { dumpPipe, dumpRestore, forgetCapture, forgetState, pgcopydb, runPhase, stream } from './copy-ways';
 import { makeManyTables } from './data';
@@ -32,6 +32,7 @@ const stock: Installer = {
   name: 'stock Bucardo',
   install: async (servers, tables) => {
     const { installSeconds } = await Bucardo.setUp(servers, DATABASE, tables, STOCK);
+    await expectStockTriggers(servers, DATABASE, tables);
     await removeBucardo(servers, DATABASE);
     return installSeconds;
   },

@@ -1,5 +1,5 @@
 import { html as xml, Html } from '../rehearsal/html/template';
-import type { Chart, Growth } from './benchmark';
+import type { Chart, Growth, Line } from './benchmark';
 import { median, spread } from './statistics';
 
 const WIDTH = 720;
@@ -82,7 +82,7 @@ function plotBars(chart: Chart): string {
   return frame(chart, TOP + series.length * ROW + 10, rows);
 }
 
-const PLOT = { left: 60, right: 500, top: 44, bottom: 280, height: 330 };
+const PLOT = { left: 60, right: 440, top: 44, bottom: 280, height: 330 };
 
 /** Medians over the size of what was worked on, both from zero, a line for each way. */
 function plotLines(chart: Growth): string {
@@ -98,12 +98,10 @@ function plotLines(chart: Growth): string {
 <text class="faint" x="${left - 6}" y="${bottom}" text-anchor="end">0</text>
 <text class="faint" x="${right}" y="${bottom + 36}" text-anchor="end">${chart.size}</text>
 `;
-  const sizes = [...new Set(points.map((point) => point.x))].map(
-    (
-      size,
-    ) => xml`<text class="faint" x="${round(x(size))}" y="${bottom + 18}" text-anchor="middle">${readable(size)}</text>
-`,
-  );
+  const sizes = [...new Set(points.map((point) => point.x))].map((size) => {
+    const at = round(x(size));
+    return xml`<text class="faint" x="${at}" y="${bottom + 18}" text-anchor="middle">${readable(size)}</text>\n`;
+  });
   const heights = apart(chart.lines.map((line) => y(median(line.points.at(-1)?.values ?? [0]))));
   const lines = chart.lines.map(({ way, points: own }, index) => {
     const peers = chart.lines.slice(0, index).filter((line) => !isOurs(line.way)).length;
@@ -112,10 +110,20 @@ function plotLines(chart: Growth): string {
     const end = own.at(-1);
     return xml`<polyline class="${look}" points="${at.map((point) => point.join()).join(' ')}"/>
 ${at.map(([cx, cy]) => xml`<circle class="${look}" cx="${cx}" cy="${cy}" r="3"/>`)}
-<text x="${round(x(end?.x ?? 0) + 10)}" y="${round((heights[index] ?? 0) + 4)}">${way} ${readable(median(end?.values ?? []))} ${chart.unit}</text>
+<circle class="${look}" cx="${right + 18}" cy="${round(heights[index] ?? 0)}" r="4"/>
+<text x="${right + 28}" y="${round((heights[index] ?? 0) + 4)}">${way}: ${last(points, end, chart.unit)}</text>
 `;
   });
   return frame(chart, height, [axes, ...sizes, ...lines]);
+}
+
+type Point = Line['points'][number];
+
+/** The last value of a line; of one that ends before the others, with its place. */
+function last(all: readonly Point[], end: Point | undefined, unit: string): string {
+  const value = `${readable(median(end?.values ?? []))} ${unit}`;
+  const widest = Math.max(...all.map(({ x }) => x));
+  return end === undefined || end.x === widest ? value : `${value} at ${readable(end.x)}`;
 }
 
 const isOurs = (way: string): boolean => way.startsWith('Ibex');
