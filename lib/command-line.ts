@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { oneLine } from '../assets/agent/errors';
@@ -26,6 +27,9 @@ export function number(text: string): number {
   if (!(value > 0)) throw new InvalidArgumentError('it must be a number above 0.');
   return value;
 }
+
+/** A path as the caller meant it: npm changes to the repository's directory, and says in INIT_CWD where it was. */
+export const path = (text: string): string => resolve(process.env['INIT_CWD'] ?? process.cwd(), text);
 
 /** One of the commands that npm runs, without its options. @param name as in `npm run <name>` */
 export const npmCommand = (name: string, description: string, { out, err }: Console): Command =>

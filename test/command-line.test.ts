@@ -1,5 +1,5 @@
 import { Failure, UsageError } from '../assets/agent/errors';
-import { npmCommand, number, runCommand, wholeNumber } from '../lib/command-line';
+import { npmCommand, number, path, runCommand, wholeNumber } from '../lib/command-line';
 import { recordedConsole } from './helpers/console';
 
 const shown = recordedConsole();
@@ -50,6 +50,17 @@ it('a signal counts more than what it broke', async () => {
     for (const listener of added) process.removeListener(event, listener);
   }
   expect(status).toBe(143);
+});
+
+it('a path starts where npm was called', () => {
+  const before = process.env['INIT_CWD'];
+  process.env['INIT_CWD'] = '/somewhere';
+  try {
+    expect([path('out.json'), path('/else/out.json')]).toEqual(['/somewhere/out.json', '/else/out.json']);
+  } finally {
+    if (before === undefined) delete process.env['INIT_CWD'];
+    else process.env['INIT_CWD'] = before;
+  }
 });
 
 it('numbers are above zero, and whole where they must be', () => {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UsageError } from '../../assets/agent/errors';
 import { ROOT } from '../bundle';
-import { npmCommand, runCommand, wholeNumber, type Console } from '../command-line';
+import { npmCommand, path, runCommand, wholeNumber, type Console } from '../command-line';
 import { whenAborted } from '../rehearsal/cli/interruption';
 import type { Benchmark } from './benchmark';
 import { capture, installDelay } from './capture';
@@ -51,8 +51,8 @@ export const main = (args: readonly string[], console: Console): Promise<number>
       .option('--only <names>', `benchmarks to run, separated by commas: ${names}; prints, and writes no report`)
       .option('--quick', 'less data and fewer rounds; writes no report')
       .option('--rounds <n>', 'so many rounds of all, whatever the figures ask for; writes no report', wholeNumber)
-      .option('--json <file>', 'writes the figures into a file as well')
-      .option('--report <directory>', 'writes the report there, whatever was run')
+      .option('--json <file>', 'writes the figures into a file as well', path)
+      .option('--report <directory>', 'writes the report there, whatever was run', path)
       .parse(args, { from: 'user' })
       .opts<Options>();
     const chosen = choose(options.only);

@@ -45,7 +45,7 @@ export const main = (args: readonly string[], console: Console): Promise<number>
       .addOption(
         new Option('--only <part>', 'measure one part; fence is without pooler').choices(['pooler', 'fence', 'growth']),
       )
-      .option('--json <file>', 'write the figures into a file as well')
+      .option('--json <file>', 'write the figures into a file as well', path)
       .parse(args, { from: 'user' })
       .opts<Options>();
     const parts: readonly Part[] = only ? [only] : ['pooler', 'fence', ...(grows ? (['growth'] as const) : [])];
