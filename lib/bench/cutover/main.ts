@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { Option } from 'commander';
-import { npmCommand, number, runCommand, wholeNumber, type Console } from '../../command-line';
+import { npmCommand, number, path, runCommand, wholeNumber, type Console } from '../../command-line';
 import { closeAllLabs } from '../../rehearsal/lab';
 import { describeMachine } from '../machine';
 import { describe, figuresOf, missed, missedByGrowth, type Growth, type Way, type WayResult } from './figures';
