@@ -52,26 +52,30 @@ export interface Backlog {
   readonly changed: number;
   /** Whether their keys are put into the queue, as the triggers would, only faster. */
   readonly queued: boolean;
-  /** Whether the rows are changed too; a key that stands in the queue costs the same when its row is as it was. */
-  readonly written: boolean;
+  /**
+   * How many of these rows are really written. A key in the queue costs the same when its row is as it was.
+   *
+   * @default all that are changed
+   */
+  readonly written?: number;
 }
 
 /** Changes rows of the source, all over the table, in a hundred transactions. */
 export async function makeBacklog(servers: BenchServers, database: string, backlog: Backlog): Promise<void> {
-  const { rows, changed, queued, written } = backlog;
+  const { rows, changed, queued, written = changed } = backlog;
   const client = await servers.connect('source', database);
+  const keys = (first: number, count: number): string =>
+    `SELECT ((i::bigint * ${STEP}) % ${rows} + 1)::int AS aid FROM generate_series(${first}, ${first + count - 1}) i`;
   try {
     await client.query(`SET session_replication_role = 'replica'`);
-    const each = changed / TRANSACTIONS;
-    for (let first = 0; first < changed; first += each) {
-      const keys = `SELECT ((i::bigint * ${STEP}) % ${rows} + 1)::int AS aid FROM generate_series(${first}, ${first + each - 1}) i`;
-      const update = `UPDATE ${TABLE} AS t SET abalance = abalance + 1 FROM k WHERE t.aid = k.aid`;
-      if (!queued) await client.query(`WITH k AS (${keys}) ${update}`);
-      else if (!written) await client.query(`INSERT INTO ${QUEUE} (aid) ${keys}`);
-      else
-        await client.query(
-          `WITH k AS (${keys}), u AS (${update} RETURNING t.aid) INSERT INTO ${QUEUE} (aid) SELECT aid FROM u`,
-        );
+    const [each, some] = [changed / TRANSACTIONS, written / TRANSACTIONS];
+    for (let n = 0; n < TRANSACTIONS; n += 1) {
+      await client.query('BEGIN');
+      await client.query(
+        `WITH k AS (${keys(n * each, some)}) UPDATE ${TABLE} AS t SET abalance = abalance + 1 FROM k WHERE t.aid = k.aid`,
+      );
+      if (queued) await client.query(`INSERT INTO ${QUEUE} (aid) ${keys(n * each, each)}`);
+      await client.query('COMMIT');
     }
     await client.query('CHECKPOINT');
   } finally {

@@ -47,9 +47,9 @@ export const lag: Benchmark = {
   name: 'lag',
   title: 'Lag of the sync',
   about: `A migration by the host program up to the sync, which its own supervisor then keeps going with Bucardo, by the default settings of \`sync\`. pgbench -N, ${CLIENTS} clients, ${RATE} transactions a second, two rows each. The lag is the age of the oldest change that is not applied, on the source's clock, looked at every ${LOOK_MS} ms.`,
-  minutes: { full: 4, quick: 0.8 },
+  minutes: { full: 2.2, quick: 0.8 },
   run: async ({ servers, quick, rounds, log }) => {
-    const plan = { windows: rounds(3), seconds: quick ? 10 : 60 };
+    const plan = { windows: rounds(3), seconds: quick ? 10 : 25 };
     await makeWritten(servers, DATABASE, quick ? 2 : 20, ['source']);
     const admin = await servers.connect('target');
     await admin.query(`CREATE DATABASE ${DATABASE}`);
@@ -125,13 +125,18 @@ async function expectEverythingThere(
 function outcome(windows: readonly Window[]): Outcome {
   const rates = windows.map(({ transactionsPerSecond }) => transactionsPerSecond);
   const looks = Math.min(...windows.map(({ ages, seconds }) => ages.length / seconds));
+  const all = windows.flatMap(({ ages }) => ages);
   const at = (share: number): number[] => windows.map(({ ages }) => percentile(ages, share));
   const failures = [
     ...(median(rates) < REACHED * RATE ? [`only ${median(rates).toFixed(0)} transactions a second were reached`] : []),
     ...(looks < LOOKS_PER_SECOND ? [`the queues were looked at only ${looks.toFixed(1)} times a second`] : []),
   ];
   return {
-    figures: { lagP99Seconds: medianFigure(at(0.99)), lagTransactionsPerSecond: medianFigure(rates) },
+    figures: {
+      // Over all windows, since a percentile needs many looks.
+      lagP99Seconds: { value: percentile(all, 0.99), rounds: at(0.99) },
+      lagTransactionsPerSecond: medianFigure(rates),
+    },
     charts: [
       {
         title: `Age of the oldest unapplied change at ${RATE} transactions a second`,
@@ -145,7 +150,7 @@ function outcome(windows: readonly Window[]): Outcome {
       },
     ],
     notes: [
-      `A round is a window of ${windows[0]?.seconds.toFixed(0)} s with ${looks.toFixed(1)} looks a second. At the end nothing was left to apply, and both ends had the same sums.`,
+      `The figure is of all ${all.length} looks, at least ${looks.toFixed(1)} a second; a round is a window of ${windows[0]?.seconds.toFixed(0)} s. At the end nothing was left to apply, and both ends had the same sums.`,
     ],
     failures,
   };

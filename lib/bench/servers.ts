@@ -67,8 +67,9 @@ export async function startBenchServers(
     directory: join(directory, 'source'),
     port: sourcePort,
     password: PASSWORD,
-    // What native logical replication needs; the other ways do not care.
-    settings: { ...SOURCE_SETTINGS, wal_level: 'logical' },
+    // What native logical replication needs, and stock Bucardo, which locks all of many tables in one transaction; the
+    // other ways do not care.
+    settings: { ...SOURCE_SETTINGS, wal_level: 'logical', max_locks_per_transaction: 256 },
   });
   const target = new PostgresServer({
     ...common,
