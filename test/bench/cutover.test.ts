@@ -80,8 +80,8 @@ describe('goals', () => {
     ['an error behind the pooler', { clientErrors: 1, clientErrorsBy: { 25006: 1 } }, 'pooler: clients saw 1 × 25006'],
     [
       'another error than the expected ones without pooler',
-      { way: 'fence', clientErrors: 5, clientErrorsBy: { 25006: 4, '40P01': 1 } },
-      'fence: clients saw other errors than a refused write: 1 × 40P01',
+      { way: 'fence', clientErrors: 7, clientErrorsBy: { 25006: 4, 'connection lost': 2, '40P01': 1 } },
+      'fence: clients saw other errors than a refused write or an ended connection: 1 × 40P01',
     ],
   ])('are missed by %s', (_, change, line) => {
     expect(missed({ ...good, ...change })).toEqual([line]);
