@@ -6,10 +6,11 @@ import { dumpOptions } from './archive/schema-dump';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
+import { damageOf, rememberFiles } from './dump/damage';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
 import { holdWhilePaused } from './dump/hold';
 import { dumpBytes, freeBytes, size } from './dump/disk';
-import { Failure } from './errors';
+import { Failure, oneLine } from './errors';
 import type { Phase, PhaseOutcome } from './phase';
 
 /** Writes the source's rows to files on the host, once every change is being captured. */
@@ -18,6 +19,10 @@ export const dump: Phase = {
   after: ['capture'],
   once: true,
   braked: true,
+  // A dump that restore cannot read, or that somebody removed, is taken anew as long as rows are missing.
+  holds: async (context) =>
+    (await context.state.phase('restore'))?.status === 'succeeded' ||
+    (await damageOf(context, rowArchive(context.config.host.stateDirectory))) === undefined,
   run: (context) => dumpRows(context),
 };
 
@@ -47,6 +52,11 @@ export async function dumpRows(
   const source = await context.connect('source');
   const relations = await readRelations(source, config);
   await requireCapture(context, source, probes, 'before the dump');
+  const damage = existsSync(directory) ? await damageOf(context, directory) : undefined;
+  if (damage !== undefined) {
+    context.log.warn(`${damage}; it is taken anew`);
+    rmSync(directory, { recursive: true, force: true });
+  }
   if (!existsSync(directory)) {
     const fork = config.dumpSource && (await connectToFork(context));
     if (fork) await requireFork(context, source, fork);
@@ -54,9 +64,17 @@ export async function dumpRows(
     else await context.state.setFact(DUMPED_OIDS_FACT, {});
     await clearPartial(context, fork ?? source);
     await requireSpace(context, relations, probes);
-    await runDump(context, relations, `${directory}.partial.${process.pid}`);
+    const partial = `${directory}.partial.${process.pid}`;
+    try {
+      await runDump(context, relations, partial);
+    } catch (error) {
+      // The host's own PostgreSQL may share this volume, and needs the room at once.
+      rmSync(partial, { recursive: true, force: true });
+      throw explainDump(error, config.host.stateDirectory);
+    }
     await requireCapture(context, source, probes, 'after the dump; remove the cause, start capture, then dump again');
-    renameSync(`${directory}.partial.${process.pid}`, directory);
+    await rememberFiles(context, partial);
+    renameSync(partial, directory);
   }
   const bytes = bytesBelow(directory);
   return {
@@ -143,6 +161,26 @@ async function runDump(context: Context, relations: readonly Relation[], directo
     clearInterval(watch);
   }
   log.info({ tables, bytes: bytesBelow(directory) }, 'dumped');
+}
+
+const CURES: readonly (readonly [RegExp, (directory: string) => string])[] = [
+  [
+    /No space left on device/,
+    (directory) =>
+      `the volume of ${directory} is full; what was written of the dump is removed; enlarge that volume, then start dump again`,
+  ],
+  [
+    /invalid memory alloc request size|Cannot enlarge string buffer/,
+    () =>
+      'a row of that table is longer than 1 GB as text, which neither dump, catch-up nor verify can take; make it smaller, or keep that value in parts, then start dump again',
+  ],
+];
+
+/** What pg_dump said, with the way on where it is known. */
+function explainDump(error: unknown, directory: string): unknown {
+  const words = oneLine(error);
+  const cure = CURES.find(([pattern]) => pattern.test(words))?.[1];
+  return cure === undefined ? error : new Failure(`${words}; ${cure(directory)}`, { cause: error });
 }
 
 function bytesBelow(directory: string): number {

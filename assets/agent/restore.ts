@@ -5,8 +5,9 @@ import type { Client } from 'pg';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { rowArchive } from './dump';
+import { damageOf, DumpDamaged, rememberDamage } from './dump/damage';
 import { DUMPED_OIDS_FACT } from './dump/fork';
-import { Failure } from './errors';
+import { Failure, oneLine } from './errors';
 import { copiedRelations, Lease } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 import { copyTable, type TableCopy } from './restore/copy-table';
@@ -43,14 +44,18 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
   const [target] = workers as [Client, ...Client[]];
   const archive = rowArchive(config.host.stateDirectory);
   const done = await copiedRelations(target);
-  const waiting = await copiesOf(context, archive, relations, done);
-  if (waiting.length === 0) return 0;
+  const missing = relations.filter((relation) => !done.has(relation.sql));
+  if (missing.length === 0) return 0;
+  const known = await damageOf(context, archive);
+  if (known !== undefined) throw new DumpDamaged(known);
+  const waiting = await copiesOf(context, archive, missing);
   const lease = await Lease.take(target, 'copy');
   const expected = Math.max(
     1,
     waiting.reduce((sum, copy) => sum + copy.relation.rows, 0),
   );
   let copied = 0;
+  const damaged: DumpDamaged[] = [];
   progress.restart();
   const tasks = waiting.map((copy) => ({
     needs: [],
@@ -58,38 +63,46 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
       const rows = await copyTable(config, worker, lease, archive, copy, (more) => {
         copied += more;
         progress.report(copied, Math.max(expected, copied), 'rows', copy.relation.sql);
+      }).catch((error: unknown) => {
+        // The other tables' files may be whole.
+        if (error instanceof DumpDamaged) return void damaged.push(error);
+        throw error;
       });
+      if (rows === undefined) return;
       await state.count('rows.copy', rows);
       log.info({ relation: copy.relation.sql, rows }, 'restored');
     },
   }));
   await runTasks(tasks, workers);
+  const [damage] = damaged;
+  if (damage) {
+    await rememberDamage(context, damage);
+    throw damage;
+  }
   return copied;
 }
 
-/** The relations that are not copied yet, with their entries in the dump. Throws Failure for one that is not in it. */
-async function copiesOf(
-  context: Context,
-  archive: string,
-  relations: readonly Relation[],
-  done: ReadonlyMap<string, number>,
-): Promise<TableCopy[]> {
-  const entries = await readToc(context.config, archive);
+/** Relations with their entries in the dump. Throws Failure for one that is not in it. */
+async function copiesOf(context: Context, archive: string, relations: readonly Relation[]): Promise<TableCopy[]> {
+  const entries = await readToc(context.config, archive).catch(async (error: unknown) => {
+    if (!oneLine(error).startsWith('pg_restore failed')) throw error;
+    const damage = new DumpDamaged(`the dump ${archive} is damaged: ${oneLine(error)}`);
+    await rememberDamage(context, damage);
+    throw damage;
+  });
   const data = new Map(
     entries
       .filter((entry) => entry.classOid === 0 && entry.text.startsWith('TABLE DATA '))
       .map((entry) => [entry.oid, entry] as const),
   );
   const dumped = (await context.state.fact<Readonly<Record<string, number>>>(DUMPED_OIDS_FACT)) ?? {};
-  return relations
-    .filter((relation) => !done.has(relation.sql))
-    .map((relation) => {
-      const entry = data.get(dumped[relation.sql] ?? relation.oid);
-      if (entry) return { relation, entry };
-      throw new Failure(
-        `${relation.sql} is not in the dump ${archive}: it was made after the dump began; remove that directory, start schema, capture and dump again`,
-      );
-    });
+  return relations.map((relation) => {
+    const entry = data.get(dumped[relation.sql] ?? relation.oid);
+    if (entry) return { relation, entry };
+    throw new Failure(
+      `${relation.sql} is not in the dump ${archive}: it was made after the dump began; remove that directory, start schema, capture and dump again`,
+    );
+  });
 }
 
 async function analyze(context: Context, workers: readonly Client[], relations: readonly Relation[]): Promise<void> {

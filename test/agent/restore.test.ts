@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import { buildConstraints, missingConstraints } from '../../assets/agent/constraints';
 import type { Context } from '../../assets/agent/context';
-import { dumpRows, rowArchive, type DumpProbes } from '../../assets/agent/dump';
+import { dump, dumpRows, rowArchive, type DumpProbes } from '../../assets/agent/dump';
 import { restoreRows } from '../../assets/agent/restore';
 import { copySchema } from '../../assets/agent/schema';
 import { startMigration, type TestMigration } from '../helpers/migration';
@@ -116,19 +116,44 @@ describe('dump', () => {
 });
 
 describe('restore', () => {
-  it('keeps nothing of a table whose dump is cut off, and names it', async () => {
-    const directory = rowArchive(migration.config.host.stateDirectory);
-    const largest = readdirSync(directory)
+  const directory = (): string => rowArchive(migration.config.host.stateDirectory);
+  const largestFile = (): string =>
+    readdirSync(directory())
       .filter((name) => name.endsWith('.gz'))
-      .map((name) => join(directory, name))
+      .map((name) => join(directory(), name))
       .sort((a, b) => statSync(b).size - statSync(a).size)[0] as string;
-    const whole = readFileSync(largest);
-    writeFileSync(largest, whole.subarray(0, whole.length / 2));
+  const damage = (change: (bytes: Buffer) => Buffer): void => {
+    const file = largestFile();
+    writeFileSync(file, change(readFileSync(file)));
+  };
+  const isWhole = (): Promise<boolean> | undefined => dump.holds?.(holding);
+  let holding: Context;
+  beforeAll(async () => {
+    holding = await migration.context('dump');
+  });
+
+  it('names a file of the dump that is cut off, and dump takes it anew', async () => {
+    expect(await isWhole()).toBe(true);
+    damage((bytes) => bytes.subarray(0, bytes.length / 2));
     await expect(within('restore', restoreRows)).rejects.toThrow(
-      /^rows of "my App"."Order" cannot be copied: .*; start restore again, it resumes$/,
+      /^the dump .* is damaged: its file \d+\.dat\.gz has \d+ bytes instead of \d+; start dump again, which takes it anew, then restore; what is restored is kept$/,
+    );
+    expect(await isWhole()).toBe(false);
+    await within('dump', (context) => dumpRows(context, CAPTURED));
+    expect(await isWhole()).toBe(true);
+  });
+
+  it('keeps nothing of a table whose dump cannot be read, names it, and brings the others', async () => {
+    damage((bytes) => bytes.fill(0xff, bytes.length / 2));
+    await expect(within('restore', restoreRows)).rejects.toThrow(
+      /^rows of "my App"."Order" cannot be copied: the dump is damaged: .*; start dump again, which takes it anew, then restore; what is restored is kept$/,
     );
     expect(await contents(target, TABLES[0])).toEqual([]);
-    writeFileSync(largest, whole);
+    expect(await copied()).toBe(TABLES.length - 1);
+    expect(await isWhole()).toBe(false);
+    await within('dump', (context) => dumpRows(context, CAPTURED));
+    await target.query('UPDATE ibex.relation SET copied_at = NULL, copied_rows = NULL');
+    await holding.state.count('rows.copy', -((await holding.state.counters())['rows.copy'] ?? 0));
   });
 
   it('resumes after a kill, whole table by whole table', async () => {

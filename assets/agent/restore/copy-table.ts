@@ -2,12 +2,13 @@ import { pipeline } from 'node:stream/promises';
 import { once } from 'node:events';
 import type { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { startTool } from '../archive/client-tools';
+import { startTool, type ToolRun } from '../archive/client-tools';
 import { CopyDecoder } from '../archive/copy-decoder';
 import { withList } from '../archive/entry-sql';
 import type { TocEntry } from '../archive/toc';
 import type { Relation } from '../catalog/relations';
 import type { AgentConfig } from '../config';
+import { DumpDamaged } from '../dump/damage';
 import { Failure, oneLine } from '../errors';
 import type { Lease } from '../lease';
 import { inTransaction } from '../schema/tried';
@@ -49,6 +50,8 @@ export async function copyTable(
       return rows;
     });
   } catch (error) {
+    if (error instanceof DumpDamaged)
+      throw new DumpDamaged(`rows of ${relation.sql} cannot be copied: the dump is damaged: ${error.what}`);
     throw new Failure(`rows of ${relation.sql} cannot be copied: ${oneLine(error)}; start restore again, it resumes`);
   }
 }
@@ -77,6 +80,16 @@ async function stream(
     return copy.rowCount;
   } catch (error) {
     run.child.kill('SIGKILL');
-    throw error;
+    throw (await damageIn(run, error)) ?? error;
   }
+}
+
+/** What pg_restore could not read; undefined when it was the target that gave up, or somebody killed the program. */
+async function damageIn(run: ToolRun, error: unknown): Promise<DumpDamaged | undefined> {
+  const words = await run.done.then(
+    () => (error instanceof Failure ? oneLine(error) : undefined),
+    (failure: unknown) => oneLine(failure),
+  );
+  if (words === undefined || / was ended by /.test(words) || /Broken pipe/.test(words)) return undefined;
+  return new DumpDamaged(words);
 }
