@@ -11,7 +11,7 @@ export const TABLE = 'pgbench_accounts';
 export const QUEUE = `bucardo.delta_public_${TABLE}`;
 
 /** Transactions that a backlog comes from. */
-const TRANSACTIONS = 100;
+const TRANSACTIONS = 20;
 
 /** A prime that divides no size of ours, so that its multiples are all keys once, in an order like that of chance. */
 const STEP = 1_299_709;
@@ -60,7 +60,7 @@ export interface Backlog {
   readonly written?: number;
 }
 
-/** Changes rows of the source, all over the table, in a hundred transactions. */
+/** Changes rows of the source, all over the table, in twenty transactions. */
 export async function makeBacklog(servers: BenchServers, database: string, backlog: Backlog): Promise<void> {
   const { rows, changed, queued, written = changed } = backlog;
   const client = await servers.connect('source', database);
