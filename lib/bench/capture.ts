@@ -86,7 +86,7 @@ export const capture: Benchmark = {
   name: 'capture',
   title: 'Cost of capture for the application',
   about: `pgbench -N with ${CLIENTS} clients as fast as they can: bare, with the triggers of our capture, and with those that stock Bucardo itself has installed, autokick included. No one reads the queues meanwhile.`,
-  minutes: { full: 4, quick: 0.5 },
+  minutes: { full: 3, quick: 0.5 },
   run: async ({ servers, quick, rounds, log }) => {
     const ways = [bare, ours, stock];
     for (const way of ways) {
@@ -123,7 +123,7 @@ export const installDelay: Benchmark = {
   name: 'install-delay',
   title: 'Delay while triggers are installed',
   about: `The longest transaction of ${CLIENTS} clients of pgbench -N while capture is installed, and, beside it, the longest of the same load before that.`,
-  minutes: { full: 1, quick: 0.4 },
+  minutes: { full: 0.8, quick: 0.4 },
   run: async ({ servers, quick, rounds, log }) => {
     const database = 'triggers_installed';
     await makeWritten(servers, database, quick ? 2 : 20);
