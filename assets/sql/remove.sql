@@ -28,22 +28,19 @@ SET default_transaction_read_only = off;
 SELECT :'fence' = 'remove' AS remove_fence \gset
 
 -- A trigger is ours when its function is.
-SELECT format('DROP TRIGGER IF EXISTS %I ON %I.%I', t.tgname, n.nspname, c.relname)
-FROM pg_trigger t
-JOIN pg_class c ON c.oid = t.tgrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_proc p ON p.oid = t.tgfoid
-JOIN pg_namespace f ON f.oid = p.pronamespace
-WHERE NOT t.tgisinternal AND f.nspname = 'bucardo'
-ORDER BY n.nspname, c.relname, t.tgname
+\set triggers 'SELECT t.tgname, n.nspname, c.relname, f.nspname AS ours FROM pg_trigger t'
+\set triggers :triggers ' JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace'
+\set triggers :triggers ' JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace'
+\set triggers :triggers ' WHERE NOT t.tgisinternal'
+
+SELECT format('DROP TRIGGER IF EXISTS %I ON %I.%I', tgname, nspname, relname)
+FROM (:triggers) t WHERE ours = 'bucardo' ORDER BY nspname, relname, tgname
 \gexec
 
 -- Its functions go only when no table calls them any more, so that no write fails in between.
 SELECT 'DROP SCHEMA bucardo CASCADE'
 WHERE EXISTS (SELECT FROM pg_namespace WHERE nspname = 'bucardo')
-  AND NOT EXISTS (
-    SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
-    WHERE NOT t.tgisinternal AND f.nspname = 'bucardo')
+  AND NOT EXISTS (SELECT FROM (:triggers) t WHERE ours = 'bucardo')
 \gexec
 
 -- The login of Bucardo, where nobody uses it.
@@ -60,21 +57,13 @@ WHERE rolname = 'ibex_bucardo' ORDER BY step
     WHERE n.nspname = 'ibex' AND p.proname = 'fence')
   \gexec
 
-  SELECT format('DROP TRIGGER IF EXISTS %I ON %I.%I', t.tgname, n.nspname, c.relname)
-  FROM pg_trigger t
-  JOIN pg_class c ON c.oid = t.tgrelid
-  JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_proc p ON p.oid = t.tgfoid
-  JOIN pg_namespace f ON f.oid = p.pronamespace
-  WHERE NOT t.tgisinternal AND f.nspname = 'ibex'
-  ORDER BY n.nspname, c.relname
+  SELECT format('DROP TRIGGER IF EXISTS %I ON %I.%I', tgname, nspname, relname)
+  FROM (:triggers) t WHERE ours = 'ibex' ORDER BY nspname, relname
   \gexec
 
   SELECT 'DROP SCHEMA ibex CASCADE'
   WHERE EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ibex')
-    AND NOT EXISTS (
-      SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
-      WHERE NOT t.tgisinternal AND f.nspname = 'ibex')
+    AND NOT EXISTS (SELECT FROM (:triggers) t WHERE ours = 'ibex')
   \gexec
 \else
   SELECT 'the fence is left as it is: ' || coalesce(substring(p.prosrc FROM '^/\* (.*?) \*/'), 'unknown')
@@ -85,10 +74,8 @@ SELECT 'still there: ' || what FROM (
   SELECT 'schema ' || nspname AS what FROM pg_namespace
   WHERE nspname = 'bucardo' OR (nspname = 'ibex' AND :'fence' = 'remove')
   UNION ALL
-  SELECT format('trigger %I on %I.%I', t.tgname, n.nspname, c.relname)
-  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
-  WHERE NOT t.tgisinternal AND (f.nspname = 'bucardo' OR (f.nspname = 'ibex' AND :'fence' = 'remove'))
+  SELECT format('trigger %I on %I.%I', tgname, nspname, relname)
+  FROM (:triggers) t WHERE ours = 'bucardo' OR (ours = 'ibex' AND :'fence' = 'remove')
   UNION ALL
   SELECT 'role ibex_bucardo' FROM pg_roles WHERE rolname = 'ibex_bucardo') AS l
 ORDER BY 1;
