@@ -1,5 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
-import { Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { MathExpression, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Instance } from 'aws-cdk-lib/aws-ec2';
 import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
@@ -23,6 +23,7 @@ export class Monitoring extends Construct {
     super(scope, id);
     const alarms = new Alarms(this, 'Alarms', { topic, thresholds });
     hostAlarms(alarms, instance);
+    syncAlarms(alarms, instance);
     new Rule(this, 'RunbookFailed', {
       description: 'Runbooks of the migration that did not succeed',
       eventPattern: {
@@ -92,5 +93,72 @@ function hostAlarms(alarms: Alarms, instance: Instance): void {
     missing: TreatMissingData.BREACHING,
     what: 'The Bucardo host does not tell how full disk and memory are; nobody would be warned of a full one.',
     because: 'it tells each minute; ten silent minutes are no reboot any more.',
+  });
+}
+
+/** About what `ibex metrics` tells; before there is a sync, and after the cleanup, it tells nothing. */
+function syncAlarms(alarms: Alarms, instance: Instance): void {
+  const metric = (metricName: string, period = Duration.minutes(1)): Metric =>
+    new Metric({
+      namespace: HOST_NAMESPACE,
+      metricName,
+      dimensionsMap: { InstanceId: instance.instanceId },
+      statistic: 'Maximum',
+      period,
+    });
+  const more = (metricName: string): MathExpression => {
+    const period = Duration.minutes(15);
+    return new MathExpression({ expression: 'DIFF(m)', usingMetrics: { m: metric(metricName, period) }, period });
+  };
+  const missing = TreatMissingData.NOT_BREACHING;
+  alarms.add({
+    name: 'SyncProblem',
+    severity: 'high',
+    metric: metric('SyncProblems'),
+    threshold: 1,
+    evaluationPeriods: 1,
+    missing,
+    what: 'Something stands against the cutover: capture has a gap, a table was defined anew, or the source is not the same.',
+    because: 'each problem blocks the cutover until somebody has acted, and a gap grows meanwhile.',
+  });
+  alarms.add({
+    name: 'SyncBehind',
+    severity: 'high',
+    metric: metric('SyncBehind'),
+    threshold: 300,
+    evaluationPeriods: 5,
+    missing,
+    what: 'The sync stands still or is far behind; changes pile up on the source.',
+    because: 'a sync that hangs is started anew within two minutes, and what lasts longer does not mend itself.',
+  });
+  alarms.add({
+    name: 'SyncRestarts',
+    severity: 'low',
+    metric: more('SyncRestarts'),
+    threshold: 3,
+    evaluationPeriods: 1,
+    missing,
+    what: 'Bucardo was started anew again and again.',
+    because: 'one start follows each short outage of an end; three in a row have a cause that stays.',
+  });
+  alarms.add({
+    name: 'SyncTakenBack',
+    severity: 'low',
+    metric: more('SyncTakeovers'),
+    threshold: 1,
+    evaluationPeriods: 1,
+    missing,
+    what: 'Catch-up took over from Bucardo, since a backlog grew or a table was truncated.',
+    because: 'each time tells of a load or a statement that the cutover should not meet.',
+  });
+  alarms.add({
+    name: 'WayBackClosed',
+    severity: 'high',
+    metric: metric('WayBackProblems'),
+    threshold: 1,
+    evaluationPeriods: 1,
+    missing,
+    what: 'The way back is closed: the source does not take all that the target has taken.',
+    because: 'a rollback is refused from the first row on that the source lacks.',
   });
 }

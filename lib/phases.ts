@@ -7,6 +7,7 @@ export const PHASES = [
   'restore',
   'copy',
   'sync',
+  'add',
   'verify',
   'ready',
   'cutover',
@@ -19,7 +20,7 @@ export const PHASES = [
 export type CopyMethod = 'dump' | 'stream';
 
 /** Phases that are no part of a migration that goes well: a person starts them, and `migrate` does not. */
-export const ASIDE: readonly Phase[] = ['rollback', 'finalize'];
+export const ASIDE: readonly Phase[] = ['add', 'rollback', 'finalize'];
 
 /** The phases that a migration goes through when its rows are copied in this way. */
 export const phasesOf = (method: CopyMethod): readonly Phase[] =>

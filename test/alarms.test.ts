@@ -203,5 +203,10 @@ test('the alarms of the target stay when the migration stack goes', () => {
     'shop-migration-HostMemory',
     'shop-migration-HostSilent',
     'shop-migration-HostStatus',
+    'shop-migration-SyncBehind',
+    'shop-migration-SyncProblem',
+    'shop-migration-SyncRestarts',
+    'shop-migration-SyncTakenBack',
+    'shop-migration-WayBackClosed',
   ]);
 });

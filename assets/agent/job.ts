@@ -1,7 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import {
   chownSync,
-  closeSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -98,26 +97,39 @@ export class Jobs {
 
   /**
    * Waits until nobody else starts the phase: of two started at once the later would write over what is known of the
-   * earlier, and then fail. The marker of a starter that was killed counts only for a while.
+   * earlier, and then fail. The marker of a starter that was killed counts no more, unless what it launched may still
+   * begin.
    */
   private async claimStart(phase: string): Promise<string> {
     const marker = join(this.directory, `${phase}.starting`);
     for (;;) {
       try {
-        closeSync(openSync(marker, 'wx'));
+        writeFileSync(marker, JSON.stringify([identify(process.pid)]), { flag: 'wx' });
         return marker;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       }
       const since = statSync(marker, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-      if (Date.now() - since > MARKER_TIMEOUT_MS) rmSync(marker, { force: true });
+      if (Date.now() - since > MARKER_TIMEOUT_MS || this.isAbandoned(marker, phase)) rmSync(marker, { force: true });
       else await sleep(POLL_MS);
+    }
+  }
+
+  private isAbandoned(marker: string, phase: string): boolean {
+    try {
+      const [starter, launched] = JSON.parse(readFileSync(marker, 'utf8')) as (ProcessIdentity | undefined)[];
+      if (!starter || isAlive(starter)) return false;
+      return !launched || !isAlive(launched) || this.isRunning(phase);
+    } catch {
+      return false;
     }
   }
 
   private async startNow(phase: string, flags: readonly string[]): Promise<string> {
     const before = this.read(phase);
     const launched = launch(this.config, [phase, ...flags], join(this.directory, `${phase}.out`));
+    const marks = [identify(process.pid), launched.pid === undefined ? undefined : identify(launched.pid)];
+    writeFileSync(join(this.directory, `${phase}.starting`), JSON.stringify(marks));
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (Date.now() < deadline) {
       const record = this.read(phase);
@@ -152,7 +164,11 @@ export class Jobs {
   }
 }
 
-function launch(config: AgentConfig, command: readonly string[], output: string): { exited(): boolean } {
+function launch(
+  config: AgentConfig,
+  command: readonly string[],
+  output: string,
+): { exited(): boolean; pid?: number | undefined } {
   const [phase] = command;
   const program = process.argv[1] ?? '';
   if (isSystemd() && process.getuid?.() === 0) {
@@ -180,7 +196,7 @@ function launch(config: AgentConfig, command: readonly string[], output: string)
   const child = spawn(process.execPath, [program, ...command], { detached: true, stdio: ['ignore', log, log] });
   child.once('exit', () => (ended = true));
   child.unref();
-  return { exited: () => ended };
+  return { exited: () => ended, pid: child.pid };
 }
 
 /** The few variables that the program reads; the rest of the caller's environment stays behind. */

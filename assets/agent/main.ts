@@ -3,6 +3,7 @@ import { readConfig, type AgentConfig, type RunOptions } from './config';
 import { COPY_WORKER, copyBeside } from './copy/beside';
 import { UsageError, oneLine } from './errors';
 import { isSystemd, Jobs } from './job';
+import { metrics } from './metrics';
 import { runPhase } from './phase';
 import { PHASES } from './phases';
 import { readProgress } from './progress';
@@ -71,6 +72,12 @@ function program(): Command {
     .description('print the evidence as JSON')
     .action(async () => {
       say(JSON.stringify(await report(settings()), null, 2));
+    });
+  ibex
+    .command('metrics')
+    .description('print figures of the sync, one a line: name, unit, value')
+    .action(async () => {
+      for (const { name, unit, value } of await metrics(settings())) say(`${name} ${unit} ${value}`);
     });
   ibex
     .command('status')

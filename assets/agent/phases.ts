@@ -1,3 +1,4 @@
+import { add } from './add';
 import { assess } from './assess';
 import { capture } from './capture';
 import { cleanup } from './cleanup';
@@ -22,6 +23,7 @@ export const PHASES: readonly Phase[] = [
   restore,
   copy,
   sync,
+  add,
   verify,
   ready,
   cutover,

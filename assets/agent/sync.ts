@@ -4,8 +4,8 @@ import { readHandlers } from './bucardo/handlers';
 import { syncNames } from './bucardo/names';
 import { readLag } from './bucardo/queues';
 import { appliedByBucardo } from './bucardo/runs';
-import { checkCapture } from './capture/check';
-import { readRelations, type Relation } from './catalog/relations';
+import { inspectCapture } from './capture/check';
+import type { Relation } from './catalog/relations';
 import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
 import type { Context } from './context';
@@ -17,9 +17,10 @@ import { syncCount } from './sync/count';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
 import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
+import { syncedRelations } from './sync/synced';
 
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
-const CONSTRAINTS_FACT = 'constraints.built';
+export const CONSTRAINTS_FACT = 'constraints.built';
 
 /** How long Bucardo may take to come near the source after the hand-over; milliseconds. */
 const SETTLE_TIMEOUT_MS = 600_000;
@@ -38,13 +39,17 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if (await isPastNoReturn(ends.source)) {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
   }
-  const problems = await checkCapture(context, ends.source);
-  if (problems.length > 0) {
-    throw new Failure(`changes may have been missed: ${problems.join('; ')}; run cleanup and migrate again`);
+  const relations = await syncedRelations(context, ends);
+  const { problems } = await inspectCapture(context, ends.source, relations);
+  await context.evidence('capture in place', problems.size === 0, 'inspectCapture', [...problems.values()]);
+  if (problems.size > 0) {
+    throw new Failure(
+      `changes may have been missed: ${[...problems.values()].join('; ')}; run cleanup and migrate again`,
+    );
   }
-  const relations = await readRelations(ends.source, context.config);
-  const caughtUp =
-    supervisorRuns(context.config) && bucardoRuns(context.config.host) ? 0 : await begin(context, ends, relations);
+  const goesOn = supervisorRuns(context.config) && bucardoRuns(context.config.host);
+  const isBuilt = await context.state.fact(CONSTRAINTS_FACT);
+  const caughtUp = goesOn && isBuilt ? 0 : await begin(context, ends, relations);
   await settle(context, ends, relations);
   await context.state.setFact(PROBLEM_FACT, null);
   const lag = await readLag(ends.source, relations);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tells CloudWatch how full data volume and memory are, which EC2 itself does not know. Run each minute by
-# ibex-metrics.timer; a minute that cannot be told is left out.
+# Tells CloudWatch how full data volume and memory are, which EC2 itself does not know, and how the sync does. Run each
+# minute by ibex-metrics.timer; a minute that cannot be told is left out.
 set -euo pipefail
 
 # The variable is the one by which AWS's own programs are told another address.
@@ -17,6 +17,13 @@ disk=$(df --output=pcent /database | tail -n 1 | tr -dc '0-9')
 memory=$(awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { free = $2 } END { print int(100 - 100 * free / total) }' \
   /proc/meminfo)
 
-aws cloudwatch put-metric-data --region "$region" --namespace Ibex/Host --metric-data \
-  "MetricName=DataVolumeUsed,Unit=Percent,Value=$disk,Dimensions=[{Name=InstanceId,Value=$instance}]" \
-  "MetricName=MemoryUsed,Unit=Percent,Value=$memory,Dimensions=[{Name=InstanceId,Value=$instance}]"
+figure() { # figure NAME UNIT VALUE
+  echo "MetricName=$1,Unit=$2,Value=$3,Dimensions=[{Name=InstanceId,Value=$instance}]"
+}
+figures=("$(figure DataVolumeUsed Percent "$disk")" "$(figure MemoryUsed Percent "$memory")")
+# Before the program is there, or the host's PostgreSQL answers, disk and memory are told all the same.
+while read -r name unit value; do
+  figures+=("$(figure "$name" "$unit" "$value")")
+done < <(ibex metrics || true)
+
+aws cloudwatch put-metric-data --region "$region" --namespace Ibex/Host --metric-data "${figures[@]}"

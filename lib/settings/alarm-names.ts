@@ -20,6 +20,11 @@ export const ALARM_UNITS = {
   HostDisk: 'percent',
   HostMemory: 'percent',
   HostSilent: 'values a minute',
+  SyncProblem: 'problems',
+  SyncBehind: 'seconds',
+  SyncRestarts: 'starts in fifteen minutes',
+  SyncTakenBack: 'times in fifteen minutes',
+  WayBackClosed: 'problems',
 } as const;
 
 export type AlarmName = keyof typeof ALARM_UNITS;

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentConfig } from '../../assets/agent/config';
@@ -133,5 +133,21 @@ describe('the record of a job', () => {
     const old = Date.now() / 1000 - 60;
     utimesSync(marker, old, old);
     expect(await waiting).toBe('running dump');
+  });
+
+  it('is started at once when whoever was starting it is dead, but not while what that launched may still begin', async () => {
+    const [starter, launched] = [somebody(), somebody()];
+    mkdirSync(join(stateDirectory, 'jobs'), { recursive: true });
+    const marker = join(stateDirectory, 'jobs', 'dump.starting');
+    writeFileSync(marker, JSON.stringify([starter.identity, launched.identity]));
+    await end(starter.child);
+    const waiting = jobs.start('dump');
+    const first = await Promise.race([waiting, new Promise((resolve) => setTimeout(() => resolve('waits'), 300))]);
+    expect(first).toBe('waits');
+    record(launched.identity);
+    expect(await waiting).toBe('running dump');
+    writeFileSync(marker, JSON.stringify([starter.identity]));
+    expect(await jobs.start('dump')).toBe('running dump');
+    expect(existsSync(marker)).toBe(false);
   });
 });

@@ -32,11 +32,16 @@ export function dumpOptions(context: Context): string[] {
 export async function ensureSchemaArchive(context: Context, anew: boolean): Promise<string> {
   const { config } = context;
   const archive = schemaArchive(config.host.stateDirectory);
-  if (existsSync(archive) && !anew) return archive;
+  if (!existsSync(archive) || anew) renameSync(await dumpSchema(context), archive);
+  return archive;
+}
+
+/** Dumps the source's definitions as they are now, beside the archive that is kept. Returns the path. */
+export async function dumpSchema(context: Context): Promise<string> {
+  const { config } = context;
   await prepareServices(context, ['source']);
-  const partial = `${archive}.partial`;
+  const partial = `${schemaArchive(config.host.stateDirectory)}.partial`;
   const args = ['--schema-only', '--format=custom', `--file=${partial}`, ...dumpOptions(context)];
   await runTool(config, 'pg_dump', args, { end: 'source' });
-  renameSync(partial, archive);
-  return archive;
+  return partial;
 }

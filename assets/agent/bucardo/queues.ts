@@ -61,10 +61,12 @@ export async function purgeApplied(source: Client, relation: Relation, dirty?: D
   }
 }
 
-/** Relations that were truncated and must be copied anew, which only catch-up can do. */
-export async function truncatedRelations(source: Client): Promise<number> {
+/** How many of these relations were truncated and must be copied anew, which only catch-up can do. */
+export async function truncatedRelations(source: Client, relations: readonly Relation[]): Promise<number> {
   const { rows } = await source.query(
-    `SELECT count(*)::int AS count FROM ${qualified(CAPTURE_SCHEMA, 'ibex_truncated')}`,
+    `SELECT count(*)::int AS count FROM ${qualified(CAPTURE_SCHEMA, 'ibex_truncated')}
+     WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
+    [relations.map((relation) => relation.schema), relations.map((relation) => relation.name)],
   );
   return (rows[0] as { count: number }).count;
 }

@@ -24,7 +24,7 @@ const MOVE = 'move of writes';
 /** Keeps every other run that moves writes, or ends the way back, out until this process ends. */
 export async function claimMove({ state }: Context): Promise<void> {
   if (await state.claim(MOVE)) return;
-  throw new Failure('cutover, rollback or finalize runs already in another process; wait for it');
+  throw new Failure('cutover, rollback, finalize or add runs already in another process; wait for it');
 }
 
 /**

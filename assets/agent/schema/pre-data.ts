@@ -38,8 +38,28 @@ export async function restorePreData(
 ): Promise<PreDataOutcome | undefined> {
   await prepareRestored(target);
   if ((await restoredEntries(target)).has(PRE_DATA)) return undefined;
+  const entries = await applicationEntries(source, await readToc(context.config, archive, 'pre-data'));
+  return makePreData(context, source, target, { ...plan, archive, entries, marks: [PRE_DATA] });
+}
+
+/** What of an archive's pre-data section is to be made, and what says afterwards that it is. */
+export interface PreDataPlan {
+  readonly archive: string;
+  readonly entries: readonly TocEntry[];
+  /** Left on the target in the same transaction. */
+  readonly marks: readonly string[];
+  readonly owners: readonly ForeignOwner[];
+  readonly roles: readonly string[];
+}
+
+/** Makes entries of a pre-data section, in one transaction with their marks. */
+export async function makePreData(
+  context: Context,
+  source: Client,
+  target: Client,
+  { archive, entries, marks, owners, roles }: PreDataPlan,
+): Promise<PreDataOutcome> {
   const { config } = context;
-  const entries = await applicationEntries(source, await readToc(config, archive, 'pre-data'));
   const isGrant = (entry: TocEntry): boolean => entry.classOid === 0 && entry.text.startsWith('ACL ');
   const isSchema = (entry: TocEntry): boolean => entry.classOid === CATALOG.namespace;
   const schemas = await entrySql(config, archive, entries.filter(isSchema));
@@ -52,22 +72,22 @@ export async function restorePreData(
   const warnings: string[] = [];
   await inTransaction(target, async () => {
     for (const setting of SETTINGS) await target.query(setting);
-    await runAll(target, schemas);
-    await withCreateRights(target, plan.owners, async () => {
-      await runAll(target, objects);
+    await runAll(target, schemas, context.phase);
+    await withCreateRights(target, owners, async () => {
+      await runAll(target, objects, context.phase);
       for (const grant of grants) {
         const refused = await tried(target, grant);
         if (refused !== undefined) warnings.push(`${grant.split('\n')[1]?.slice(3)} was refused: ${refused}`);
       }
     });
-    warnings.push(...(await copySettings(source, target, plan.roles)));
-    await markRestored(target, PRE_DATA);
+    warnings.push(...(await copySettings(source, target, roles)));
+    for (const made of marks) await markRestored(target, made);
   });
   return { entries: entries.length, warnings };
 }
 
 /** Runs a script as it is; when it fails, runs it once more in parts to learn which entry it was. */
-async function runAll(target: Client, script: string): Promise<void> {
+async function runAll(target: Client, script: string, phase: string): Promise<void> {
   if (script === '') return;
   await target.query('SAVEPOINT script');
   try {
@@ -76,7 +96,7 @@ async function runAll(target: Client, script: string): Promise<void> {
   } catch (error) {
     await target.query('ROLLBACK TO SAVEPOINT script');
     throw new Failure(
-      `${await culprit(target, script)} cannot be made on the target: ${oneLine(error)}; nothing was made; correct it on either end and start schema again`,
+      `${await culprit(target, script)} cannot be made on the target: ${oneLine(error)}; nothing was made; correct it on either end and start ${phase} again`,
     );
   }
 }

@@ -1,8 +1,14 @@
 import type { Client } from 'pg';
 import { bypassWatch } from '../assess/bypass';
+import { TRUNCATED } from '../capture/objects';
+import { readRelations, type Relation } from '../catalog/relations';
 import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
 import type { Context } from '../context';
+import { Failure } from '../errors';
+import { columnDifferences } from '../schema/same-columns';
 import { ident, sql } from '../sql';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
+import type { Ends } from './applier';
 import { CATALOG_FACT } from './facts';
 
 /** Fact of the source's tables as capture found them. */
@@ -63,6 +69,49 @@ export async function keepCatalog(context: Context, source: Client): Promise<voi
 }
 
 const AGAIN = 'undo it, or run cleanup and migrate again';
+const ALIKE = 'undo it, or make the target alike and start add';
+
+/**
+ * Takes altered tables for good that are alike on both ends now, and keeps them as they are from here on. What an ALTER
+ * TABLE does to rows, no trigger sees: a table that was rewritten is marked to be copied anew, as after a TRUNCATE, and
+ * each is to be compared as a whole again. Returns their names.
+ *
+ * @param first what is to be done before anything is taken for good, when there are any
+ */
+export async function acceptAltered(
+  context: Context,
+  ends: Ends,
+  relations: readonly Relation[],
+  first: () => Promise<unknown>,
+): Promise<string[]> {
+  const known = (await context.state.fact<WatchedTables>(BASELINE_FACT)) ?? {};
+  const now = await readTables(context, ends.source);
+  const altered = Object.entries(now).filter(([name, table]) => {
+    const old = known[name];
+    return old !== undefined && isAltered(old, table) && differenceOf(old, table) !== undefined;
+  });
+  if (altered.length === 0) return [];
+  const own = relations.filter((relation) => altered.some(([name]) => name === relation.sql));
+  const differences = columnDifferences(own, await readRelations(ends.target, context.config));
+  if (differences.length > 0) throw new Failure(`${differences.join('; ')}; make both alike, then start add again`);
+  await first();
+  const dirty = await DirtyKeys.open(context);
+  try {
+    for (const relation of own) {
+      await dirty.markAll(relation);
+      if (known[relation.sql]?.file === now[relation.sql]?.file) continue;
+      await ends.source.query(`INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES ($1, $2)`, [
+        relation.schema,
+        relation.name,
+      ]);
+    }
+  } finally {
+    await dirty.close();
+  }
+  // Last: killed before, all of it is done once more.
+  await context.state.setFact(BASELINE_FACT, { ...known, ...Object.fromEntries(altered) });
+  return altered.map(([name]) => name);
+}
 
 /** What has changed since capture, a line for each table. */
 export function catalogChanges(before: WatchedTables, now: WatchedTables): string[] {
@@ -70,19 +119,21 @@ export function catalogChanges(before: WatchedTables, now: WatchedTables): strin
   for (const [name, table] of Object.entries(now)) {
     const known = before[name];
     if (!known) {
-      changes.push(
-        `table ${name} is new and not captured; drop it, or run cleanup, empty the target's tables and migrate again`,
-      );
+      changes.push(`table ${name} is new and not captured; start add, or drop it`);
       continue;
     }
     const what = differenceOf(known, table);
-    if (what !== undefined) changes.push(`table ${name} ${what}; ${AGAIN}`);
+    if (what !== undefined) changes.push(`table ${name} ${what}; ${isAltered(known, table) ? ALIKE : AGAIN}`);
   }
   for (const name of Object.keys(before)) {
     if (now[name] === undefined) changes.push(`table ${name} is gone from the source; ${AGAIN}`);
   }
   return changes;
 }
+
+/** Whether nothing but columns, or their values, may be other than before: that can be mended by copying the table anew. */
+const isAltered = (known: WatchedTable, now: WatchedTable): boolean =>
+  known.oid === now.oid && known.key === now.key && known.parents === now.parents;
 
 function differenceOf(known: WatchedTable, now: WatchedTable): string | undefined {
   if (known.oid !== now.oid) return 'was dropped and made anew';

@@ -2,12 +2,14 @@ import { truncatedRelations } from '../bucardo/queues';
 import { CatchUp } from '../catch-up/rounds';
 import { handOver, takeOver } from './applier';
 import type { Watch } from './duty';
+import { syncedRelations } from './synced';
 
 /** Lets catch-up apply what Bucardo cannot, or not in time, and hands over to Bucardo again below the threshold. */
-export async function catchUpInstead({ context, ends, relations }: Watch, why: string): Promise<void> {
+export async function catchUpInstead({ context, ends }: Watch, why: string): Promise<void> {
   context.log.warn({ why }, 'catch-up takes over from Bucardo');
   await context.state.count('sync.takeovers', 1);
   const lease = await takeOver(context, ends);
+  const relations = await syncedRelations(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
   try {
     const keys = await catchUp.until(ends.source, context.config.sync.handoverKeys);
@@ -18,8 +20,8 @@ export async function catchUpInstead({ context, ends, relations }: Watch, why: s
   await handOver(context, ends, relations);
 }
 
-/** Copies truncated relations anew, which Bucardo cannot. */
+/** Copies truncated relations anew, which Bucardo cannot; one that appeared later is left to `add`. */
 export async function recopyTruncated(watch: Watch): Promise<void> {
-  if ((await truncatedRelations(watch.ends.source)) === 0) return;
+  if ((await truncatedRelations(watch.ends.source, watch.relations)) === 0) return;
   await catchUpInstead(watch, 'a relation was truncated');
 }

@@ -7,6 +7,7 @@ import { handOver } from './applier';
 import { BackOff } from './back-off';
 import type { Duty, Watch } from './duty';
 import { PLAN_FACT, type Plan } from './plan';
+import { syncedRelations } from './synced';
 
 /** Without any finished run for so long, and none under way, a sync is called stuck; seconds. */
 const STUCK_SECONDS = 60;
@@ -80,11 +81,11 @@ export class Healer implements Duty {
 
   private async startAll(why: string): Promise<void> {
     if (!this.whole.ready) return;
-    const { context, ends, relations } = this.watch;
+    const { context, ends } = this.watch;
     context.log.warn({ why, lastWords: lastWords(context.config.host) }, 'Bucardo is started');
     await context.state.count('bucardo.starts', 1);
     this.whole.tried();
     this.alone.clear();
-    this.plan = await handOver(context, ends, relations);
+    this.plan = await handOver(context, ends, await syncedRelations(context, ends));
   }
 }

@@ -5,7 +5,6 @@ import { takeCaptureOff, takenOff } from '../brake/take-off';
 import { purgeApplied, readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
 import { inspectCapture } from '../capture/check';
-import { readRelations } from '../catalog/relations';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
 import { Failure, oneLine } from '../errors';
@@ -23,6 +22,7 @@ import { watchIdentity } from './identity';
 import { Kicks } from './kicks';
 import { PLAN_FACT, type Plan } from './plan';
 import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
+import { syncedRelations } from './synced';
 import { TakeBack } from './take-back';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { DirtyVerifier } from '../verify/dirty/verify-dirty';
@@ -79,7 +79,7 @@ async function watch(config: AgentConfig): Promise<void> {
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
-    const relations = await readRelations(ends.source, config);
+    const relations = await syncedRelations(context, ends);
     dirty = await DirtyKeys.open(context);
     verifier = new DirtyVerifier(context, relations);
     const duties = new Duties(dutiesOf({ context, ends, relations }, dirty, verifier));
@@ -135,7 +135,8 @@ async function tellLag({ context, ends, relations }: Watch): Promise<void> {
 }
 
 async function lookAtCapture({ context, ends }: Watch): Promise<void> {
-  const relations = await readRelations(ends.source, context.config);
+  // A table that appeared later is told of by the watch of the catalogs.
+  const relations = await syncedRelations(context, ends);
   const { problems } = await inspectCapture(context, ends.source, relations);
   if (problems.size === 0) return;
   context.log.error({ problems: [...problems.values()] }, 'capture is not complete');

@@ -18,6 +18,8 @@ const TABLES = `
   CREATE TABLE public.by_enum (k public.mood PRIMARY KEY, v int);
   CREATE TABLE public.by_citext (k public.citext PRIMARY KEY, v int);
   CREATE TABLE public.by_domain (k public.code PRIMARY KEY, v int);
+  CREATE DOMAIN public.mail AS public.citext;
+  CREATE TABLE public.by_folded_domain (k public.mail PRIMARY KEY, v int);
   CREATE TABLE public.by_numeric (k numeric PRIMARY KEY, v int);
   CREATE TABLE public.by_time (k timestamptz PRIMARY KEY, v int);
   CREATE TABLE public.by_bytea (k bytea PRIMARY KEY, v int);
@@ -86,6 +88,7 @@ describe.each(WAYS)('catch-up of a table %s brings to the target', (_way, way) =
     ['by_enum', `('sad', 1), ('so so', 2)`, `k = 'happy'`],
     ['by_citext', `('Straße', 1), ('abc', 2)`, `k = upper(k::text)`],
     ['by_domain', `('a', 1), ('b', 2)`, `k = 'z'`],
+    ['by_folded_domain', `('A@b', 1), ('c@d', 2)`, `k = upper(k::text)`],
     ['by_numeric', `(1.0, 1), (-0.00000000000000000001, 2), ('NaN', 3)`, `k = 1e50`],
     ['by_time', `('2020-02-29 12:34:56.789012+01', 1), ('infinity', 2), ('0044-03-15 BC', 3)`, `k = '-infinity'`],
     ['by_bytea', `('\\x00', 1), ('', 2), ('\\x5c5c', 3)`, `k = '\\xff'`],

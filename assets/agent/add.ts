@@ -1,0 +1,123 @@
+import { renameSync } from 'node:fs';
+import { applicationEntries } from './archive/post-data';
+import { markRestored, prepareRestored, restoredEntries } from './archive/restored';
+import { dumpSchema, schemaArchive } from './archive/schema-dump';
+import { readToc, type TocEntry } from './archive/toc';
+import { capture } from './capture';
+import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
+import { readRelations } from './catalog/relations';
+import type { Context } from './context';
+import { copyAll } from './copy';
+import { claimMove } from './cutover/move';
+import { Failure } from './errors';
+import { closeTarget } from './fence';
+import { requireStanding } from './fence/standing';
+import { copiedRelations, prepareLeases } from './lease';
+import type { Phase, PhaseOutcome } from './phase';
+import { makePreData } from './schema/pre-data';
+import { copyRoles } from './schema/roles';
+import { inTransaction } from './schema/tried';
+import { readForeignOwners, readSourceRoles } from './schema/source-roles';
+import { CONSTRAINTS_FACT, sync } from './sync';
+import type { Ends } from './sync/applier';
+import { acceptAltered, watchCatalog } from './sync/catalog-watch';
+
+/** Takes in what was defined on the source since the migration began, while the sync goes on. */
+export const add: Phase = { name: 'add', after: ['sync'], once: false, braked: true, run };
+
+/**
+ * Schema, capture, copy and sync once more, for what is new alone, and in this order, so that no change is missed: the
+ * triggers are there before the first row is read. May be repeated at any point: what of a new table is done is known
+ * from the target (made, copied) and the source (captured), as in those phases.
+ */
+async function run(context: Context): Promise<PhaseOutcome> {
+  await claimMove(context);
+  const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
+  const standing = await requireStanding(ends);
+  if (standing.kind !== 'serves' || standing.end === 'target') {
+    throw new Failure('writes have been moved to the target already, and only what is there can be taken in');
+  }
+  await refuseGaps(context, ends);
+  const entries = await defineNew(context, ends);
+  const relations = await readRelations(ends.source, context.config);
+  const copied = await copiedRelations(ends.target);
+  const appeared = relations.filter((relation) => !copied.has(relation.sql)).map((relation) => relation.sql);
+  // Before anything is taken for known: a run that is killed after that must come by here again.
+  if (entries > 0 || appeared.length > 0) await context.state.setFact(CONSTRAINTS_FACT, false);
+  const altered = await acceptAltered(context, ends, relations, () => context.state.setFact(CONSTRAINTS_FACT, false));
+  if (!(await context.state.fact(CONSTRAINTS_FACT))) {
+    await capture.run(context);
+    if (appeared.length > 0) await copyAll(context);
+    await sync.run(context);
+  }
+  const left = await watchCatalog(context, ends.source);
+  await context.evidence('what is new is taken in', left.length === 0, 'watchCatalog', { appeared, altered, left });
+  if (left.length > 0) throw new Failure(left.join('; '));
+  return {
+    message: `${appeared.length} new tables, ${entries} new objects and ${altered.length} altered tables taken in; start verify`,
+    result: { appeared, entries, altered },
+  };
+}
+
+/** What happened to a table that was captured and copied before cannot be mended here. */
+async function refuseGaps(context: Context, { source }: Ends): Promise<void> {
+  const captured = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
+  const relations = await readRelations(source, context.config);
+  const { problems } = await inspectCapture(context, source, relations);
+  const lost = Object.keys(captured).flatMap((name) => problems.get(name) ?? []);
+  if (lost.length > 0) {
+    throw new Failure(`changes may have been missed: ${lost.join('; ')}; run cleanup and migrate again`);
+  }
+}
+
+/**
+ * Makes on the target what the source has and the archive of its definitions has not, as far as that comes before the
+ * rows, closes it, and keeps the new archive, whose indexes and constraints are built later. Returns how many entries
+ * are new.
+ */
+async function defineNew(context: Context, { source, target }: Ends): Promise<number> {
+  const { config } = context;
+  const kept = schemaArchive(config.host.stateDirectory);
+  const known = new Set((await readToc(config, kept)).map(identityOf));
+  const archive = await dumpSchema(context);
+  await prepareRestored(target);
+  const restored = await restoredEntries(target);
+  const isNew = (entry: TocEntry): boolean => !known.has(identityOf(entry)) && !restored.has(entry.key);
+  const preData = (await applicationEntries(source, await readToc(config, archive, 'pre-data'))).filter(isNew);
+  const postData = await applicationEntries(source, await readToc(config, archive, 'post-data'));
+  const roles = await readSourceRoles(source, config);
+  if (preData.length > 0) {
+    await copyRoles(target, config, roles);
+    await makePreData(context, source, target, {
+      archive,
+      entries: preData,
+      marks: preData.map(({ key }) => key),
+      owners: await readForeignOwners(source, config),
+      roles: roles.map(({ name }) => name),
+    });
+  }
+  await keepRenamed(context, { source, target }, postData);
+  await prepareLeases(target, await readRelations(source, config));
+  await closeTarget(context, target);
+  const added = preData.length + postData.filter(isNew).length;
+  if (added > 0) await context.state.setFact(CONSTRAINTS_FACT, false);
+  renameSync(archive, kept);
+  return added;
+}
+
+/** Tells an object from others for as long as it lives; what is no object has nothing but its text. */
+const identityOf = ({ classOid, oid, text }: TocEntry): string => (oid === 0 ? text : `${classOid} ${oid}`);
+
+/** An object with a new name or owner is the same, although its entry's text is another: it is not made twice. */
+async function keepRenamed(context: Context, { target }: Ends, postData: readonly TocEntry[]): Promise<void> {
+  const restored = await restoredEntries(target);
+  const made = new Set([...restored].map((key) => /^\d+ [1-9]\d*(?= )/.exec(key)?.[0]));
+  const renamed = postData.filter(
+    (entry) => entry.oid !== 0 && !restored.has(entry.key) && made.has(identityOf(entry)),
+  );
+  if (renamed.length === 0) return;
+  context.log.info({ renamed: renamed.map(({ text }) => text) }, 'known under another name');
+  await inTransaction(target, async () => {
+    for (const { key } of renamed) await markRestored(target, key);
+  });
+}

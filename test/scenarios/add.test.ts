@@ -1,0 +1,138 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { Jobs } from '../../assets/agent/job';
+import { isAlive } from '../../assets/agent/process';
+import { State } from '../../assets/agent/state';
+import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
+import { openRehearsal } from '../helpers/rehearsal';
+
+/** How long after its begin each run of `add` is killed; milliseconds. */
+const KILLED_AFTER = [400, 1_200, 2_300];
+
+describe('a table that appears while the sync runs', () => {
+  let rehearsal: Rehearsal;
+  let source: Client;
+  let target: Client;
+  let state: State;
+  let writing: Promise<number>;
+  const writer = { isWanted: true };
+
+  beforeAll(async () => {
+    rehearsal = await openRehearsal({ rate: 30 });
+    await rehearsal.startWriters();
+    for (const phase of ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify']) {
+      await succeed(phase);
+    }
+    const { lab } = rehearsal;
+    source = await lab.connect('source');
+    target = await lab.target.admin(lab.config.target.database);
+    state = await State.open(lab.config.host);
+  }, 240_000);
+
+  afterAll(async () => {
+    writer.isWanted = false;
+    await writing?.catch(() => undefined);
+    await Promise.allSettled([source?.end(), target?.end(), state?.close()]);
+    await rehearsal?.close();
+  }, 60_000);
+
+  async function succeed(phase: string): Promise<void> {
+    const { status, failureMessage } = await rehearsal.run(phase);
+    expect([phase, status, failureMessage]).toEqual([phase, 'Success', undefined]);
+  }
+
+  /** Inserts, updates and deletes without a pause, until writes are stopped or nobody wants it any more. */
+  async function write(): Promise<number> {
+    const client = await rehearsal.lab.connect('source');
+    let writes = 0;
+    try {
+      for (; writer.isWanted; writes += 1) {
+        await client.query(
+          `INSERT INTO later.voucher (branch, code) VALUES (1, 'code ' || clock_timestamp() || random())`,
+        );
+        await client.query(`UPDATE later.voucher SET spent = now() WHERE id = 1 + ${writes} / 2`);
+        if (writes % 5 === 0) await client.query(`DELETE FROM later.voucher WHERE id = ${writes}`);
+      }
+    } finally {
+      await client.end();
+    }
+    return writes;
+  }
+
+  async function killAdd(after: number): Promise<string> {
+    const jobs = new Jobs(rehearsal.lab.config);
+    const before = Date.now();
+    const run = rehearsal.run('add');
+    let record = jobs.read('add');
+    while (record === undefined || record.startedAt < before) {
+      await sleep(10);
+      record = jobs.read('add');
+    }
+    await sleep(after);
+    if (isAlive(record.process)) process.kill(record.process.pid, 'SIGKILL');
+    return (await run).status;
+  }
+
+  test('is refused by the gates, and named with the way on', async () => {
+    await source.query(`
+      CREATE SCHEMA later; CREATE TYPE later.kind AS ENUM ('gift', 'refund');
+      CREATE TABLE later.voucher (id serial PRIMARY KEY, branch int NOT NULL REFERENCES public.pgbench_branches,
+        code text UNIQUE, kind later.kind DEFAULT 'gift', spent timestamptz);
+      INSERT INTO later.voucher (branch, code) SELECT 1, 'old ' || i FROM generate_series(1, 5000) i`);
+    writing = write();
+    const { status, failureMessage } = await rehearsal.run('ready');
+    expect(status).toBe('Failed');
+    expect(failureMessage).toContain('table "later"."voucher" is new and not captured; start add, or drop it');
+  }, 60_000);
+
+  test('is taken in by add, which may be killed anywhere, while gates refuse and the sync goes on', async () => {
+    const outcomes: string[] = [];
+    for (const after of KILLED_AFTER) {
+      outcomes.push(await killAdd(after));
+      expect((await rehearsal.run('ready')).status).toBe('Failed');
+    }
+    expect(outcomes.filter((status) => status === 'Failed').length).toBeGreaterThanOrEqual(1);
+    await succeed('add');
+    await succeed('add');
+    const plan = Object.values((await state.fact<Record<string, string[]>>('sync.plan')) ?? {}).flat();
+    expect(plan).toContain('"later"."voucher"');
+    const { rows } = await target.query(
+      `SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'later.voucher'::regclass AND contype <> 'n' ORDER BY 1`,
+    );
+    expect(rows).toEqual(
+      ['branch_fkey', 'code_key', 'pkey'].map((name) => ({ conname: `voucher_${name}`, convalidated: true })),
+    );
+  }, 240_000);
+
+  test('and so is a column that was added to both ends, the target first', async () => {
+    for (const client of [target, source]) await client.query('ALTER TABLE public.pgbench_tellers ADD note text');
+    await source.query(`UPDATE public.pgbench_tellers SET note = 'noted ' || tid WHERE tid <= 5`);
+    expect((await rehearsal.run('ready')).failureMessage).toContain(
+      'table "public"."pgbench_tellers" has other columns or types than when it was captured; undo it, or make the target alike and start add',
+    );
+    await succeed('add');
+  }, 120_000);
+
+  test('all of it is equal, and the cutover moves it', async () => {
+    await succeed('verify');
+    await succeed('ready');
+    await succeed('cutover');
+    // The fence ends this writer, and that is what it is for.
+    await expect(writing).rejects.toThrow();
+    const of = (client: Client) => async (query: string) => (await client.query(query)).rows as unknown[];
+    for (const query of [
+      `SELECT count(*) AS rows, md5(string_agg(v::text, ' ' ORDER BY id)) AS hash FROM later.voucher v`,
+      `SELECT tid, note FROM public.pgbench_tellers WHERE note IS NOT NULL ORDER BY tid`,
+    ]) {
+      expect(await of(target)(query)).toEqual(await of(source)(query));
+    }
+    const { rows } = await target.query(
+      `SELECT nextval('later.voucher_id_seq') > (SELECT max(id) FROM later.voucher) AS ahead,
+        (SELECT count(*)::int FROM public.pgbench_tellers WHERE note IS NOT NULL) AS noted`,
+    );
+    expect(rows).toEqual([{ ahead: true, noted: 5 }]);
+    await sleep(1_000);
+    const { verdict } = await rehearsal.stopWriters();
+    expect(verdict.lostWrites).toBe(0);
+  }, 240_000);
+});
