@@ -6,8 +6,9 @@ import type { Endpoint } from './endpoints';
 import { Failure, oneLine } from './errors';
 
 /**
- * What every session of ours fixes: text forms that are equal on all majors (so that COPY moves each value whole), no
- * time-out that a role or database may carry, and names found in pg_catalog only, so that nobody's operator runs as us.
+ * What every session of ours fixes, whatever a role or database carries: text forms that are equal on all majors (so that
+ * COPY moves each value whole), no time-out, transactions as the statements here expect them, and names found in
+ * pg_catalog only, so that nobody's operator runs as us.
  */
 const SESSION: Readonly<Record<string, string>> = {
   search_path: 'pg_catalog',
@@ -22,7 +23,18 @@ const SESSION: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: '0',
   row_security: 'off',
   synchronous_commit: 'on',
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  lc_monetary: 'C',
+  // A host that is gone must not keep its locks for the two hours that most servers take to notice.
+  tcp_keepalives_idle: '30',
+  tcp_keepalives_interval: '10',
+  tcp_keepalives_count: '3',
 };
+
+/** Time-outs that only newer servers know (from 14 and from 17), and that a role or database may carry. */
+const NEWER_TIMEOUTS = ['idle_session_timeout', 'transaction_timeout'] as const;
 
 /** Seconds until a connection that gets no answer is given up. */
 const CONNECT_TIMEOUT_SECONDS = 15;
@@ -42,7 +54,7 @@ export async function connectTo(endpoint: Endpoint, purpose: string): Promise<Cl
     connectionTimeoutMillis: CONNECT_TIMEOUT_SECONDS * 1000,
   });
   const where = `${endpoint.end} ${endpoint.host}:${endpoint.port}/${endpoint.database} as ${endpoint.user}`;
-  return open(client, where, SESSION);
+  return open(client, where, endPrepared);
 }
 
 /** Opens a session on the host's own PostgreSQL, by its socket, without a password. */
@@ -56,24 +68,34 @@ export async function connectToHost(host: HostConfig, database: string): Promise
     application_name: 'ibex',
     connectionTimeoutMillis: CONNECT_TIMEOUT_SECONDS * 1000,
   });
-  return open(client, `the host's PostgreSQL at ${postgres.host}:${postgres.port}/${database}`, {});
+  return open(client, `the host's PostgreSQL at ${postgres.host}:${postgres.port}/${database}`, async () => undefined);
 }
 
-async function open(client: Client, where: string, session: Readonly<Record<string, string>>): Promise<Client> {
+async function open(client: Client, where: string, prepare: (client: Client) => Promise<void>): Promise<Client> {
   client.on('error', () => undefined);
   try {
     await client.connect();
-    const settings = Object.entries(session);
-    if (settings.length > 0) {
-      await client.query(
-        `SELECT ${settings.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, false)`).join(', ')}`,
-        settings.flat(),
-      );
-    }
+    await prepare(client);
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
     throw new Failure(`cannot connect to ${where}: ${explain(error)}`);
+  }
+}
+
+/** Fixes the settings, and makes sure that they are those of a session of our own. */
+async function endPrepared(client: Client): Promise<void> {
+  const settings = Object.entries(SESSION);
+  const { rows } = await client.query<{ pid: number }>(
+    `SELECT pg_backend_pid() AS pid, ${settings.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, false)`).join(', ')},
+       ${NEWER_TIMEOUTS.map((name) => `CASE WHEN current_setting('${name}', true) IS NOT NULL THEN set_config('${name}', '0', false) END`).join(', ')}`,
+    settings.flat(),
+  );
+  const { processID: announced } = client as unknown as { readonly processID: number | null };
+  if (rows[0]?.pid !== announced) {
+    throw new Failure(
+      'a pooler stands between, which may give our session to others; give the address of the server itself',
+    );
   }
 }
 

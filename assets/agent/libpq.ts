@@ -6,7 +6,7 @@ import type { Endpoint } from './endpoints';
 export interface Service {
   readonly name: string;
   readonly endpoint: Endpoint;
-  /** Session settings, sent as `-c name=value`. */
+  /** Session settings, sent as `-c name=value`; the server takes a backslash for what follows it. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -25,7 +25,7 @@ function writePrivate(file: string, text: string): void {
 }
 
 function section({ name, endpoint, settings }: Service, passwordFile: string): string {
-  const options = Object.entries(settings ?? {}).map(([key, value]) => `-c ${key}=${value}`);
+  const options = Object.entries(settings ?? {}).map(([key, value]) => `-c ${key}=${value.replace(/[\\\s]/g, '\\$&')}`);
   const lines = [
     `[${name}]`,
     `host=${endpoint.host}`,

@@ -28,6 +28,10 @@ const SETTINGS: Readonly<Record<string, string>> = {
 
 /** How values are written and read, on both ends: every bit of a number, and dates that no setting of a role can turn. */
 const EXACT_SESSION: Readonly<Record<string, string>> = {
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  lc_monetary: 'C',
   extra_float_digits: '3',
   bytea_output: 'hex',
   DateStyle: 'ISO',
@@ -106,16 +110,32 @@ async function isInstalled(context: Context, maintenance: Client): Promise<boole
 /** Compiling the queries of short runs costs more than it saves; a server before 11 does not know the setting. */
 const withoutJit = (version: number): Record<string, string> => (version >= 110_000 ? { jit: 'off' } : {});
 
-async function writeBucardoServices(context: Context, target: Endpoint, lockTimeout: string): Promise<void> {
+/**
+ * Where Bucardo's sessions find operators: it compares keys by a bare `=`, which for a type of an extension is the one of
+ * its schema, or, where that is not found, the one of text. No other schema, so that nobody's operator runs as us.
+ */
+function searchPath(syncs: readonly SyncRelations[]): string {
+  const schemas = syncs.flatMap(({ relations }) =>
+    relations.flatMap(({ key }) => key?.columns.map(({ operatorSchema }) => operatorSchema) ?? []),
+  );
+  return [...new Set(['pg_catalog', ...schemas])].map(ident).join(',');
+}
+
+async function writeBucardoServices(
+  context: Context,
+  target: Endpoint,
+  settings: { readonly search_path: string; readonly lock_timeout: string },
+): Promise<void> {
+  const { search_path } = settings;
   const source = await context.endpoint('source');
   const version = await context.with('source', serverVersion);
   writeServices(bucardoServiceFile(context.config.host.runDirectory), [
     {
       name: SOURCE,
       endpoint: source,
-      settings: { ...SOURCE_SESSION, ...withoutJit(version), lock_timeout: lockTimeout },
+      settings: { ...SOURCE_SESSION, ...withoutJit(version), ...settings },
     },
-    { name: TARGET, endpoint: target, settings: TARGET_SESSION },
+    { name: TARGET, endpoint: target, settings: { ...TARGET_SESSION, search_path } },
   ]);
 }
 
@@ -139,7 +159,8 @@ export async function configureBucardo(
   const names = syncs.map(({ name }) => name);
   const handlers = await readHandlers(context.config.sync.handlers, names);
   await ensureInstalled(context);
-  await writeBucardoServices(context, target, VALIDATE_LOCK_TIMEOUT);
+  const search_path = searchPath(syncs);
+  await writeBucardoServices(context, target, { search_path, lock_timeout: VALIDATE_LOCK_TIMEOUT });
   const client = await connectToHost(context.config.host, BUCARDO_DATABASE);
   try {
     await client.query('BEGIN');
@@ -163,7 +184,7 @@ export async function configureBucardo(
   } finally {
     await client.end();
   }
-  await writeBucardoServices(context, target, '0');
+  await writeBucardoServices(context, target, { search_path, lock_timeout: '0' });
 }
 
 /** Tables of Bucardo with what is configured, those first that refer to others. */

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import type { HostConfig } from '../config';
 import { Failure, oneLine } from '../errors';
 import { bucardoServiceFile } from '../libpq';
+import { mendedLibrary } from './mended-library';
 import { BUCARDO_DATABASE, BUCARDO_SUPERUSER } from './names';
 
 const execute = promisify(execFile);
@@ -43,6 +44,7 @@ export async function runBucardo(
     PGSERVICEFILE: bucardoServiceFile(host.runDirectory),
     PGBINDIR: host.clientTools,
     LC_ALL: 'C.UTF-8',
+    PERL5LIB: await mendedLibrary(host),
   };
   try {
     const { stdout } = await execute(host.bucardo, [`--bucardorc=${rc}`, ...args], {

@@ -20,6 +20,8 @@ export interface KeyColumn {
   readonly type: string;
   /** The index's equality operator as SQL, since a key's type may live outside pg_catalog (citext). */
   readonly equals: string;
+  /** Schema of that operator. */
+  readonly operatorSchema: string;
 }
 
 /** The unique index by which rows are told apart: the primary key, else what Bucardo would choose. */
@@ -148,6 +150,7 @@ function keyOf(raw: RawKey, version: number): Key {
       name: column.name,
       type: column.type,
       equals: `OPERATOR(${ident(column.operatorSchema)}.${column.operatorName})`,
+      operatorSchema: column.operatorSchema,
     })),
     ...(why !== undefined && { unusable: why }),
   };

@@ -74,7 +74,7 @@ export async function checkKeyIndex(
 
 /** Operators of types that live elsewhere are not found by their bare names, and a range would mean something else. */
 const canRange = async (client: Client, key: Key): Promise<boolean> =>
-  key.columns.every(({ equals }) => equals.includes('"pg_catalog"')) && (await indexAscends(client, key));
+  key.columns.every(({ operatorSchema }) => operatorSchema === 'pg_catalog') && (await indexAscends(client, key));
 
 async function byRanges(
   client: Client,

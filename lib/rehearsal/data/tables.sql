@@ -1,7 +1,7 @@
 -- Run by the owner of the source's database. Tables of the example, with what real schemas have.
 CREATE TABLE shop.customer (
   id serial PRIMARY KEY,
-  email public.citext NOT NULL UNIQUE,
+  email extensions.citext NOT NULL UNIQUE,
   name text NOT NULL,
   status shop.customer_status NOT NULL DEFAULT 'new',
   tags text[],

@@ -147,9 +147,10 @@ export function alteredValue(column: ValueType, quoted: string, unique: number):
 const wrapped = (quoted: string, limit: string, step = '1'): string =>
   `CASE WHEN ${quoted} < ${limit} THEN ${quoted} + ${step} ELSE 0 END`;
 
-/** Base 36 with the quickly changing digits last; never a `z`, which ends a mark. */
+/** Base 36 with the quickly changing digits last; never a `z`, which ends a mark. With what many quote wrongly, if it fits. */
 function shortText(unique: number, limit: number): string {
   const digits = unique.toString(35);
+  if (limit >= digits.length + 5) return String.raw`ib${digits}\'`;
   return limit >= digits.length + 2 ? `ib${digits}` : digits.slice(-limit);
 }
 

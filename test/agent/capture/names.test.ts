@@ -63,7 +63,9 @@ describe('names of queues', () => {
   });
 
   const relation = (name: string, column: string): Relation => {
-    const columns = [{ name: column, type: 'integer', equals: 'OPERATOR("pg_catalog".=)' }];
+    const columns = [
+      { name: column, type: 'integer', equals: 'OPERATOR("pg_catalog".=)', operatorSchema: 'pg_catalog' },
+    ];
     return { schema: 'public', name, sql: `"public"."${name}"`, key: { columns } } as unknown as Relation;
   };
 

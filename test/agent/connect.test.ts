@@ -1,0 +1,91 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { Client } from 'pg';
+import { connectTo } from '../../assets/agent/connect';
+import type { Endpoint } from '../../assets/agent/endpoints';
+import { startPostgres, type TestPostgres } from '../helpers/postgres';
+
+/** What a role of an application may carry, for itself or by its database. */
+const CARRIED = {
+  statement_timeout: '1s',
+  lock_timeout: '1s',
+  idle_in_transaction_session_timeout: '1s',
+  idle_session_timeout: '1s',
+  transaction_timeout: '2s',
+  default_transaction_isolation: 'serializable',
+  default_transaction_read_only: 'on',
+  search_path: 'public',
+  standard_conforming_strings: 'off',
+  DateStyle: 'German',
+  synchronous_commit: 'off',
+};
+
+let server: TestPostgres;
+let endpoint: Endpoint;
+beforeAll(async () => {
+  server = await startPostgres({ version: 17 });
+  const { host, port } = server;
+  endpoint = { end: 'source', host, port, database: 'postgres', user: 'mover', password: '', sslmode: 'disable' };
+  const admin = await server.connect();
+  await admin.query('CREATE ROLE mover LOGIN');
+  for (const [name, value] of Object.entries(CARRIED)) await admin.query(`ALTER ROLE mover SET ${name} = '${value}'`);
+  await admin.end();
+});
+afterAll(() => server.stop());
+
+async function settings(client: Client): Promise<Record<string, string>> {
+  const { rows } = await client.query<{ name: string; value: string }>(
+    'SELECT name, current_setting(name) AS value FROM unnest($1::text[]) AS s (name)',
+    [Object.keys(CARRIED)],
+  );
+  return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+}
+
+test('no setting that a role carries reaches our sessions', async () => {
+  const plain = new Client({ ...endpoint });
+  await plain.connect();
+  expect(await settings(plain)).toMatchObject({ statement_timeout: '1s', default_transaction_read_only: 'on' });
+  await plain.end();
+
+  const ours = await connectTo(endpoint, 'test');
+  expect(await settings(ours)).toEqual({
+    statement_timeout: '0',
+    lock_timeout: '0',
+    idle_in_transaction_session_timeout: '0',
+    idle_session_timeout: '0',
+    transaction_timeout: '0',
+    default_transaction_isolation: 'read committed',
+    default_transaction_read_only: 'off',
+    search_path: 'pg_catalog',
+    standard_conforming_strings: 'on',
+    DateStyle: 'ISO, YMD',
+    synchronous_commit: 'on',
+  });
+  await ours.end();
+});
+
+/** A pooler announces a process of its own: it is the one message (`K`, 12 bytes) that it cannot pass on. */
+function startPooler(): Server {
+  return createServer((client) => {
+    const upstream = connect(server.port, server.host);
+    upstream.on('data', (data) => {
+      const at = data.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]));
+      if (at >= 0) data.writeInt32BE(1, at + 5);
+      client.write(data);
+    });
+    client.pipe(upstream);
+    for (const socket of [client, upstream]) socket.on('error', () => undefined);
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
+  }).listen(0, '127.0.0.1');
+}
+
+test('a pooler in between is refused, since it may give our session to others', async () => {
+  const pooler = startPooler();
+  await once(pooler, 'listening');
+  const { port } = pooler.address() as AddressInfo;
+  await expect(connectTo({ ...endpoint, port }, 'test')).rejects.toThrow(
+    `cannot connect to source 127.0.0.1:${port}/postgres as mover: a pooler stands between`,
+  );
+  pooler.close();
+});
