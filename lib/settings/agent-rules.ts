@@ -12,6 +12,19 @@ type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
 const { capture, dump, restore, copy, sync, brake, verify, ready, cutover } = DEFAULT_AGENT;
 
+const methods = oneOf<Agent['copy']['method']>('dump', 'stream');
+
+/** Bucardo's own way to copy looks like a third one, so whoever asks for it is told why it is none. */
+const copyMethod: Rule<Agent['copy']['method']> = (value, path, mistakes) => {
+  if (value !== 'onetimecopy') return methods(value, path, mistakes);
+  mistakes.add(
+    path,
+    value,
+    'must be "stream" or "dump": onetimecopy holds one snapshot on the source for the whole copy, begins anew after any interruption, and heeds no brake (docs/copy.md)',
+  );
+  return 'stream';
+};
+
 const handler = object<SyncHandler>({
   when: oneOf('conflict', 'exception'),
   file: text('must be an absolute path on the host', /^\/./),
@@ -41,7 +54,7 @@ export const agentRule = object<Agent>({
   copy: byDefault(
     {},
     object<Agent['copy']>({
-      method: byDefault(copy.method, oneOf('dump', 'stream')),
+      method: byDefault(copy.method, copyMethod),
       jobs: jobs(copy.jobs),
       processes: byDefault(copy.processes, integer('processes', 1, 16)),
       chunkMegabytes: byDefault(copy.chunkMegabytes, integer('1,000,000 bytes', 1, 100_000)),

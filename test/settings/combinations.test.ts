@@ -295,3 +295,11 @@ describe('the endpoint', () => {
     ]);
   });
 });
+
+test("Bucardo's onetimecopy is no way to copy, and the reason is told", () => {
+  expect(mistakesOf({ ...leastSettings, agent: { copy: { method: 'onetimecopy' } } })).toEqual([
+    expect.stringMatching(
+      /agent\.copy\.method is "onetimecopy"; must be "stream" or "dump": .*one snapshot.*docs\/copy\.md/,
+    ),
+  ]);
+});

@@ -37,17 +37,22 @@ export async function copyTerms(
   };
 }
 
-/** Runs as many workers as the settings say, to their end. Throws the first failure, when all have ended. */
+/**
+ * Runs as many workers as the settings say, to their end. Throws the first failure, when all have ended.
+ *
+ * @param onCopied told of each chunk that is there
+ */
 export async function runWorkers(
   context: Context,
   terms: CopyTerms,
   pauses: readonly number[] = PAUSES_MS,
+  onCopied: () => void = () => undefined,
 ): Promise<void> {
   const { config } = context;
   const one = async (): Promise<void> => {
     const host = await openStateSession(config.host);
     try {
-      await work(context, { pauses, terms, host });
+      await work(context, { pauses, terms, host, onCopied });
     } finally {
       await host.end().catch(() => undefined);
     }

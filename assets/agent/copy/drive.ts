@@ -27,8 +27,11 @@ export interface CopyWork {
   readonly pauses: readonly number[];
 }
 
-/** How often progress is told and relations are looked for that are complete; milliseconds. */
+/** How often progress is told and relations are looked for that others have completed; milliseconds. */
 const LOOK_MS = 300;
+
+/** Shortest time between two such looks; milliseconds. */
+const REST_MS = 50;
 
 /** How often it is looked whether a chunk was given back by a process that died; each `LOOK_MS`. */
 const LEFT_BEHIND_LOOKS = 200;
@@ -52,7 +55,7 @@ export async function copyPending(context: Context, copying: CopyWork): Promise<
         throw new Failure('chunks are still held by another process; end it, start copy again');
       if (round > 0) await sleep(LOOK_MS);
       const others = round === 0 ? Array.from({ length: processes - 1 }, () => copying.startBeside()) : [];
-      const all = [runWorkers(context, terms, copying.pauses), ...others];
+      const all = [runWorkers(context, terms, copying.pauses, ending.chunkCopied), ...others];
       await ending.whileRunning(Promise.allSettled(all));
       // A process beside this one may die: its chunks are copied in the next round. This one may not.
       await all[0];
@@ -72,6 +75,7 @@ class Ending {
   private readonly ended = new Set<string>();
   private readonly byName: ReadonlyMap<string, Relation>;
   private readonly sessions: Reconnecting<Ends>;
+  private wake: () => void = () => undefined;
 
   constructor(
     private readonly context: Context,
@@ -84,14 +88,24 @@ class Ending {
     context.progress.restart();
   }
 
+  /** To be called when a chunk is there: indexes of a table that is complete are not to wait for the next look. */
+  readonly chunkCopied = (): void => this.wake();
+
   /** Looks again and again until the workers have ended. */
   async whileRunning(workers: Promise<unknown>): Promise<void> {
     const state = { running: true };
     const end = workers.then(() => (state.running = false));
+    let copied = this.nextChunk();
     while (state.running) {
-      await Promise.race([end, sleep(LOOK_MS)]);
+      await Promise.race([end, sleep(LOOK_MS), copied]);
+      copied = this.nextChunk();
       await this.look();
+      await Promise.race([end, sleep(REST_MS)]);
     }
+  }
+
+  private nextChunk(): Promise<void> {
+    return new Promise((resolve) => (this.wake = resolve));
   }
 
   async look(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Relation } from '../catalog/relations';
 import { Failure, oneLine } from '../errors';
 import { describePart, type Part } from './cuts';
+import { isTooLong } from './largest-row';
 
 const CURES: Readonly<Record<string, string>> = {
   '22021': `the source holds text that is not valid in the target's encoding; correct that value there`,
@@ -9,18 +10,25 @@ const CURES: Readonly<Record<string, string>> = {
   '42703': 'a column was dropped or renamed; undo that, or run cleanup and migrate again',
   '42501': 'grant that right',
   '53100': 'the disk is full; enlarge it',
-  '54000': 'a row is larger than the server can take; make it smaller',
 };
 
-/** What became of a relation, in one line that names it, the cause, and the way on. @param part in which it happened */
-export function explainCopy(relation: Relation, error: unknown, part?: Part): Failure {
+const TOO_LONG =
+  'a server takes rows of up to 1 GB, counted as text unless all types of the table have a binary form; make it smaller, or keep that value in parts';
+
+/**
+ * What became of a relation, in one line that names it, the cause, and the way on.
+ *
+ * @param part in which it happened
+ * @param row the row at fault, in words
+ */
+export function explainCopy(relation: Relation, error: unknown, part?: Part, row?: string): Failure {
   const root = rootOf(error);
   const { code, where } = root as { code?: string; where?: string };
   // A value is at fault: where it is helps to find it.
   const isValue = code?.startsWith('22') ?? false;
-  const places = [isValue && part && describePart(part), where && oneLine(where)].filter(Boolean).join(', ');
+  const places = [isValue && part && describePart(part), row, where && oneLine(where)].filter(Boolean).join(', ');
   const place = places === '' ? '' : ` (${places})`;
-  const cure = (code !== undefined && CURES[code]) || undefined;
+  const cure = (isTooLong(root) ? TOO_LONG : code !== undefined && CURES[code]) || undefined;
   return new Failure(
     `rows of ${relation.sql} cannot be copied: ${oneLine(root)}${place}${cure === undefined ? '' : `; ${cure}`}; start copy again, it resumes`,
     { cause: error },

@@ -9,8 +9,8 @@ import { oneLine } from '../errors';
 import { Reconnecting } from './reconnecting';
 
 /**
- * Builds keys and plain indexes of relations as soon as their rows are there, while others are still being copied, then
- * their statistics. An index that cannot be built fails its relation alone.
+ * Builds statistics, keys and plain indexes of relations as soon as their rows are there, while others are still being
+ * copied. An index that cannot be built fails its relation alone.
  */
 export class IndexBuilder {
   /** Why indexes could not be built, one line each. */
@@ -25,6 +25,8 @@ export class IndexBuilder {
     context: Context,
     private readonly maker: EntryMaker,
     private readonly missing: PostDataEntry[],
+    /** Oids of the relations whose statistics are also of their indexes. */
+    private readonly computed: ReadonlySet<number>,
     pauses: readonly number[],
   ) {
     const { indexJobs, maintenanceWorkMemMb, indexWorkers } = context.config.copy;
@@ -53,17 +55,21 @@ export class IndexBuilder {
       builder.built += 1;
       context.log.info({ entry: entry.text }, 'index built');
     });
-    const builder = new IndexBuilder(context, maker, missing, pauses);
+    const builder = new IndexBuilder(context, maker, missing, await indexedExpressions(source, relations), pauses);
     return builder;
   }
 
   /** To be called when all rows of a relation are there. */
   add(relation: Relation): void {
-    this.build((entry) => entry.tables.includes(relation.oid));
-    this.begin({
+    const analyze: Task<Client> = {
       needs: [relation.oid],
       run: async (session) => void (await session.query(`ANALYZE ${relation.sql}`)),
-    });
+    };
+    // One core's work, which nothing of this table may run beside: first, while other tables are being copied.
+    const isLast = this.computed.has(relation.oid);
+    if (!isLast) this.begin(analyze);
+    this.build((entry) => entry.tables.includes(relation.oid));
+    if (isLast) this.begin(analyze);
   }
 
   /**
@@ -93,4 +99,13 @@ export class IndexBuilder {
       session.run((client) => task.run(client)).catch((error: unknown) => void this.failures.push(oneLine(error)));
     this.pool.add({ ...task, run });
   }
+}
+
+/** Relations with an index of an expression, of which ANALYZE keeps statistics too, once it is there. */
+async function indexedExpressions(source: Client, relations: readonly Relation[]): Promise<Set<number>> {
+  const { rows } = await source.query(
+    'SELECT indrelid::int8 AS oid FROM pg_index WHERE indexprs IS NOT NULL AND indrelid = ANY ($1::oid[])',
+    [relations.map(({ oid }) => oid)],
+  );
+  return new Set((rows as { oid: string }[]).map((row) => Number(row.oid)));
 }

@@ -4,6 +4,7 @@ import { Failure, oneLine } from '../errors';
 import { LeaseLost } from '../lease';
 import { copyChunk, type CopyTerms } from './copy-chunk';
 import { explainCopy } from './explain';
+import { isTooLong, largestRow } from './largest-row';
 import { Reconnecting } from './reconnecting';
 import { Schedule, type Chunk } from './schedule';
 import { isPassing, openEnds, type Ends } from './sessions';
@@ -15,6 +16,8 @@ export interface WorkerOptions {
   readonly host: Client;
   /** Pauses between tries of a chunk whose server is gone; milliseconds. */
   readonly pauses: readonly number[];
+  /** Told of each chunk that is there. */
+  readonly onCopied: () => void;
 }
 
 /**
@@ -22,13 +25,14 @@ export interface WorkerOptions {
  * schedule; the worker goes on with the others. Throws when a server stays away, or another run has taken over.
  */
 export async function work(context: Context, options: WorkerOptions): Promise<void> {
-  const { terms, host, pauses } = options;
+  const { terms, host, pauses, onCopied } = options;
   const schedule = new Schedule(host);
   const sessions = new Reconnecting(() => openEnds(context), pauses);
   try {
     await context.brake.clear();
     for (let chunk = await schedule.take(); chunk; chunk = await schedule.take()) {
       await oneChunk(context, terms, schedule, sessions, chunk);
+      onCopied();
       await context.brake.clear();
     }
   } finally {
@@ -59,7 +63,9 @@ async function oneChunk(
   } catch (error) {
     context.log.error({ ...name, err: error }, 'not copied');
     if (!(error instanceof LeaseLost) && !isPassing(error)) {
-      await schedule.failed(chunk.relation, explainCopy(relation, error, chunk.part).message);
+      const find = (source: Client) => largestRow(source, relation, chunk.part, terms.sourceVersion);
+      const row = isTooLong(error) ? await context.with('source', find).catch(() => undefined) : undefined;
+      await schedule.failed(chunk.relation, explainCopy(relation, error, chunk.part, row).message);
       return;
     }
     await schedule.release();

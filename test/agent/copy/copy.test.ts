@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { Brake } from '../../../assets/agent/brake/brake';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
@@ -262,5 +263,41 @@ describe('the source', () => {
     await watching;
     expect(oldest).toBeGreaterThan(0);
     expect(oldest).toBeLessThan(seconds / 4);
+  });
+
+  it('is spared within a chunk while many are at work there: the COPY under way slows to a trickle, and goes on', async () => {
+    const running = copy.within(
+      'copy',
+      async (context) => {
+        const brake = Brake.open(context);
+        context.brake = brake;
+        return copyAll(context, COPY_PROBES).finally(() => brake.close());
+      },
+      {
+        brake: { slowSessions: 0, pauseSessions: 3, lockWaitMs: 0, queueMegabytes: 0, hostFreeMegabytes: 0 },
+        copy: { ...copy.migration.config.copy, jobs: 1, chunkMegabytes: 100, maxBytesPerSecond: 700_000 },
+      },
+    );
+    const underWay = (): Promise<{ copies: number; bytes: number }> =>
+      copy.one(
+        'target',
+        'SELECT count(*)::int AS copies, coalesce(sum(bytes_processed), 0)::float8 AS bytes FROM pg_stat_progress_copy',
+      );
+    while ((await underWay()).bytes === 0) await sleep(10);
+    const busy = await Promise.all([1, 2, 3].map(() => copy.migration.admin('source')));
+    const work = busy.map((client) => client.query('SELECT pg_sleep(600)').catch(() => undefined));
+    let [before, after] = [await underWay(), await underWay()];
+    do {
+      before = await underWay();
+      await sleep(1_000);
+      after = await underWay();
+      expect([before.copies, after.copies]).toEqual([1, 1]);
+    } while (after.bytes - before.bytes > 300_000);
+    await copy.source.query(
+      `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()`,
+    );
+    await Promise.all(work);
+    expect((await running).result).toMatchObject({ rows: 42_000 });
+    await Promise.all(busy.map((client) => client.end()));
   });
 });

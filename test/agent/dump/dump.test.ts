@@ -1,0 +1,114 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UNBRAKED, type Pace } from '../../../assets/agent/brake/paced';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import { CatchUp } from '../../../assets/agent/catch-up/rounds';
+import { dumpRows } from '../../../assets/agent/dump';
+import { Lease } from '../../../assets/agent/lease';
+import { restoreRows } from '../../../assets/agent/restore';
+import { CopyTest } from '../../helpers/copy-test';
+
+const ROWS = 300_000;
+
+const FILL = `
+  CREATE TABLE large (id int PRIMARY KEY, n int, filler text);
+  INSERT INTO large SELECT i, 0, md5(i::text) || md5((i + 1)::text) || md5((i + 2)::text) FROM generate_series(1, ${ROWS}) i;
+  ANALYZE`;
+
+/** Rows and a digest of them. */
+const CONTENTS = `SELECT count(*)::int AS n, md5(string_agg(id || ' ' || n || filler, ',' ORDER BY id)) AS digest FROM large`;
+
+const ENOUGH = { checkCapture: async () => [], freeBytes: async () => 1e12 };
+
+let copy: CopyTest;
+
+beforeAll(async () => {
+  copy = await CopyTest.start();
+});
+afterAll(() => copy.migration.stop());
+
+const state = (): string => copy.migration.config.host.stateDirectory;
+
+/** The states of the processes of the dump that is under way, as the kernel names them; `T` is stopped. */
+function processes(): string[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--file=${join(state(), 'dump.partial')}`)) return [];
+      return [/\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? ''];
+    } catch {
+      return [];
+    }
+  });
+}
+
+const written = (): number => {
+  const partial = readdirSync(state()).find((name) => name.startsWith('dump.partial'));
+  if (partial === undefined) return 0;
+  return readdirSync(join(state(), partial)).reduce(
+    (sum, name) => sum + statSync(join(state(), partial, name)).size,
+    0,
+  );
+};
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await sleep(5);
+}
+
+it('pg_dump stands still while the brake says so, and goes on; what writers do meanwhile is not lost', async () => {
+  await copy.prepare(FILL);
+  const brake = { ...UNBRAKED, pace: 'free' as Pace };
+  const dumped = copy.within('dump', (context) => dumpRows(Object.assign(context, { brake })), {
+    dump: { jobs: 2, compression: 9 },
+  });
+  const writer = { running: true };
+  const writing = (async () => {
+    const client = await copy.migration.admin('source');
+    for (let i = 1; writer.running; i += 1) {
+      await client.query(`UPDATE large SET n = n + 1 WHERE id % 5000 = ${i % 5000}; DELETE FROM large WHERE id = ${i}`);
+      await client.query(`INSERT INTO large VALUES (${ROWS + i}, 0, 'new')`);
+    }
+  })();
+  await until(() => written() > 500_000);
+  brake.pace = 'paused';
+  await until(() => processes().length > 1 && processes().every((each) => each === 'T'));
+  const before = written();
+  const { n } = await copy.one<{ n: number }>('source', 'SELECT max(id) AS n FROM large');
+  await sleep(400);
+  expect(written()).toBe(before);
+  expect((await copy.one<{ n: number }>('source', 'SELECT max(id) AS n FROM large')).n).toBeGreaterThan(n);
+  brake.pace = 'free';
+  await dumped;
+  await copy.within('restore', restoreRows);
+  writer.running = false;
+  await writing;
+  await copy.within('sync', async (context) => {
+    const relations = await readRelations(await context.connect('source'), context.config);
+    const catchUp = new CatchUp(context, relations, await Lease.take(await context.connect('target'), 'catch-up'));
+    await catchUp.until(await context.connect('source'), 0);
+    await catchUp.close();
+  });
+  expect(await copy.one('target', CONTENTS)).toEqual(await copy.one('source', CONTENTS));
+});
+
+// Only root mounts a small volume.
+(process.getuid?.() === 0 ? it : it.skip)(
+  'a volume that fills up while the dump is written is named; what was written goes, and a larger volume takes the dump',
+  async () => {
+    await copy.prepare(FILL);
+    const dump = () =>
+      copy.within('dump', (context) => dumpRows(context, ENOUGH), { dump: { jobs: 1, compression: 0 } });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', state()]);
+    try {
+      await expect(dump()).rejects.toThrow(
+        /No space left on device.*; the volume of .* is full; what was written of the dump is removed; enlarge that volume, then start dump again$/,
+      );
+      expect(readdirSync(state()).filter((name) => name.startsWith('dump'))).toEqual([]);
+      execFileSync('mount', ['-o', 'remount,size=120m', state()]);
+      expect((await dump()).message).toMatch(/^1 tables dumped/);
+    } finally {
+      execFileSync('umount', ['--lazy', state()]);
+    }
+  },
+);
