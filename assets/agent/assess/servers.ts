@@ -1,3 +1,4 @@
+import { extensionRows } from './extension-rows';
 import { askFor, lookAt, refusal, warning, type Check, type Finding } from './check';
 import { sql } from '../sql';
 
@@ -139,4 +140,11 @@ const removedTypes = askFor<{ name: string; type: string }>('column types', 'sou
   refusal(`column ${row.name} has type ${row.type}, which the target no longer has; change its type`),
 );
 
-export const serverChecks: readonly Check[] = [versions, databases, extensions, superuserOnly, removedTypes];
+export const serverChecks: readonly Check[] = [
+  versions,
+  databases,
+  extensions,
+  extensionRows,
+  superuserOnly,
+  removedTypes,
+];

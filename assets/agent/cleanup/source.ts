@@ -7,7 +7,7 @@ import { ident, qualified, sql } from '../sql';
 
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
 const OUR_TRIGGERS = sql`
-  SELECT t.tgname AS trigger, n.nspname AS schema, c.relname AS name
+  SELECT t.tgname AS trigger, n.nspname AS schema, c.relname AS name, p.proname AS function
   FROM pg_trigger t
   JOIN pg_class c ON c.oid = t.tgrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -16,13 +16,35 @@ const OUR_TRIGGERS = sql`
   WHERE NOT t.tgisinternal AND f.nspname = $1
   ORDER BY 2, 3, 1`;
 
+/** A trigger of ours on a table of the application. */
+export interface OurTrigger {
+  readonly trigger: string;
+  readonly table: string;
+  /** Its function, which is ours wherever the table is not. */
+  readonly function: string;
+}
+
 /** Triggers whose function is in one of our schemas. */
-export async function ourTriggers(client: Client, schema: string): Promise<{ trigger: string; table: string }[]> {
+export async function ourTriggers(client: Client, schema: string): Promise<OurTrigger[]> {
   const { rows } = await client.query(OUR_TRIGGERS, [schema]);
-  return (rows as { trigger: string; schema: string; name: string }[]).map((row) => ({
+  return (rows as { trigger: string; schema: string; name: string; function: string }[]).map((row) => ({
     trigger: row.trigger,
     table: qualified(row.schema, row.name),
+    function: qualified(schema, row.function),
   }));
+}
+
+/**
+ * Takes one trigger off. Only the table's owner may drop a trigger, and TRIGGER was enough to make it: a login that owns
+ * the function alone drops that, and the trigger with it, under the same lock.
+ */
+async function dropTrigger(client: Client, { trigger, table, function: own }: OurTrigger): Promise<void> {
+  try {
+    await client.query(`DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`);
+  } catch (error) {
+    if ((error as { code?: string }).code !== '42501') throw error;
+    await client.query(`DROP FUNCTION IF EXISTS ${own}() CASCADE`);
+  }
 }
 
 /**
@@ -36,9 +58,9 @@ export async function dropCapture(context: Context, client: Client, schema: stri
   let dropped = 0;
   for (let attempt = 1; ; attempt += 1) {
     const triggers = await ourTriggers(client, schema);
-    for (const { trigger, table } of triggers) {
+    for (const trigger of triggers) {
       try {
-        await client.query(`DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`);
+        await dropTrigger(client, trigger);
         dropped += 1;
       } catch (error) {
         // Busy, or in a deadlock with an application, which goes before.
