@@ -1,7 +1,12 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Client } from 'pg';
 import { capture } from '../../../assets/agent/capture';
 import type { Context } from '../../../assets/agent/context';
-import { keepCatalog, watchCatalog } from '../../../assets/agent/sync/catalog-watch';
+import { metrics } from '../../../assets/agent/metrics';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import type { Ends } from '../../../assets/agent/sync/applier';
+import { acceptAltered, keepCatalog, watchCatalog } from '../../../assets/agent/sync/catalog-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
 import { clearIdentity, jumpBetween, readIdentity, watchIdentity } from '../../../assets/agent/sync/identity';
 import { startMigration, type TestMigration } from '../../helpers/migration';
@@ -96,6 +101,51 @@ describe('the watch of the source catalogs', () => {
   });
 });
 
+describe('tables that were altered', () => {
+  let target: Client;
+  let ends: Ends;
+  beforeAll(async () => {
+    target = await migration.admin('target');
+    for (const client of [source, target]) {
+      await client.query(
+        'CREATE TABLE public.wide (id int PRIMARY KEY, v int); CREATE TABLE public.anew (LIKE public.wide)',
+      );
+      await client.query('ALTER TABLE public.anew ADD PRIMARY KEY (id)');
+    }
+    await source.query('INSERT INTO public.wide VALUES (1, 1); INSERT INTO public.anew VALUES (1, 1)');
+    await context.state.setFact('catalog.baseline', {});
+    await keepCatalog(context, source);
+    ends = { source: await context.connect('source'), target: await context.connect('target') };
+  });
+
+  const accept = async (first: () => Promise<unknown>): Promise<string[]> =>
+    acceptAltered(context, ends, await readRelations(ends.source, migration.config), first);
+  const toBeCopied = async (): Promise<unknown[]> =>
+    (await source.query('SELECT relation_name AS name FROM bucardo.ibex_truncated')).rows as unknown[];
+
+  test('are refused by name while the ends differ, and nothing is kept', async () => {
+    await source.query(`ALTER TABLE public.wide ADD w text; ALTER TABLE public.anew ALTER v TYPE bigint USING v + 1`);
+    let began = 0;
+    await expect(accept(async () => (began += 1))).rejects.toThrow(
+      'column "w" of "public"."wide" is text on the source and absent on the target',
+    );
+    expect(began).toBe(0);
+    expect(await watchCatalog(context, source)).toHaveLength(2);
+  });
+
+  test('are taken for good when they are alike; only one that was rewritten is to be copied anew', async () => {
+    await target.query(`ALTER TABLE public.wide ADD w text; ALTER TABLE public.anew ALTER v TYPE bigint`);
+    let began = 0;
+    expect((await accept(async () => (began += 1))).sort()).toEqual(['"public"."anew"', '"public"."wide"']);
+    expect(began).toBe(1);
+    expect(await toBeCopied()).toEqual([{ name: 'anew' }]);
+    expect(await watchCatalog(context, source)).toEqual([]);
+    expect(await accept(async () => (began += 1))).toEqual([]);
+    expect(began).toBe(1);
+    await source.query('DELETE FROM bucardo.ibex_truncated');
+  });
+});
+
 describe('the watch of the source itself', () => {
   const seen = {
     system: '7',
@@ -143,5 +193,49 @@ describe('the watch of the source itself', () => {
     expect(await standingProblems(context.state)).toEqual([problem]);
     await clearIdentity(context, source, atStart);
     expect(await standingProblems(context.state)).toEqual([]);
+  });
+});
+
+describe('the figures for CloudWatch', () => {
+  const told = async (): Promise<Record<string, number>> =>
+    Object.fromEntries((await metrics(migration.config)).map(({ name, value }) => [name, value]));
+  const wanted = (direction: string): void =>
+    writeFileSync(join(migration.config.host.stateDirectory, 'sync.wanted'), direction);
+
+  test('are none before there is a sync', async () => {
+    expect(await told()).toEqual({});
+  });
+
+  test('tell problems of each direction, lag, starts and take-overs', async () => {
+    const { state } = context;
+    for (const name of ['sync.problem', 'sync.identity', 'sync.catalog']) await state.setFact(name, null);
+    await state.setFact('sync.plan', { ibex: [] });
+    expect(await told()).toEqual({
+      SyncProblems: 0,
+      WayBackProblems: 0,
+      SyncBehind: 0,
+      SyncRestarts: 0,
+      SyncTakeovers: 0,
+    });
+    await state.setFact('sync.catalog', { problems: ['table a is new', 'table b is new'] });
+    await state.setFact('sync.identity', { problems: ['the source may have lost what the target has'] });
+    await state.facing('back').setFact('sync.problem', { problems: ['the way back is closed'] });
+    await state.setFact('sync.lag', { ibex: 2, ibex2: 41.6 });
+    await state.count('bucardo.starts', 3);
+    await state.count('bucardo.sync-restarts', 2);
+    await state.count('sync.takeovers', 7);
+    wanted('forward');
+    expect(await told()).toEqual({
+      SyncProblems: 3,
+      WayBackProblems: 1,
+      SyncBehind: 42,
+      SyncRestarts: 4,
+      SyncTakeovers: 7,
+    });
+    await state.setFact('sync.trouble', { message: 'cannot connect', since: Date.now() - 600_000 });
+    expect((await told())['SyncBehind']).toBeGreaterThanOrEqual(600);
+    // What the other direction left is no lag of this one.
+    wanted('back');
+    expect((await told())['SyncBehind']).toBe(0);
   });
 });
