@@ -128,3 +128,41 @@ describe('the bootstrap script', () => {
     });
   });
 });
+
+describe('the figures of each minute', () => {
+  let directory: string;
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'ibex-metrics-'));
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  /** Runs the script with stand-ins for what it calls. @returns what CloudWatch was told, by name */
+  function tell(ibex: string): Record<string, string> {
+    const stub = (name: string, lines: string): void =>
+      writeFileSync(join(directory, name), `#!/usr/bin/env bash\n${lines}\n`, { mode: 0o755 });
+    stub('curl', 'case $* in *instance-id*) echo i-1 ;; *region*) echo eu-west-1 ;; *) echo token ;; esac');
+    stub('df', 'printf "Use%%\\n 42%%\\n"');
+    stub('aws', `printf '%s\\n' "$@" >'${directory}/told'`);
+    stub('ibex', ibex);
+    const env = { PATH: `${directory}:/usr/bin:/bin` };
+    const { status, stderr } = spawnSync('bash', [join(HOST, 'metrics.sh')], { encoding: 'utf8', env });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const found = readFileSync(join(directory, 'told'), 'utf8').matchAll(
+      /^MetricName=(\w+),Unit=(\w+),Value=(\d+),Dimensions=\[\{Name=InstanceId,Value=i-1\}\]$/gm,
+    );
+    return Object.fromEntries([...found].map(([, name, unit, value]) => [name, `${value} ${unit}`]));
+  }
+
+  test('are those of the machine and those of the sync', () => {
+    expect(tell('[ "$1" = metrics ] && printf "SyncBehind Seconds 7\\nSyncProblems Count 0\\n"')).toEqual({
+      DataVolumeUsed: '42 Percent',
+      MemoryUsed: expect.stringMatching(/^\d+ Percent$/) as string,
+      SyncBehind: '7 Seconds',
+      SyncProblems: '0 Count',
+    });
+  });
+
+  test('are told of the machine where the program cannot answer', () => {
+    expect(Object.keys(tell('exit 1'))).toEqual(['DataVolumeUsed', 'MemoryUsed']);
+  });
+});
