@@ -61,6 +61,42 @@ export function nodeClients(config: ClientConfig, count: number): Clients {
   };
 }
 
+/** node-postgres past any pooler: it connects anew after each error, whose code it keeps, and tries on. */
+export function strayClients(config: ClientConfig, count: number): Clients {
+  const state = recorder(`stray${++round}`, count);
+  const stopping = new AbortController();
+  const write = async (index: number): Promise<void> => {
+    for (let number = 1; !stopping.signal.aborted; await sleep(PACE_MS)) {
+      const client = new Client(config);
+      client.on('error', () => undefined);
+      try {
+        await client.connect();
+        for (; !stopping.signal.aborted; number++) {
+          const begin = performance.now();
+          await client.query('INSERT INTO written VALUES ($1, $2)', [state.name(index), number]);
+          state.wrote(index, number, performance.now() - begin);
+          await sleep(PACE_MS);
+        }
+      } catch (error) {
+        state.errors.push((error as { code?: string }).code ?? (error as Error).message);
+        // Whether it was committed is not known: the next try has a number of its own.
+        number += 1;
+      } finally {
+        await client.end().catch(() => undefined);
+      }
+    }
+  };
+  const done = Promise.all(Array.from({ length: count }, (_, index) => write(index)));
+  return {
+    progress: state.progress,
+    stop: async () => {
+      stopping.abort();
+      await done;
+      return state.seen();
+    },
+  };
+}
+
 /** DBD::Pg with its defaults: it prepares on the server by itself. */
 export function perlClients(config: ClientConfig, count: number): Clients {
   const state = recorder(`perl${++round}`, count);

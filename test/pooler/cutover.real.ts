@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type ClientConfig } from 'pg';
+import { bundle } from '../../lib/bundle';
 import { serverAccount } from '../../lib/rehearsal/lab/account';
 import { LabPooler, CONSOLE_SECRET } from '../../lib/rehearsal/lab/pooler';
 import { freePorts } from '../../lib/rehearsal/lab/ports';
 import { removeLabDirectory } from '../../lib/rehearsal/lab/lab-directory';
 import { startBothWays, type BothWays } from '../agent/cutover/both-ways';
 import { PASSWORD } from '../helpers/migration';
-import { nodeClients, perlClients, pgbench, poolClients, psqlClients, type Clients } from './clients';
+import { nodeClients, perlClients, pgbench, poolClients, psqlClients, strayClients, type Clients } from './clients';
 
 jest.setTimeout(180_000);
 
@@ -55,6 +56,7 @@ beforeAll(async () => {
       };
       return { applicationLogins: { application: 'login' }, pooler: pooler.config };
     },
+    (file) => bundle({ entry: 'test/agent/cutover/dying-program.ts', outFile: file, target: 'node20' }),
   );
 });
 afterAll(async () => {
@@ -183,4 +185,29 @@ test('a program that is killed while clients are held: they go on at the source 
   expect(ms).toBeLessThan((BUDGET_SECONDS + 5) * 1000);
   expect(await pooler.side()).toBe('source');
   expect(await ways.run('cutover')).toMatchObject({ status: 0 });
+});
+
+test('a program that is killed before it lets clients go on: with the next run they do, pooled or not they saw nothing but a refusal, nothing is lost', async () => {
+  if (!(await ways.takesWrites('target'))) expect(await ways.run('cutover')).toMatchObject({ status: 0 });
+  const { host, port, database } = ways.migration.config.target;
+  const pooled = strayClients(address, 4);
+  const direct = strayClients({ ...address, ssl: false, host, port, database }, 2);
+  try {
+    await Promise.all([pooled.progress(5), direct.progress(5)]);
+    const { killed } = await ways.die('rollback', { IBEX_TEST_STEP: 'let clients go on', IBEX_TEST_MOMENT: 'before' });
+    expect([killed, await ways.fences()]).toEqual([true, ['open', 'final']]);
+    expect(await ways.run('rollback')).toMatchObject({ status: 0 });
+    expect(await writes()).toEqual({ ms: expect.any(Number) });
+    expect(await pooler.side()).toBe('source');
+  } finally {
+    const [behind, past] = [await pooled.stop(), await direct.stop()];
+    process.stderr.write(
+      `behind the pooler: ${behind.errors.length} errors, longest wait ${Math.round(behind.longestMs)} ms; past it: ${past.errors.length} errors\n`,
+    );
+    // A pooler that was left waiting for too long goes back to where it came from, where writes are refused.
+    expect(behind.errors.filter((code) => code !== '25006')).toEqual([]);
+    expect(new Set(past.errors)).toEqual(new Set(['25006']));
+    const there = new Set(await rowsOf('source', /./));
+    expect([...behind.acknowledged, ...past.acknowledged].filter((row) => !there.has(row))).toEqual([]);
+  }
 });
