@@ -34,14 +34,21 @@ export function hostRole(scope: Construct, id: string, props: HostRoleProps): Ro
   return role;
 }
 
-/** What the gates ask of AWS: alarms and snapshots. Pending restarts: see Profiles. */
+/** What gates and watch ask of AWS: alarms, logs and snapshots. Pending restarts: see Profiles. */
 function allowGates(role: Role, { resource }: Database): void {
   const stack = Stack.of(role);
   const arn = (kind: string, resourceName: string): string =>
     stack.formatArn({ service: 'rds', resource: kind, resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
+  const { clusterId, instanceIds } = resource;
   // Of all alarms or of none: a list is asked for by the beginning of the names.
   role.addToPolicy(new PolicyStatement({ sid: 'Alarms', actions: ['cloudwatch:DescribeAlarms'], resources: ['*'] }));
-  const { clusterId, instanceIds } = resource;
+  role.addToPolicy(
+    new PolicyStatement({
+      sid: 'DatabaseLogs',
+      actions: ['rds:DescribeDBLogFiles', 'rds:DownloadDBLogFilePortion'],
+      resources: instanceIds.map((id) => arn('db', id)),
+    }),
+  );
   role.addToPolicy(
     new PolicyStatement({
       sid: 'Snapshots',

@@ -11,6 +11,7 @@ export const PHASES = [
   'verify',
   'ready',
   'cutover',
+  'watch',
   'rollback',
   'finalize',
   'cleanup',

@@ -37,6 +37,11 @@ export interface TargetConfig extends EndConfig {
    * before it first works, and to retire it at the end. @default the login of `secret` exists already
    */
   readonly masterSecret?: string;
+  /**
+   * The server's log, where this machine can read it; the watch counts the errors in it. Absolute path.
+   * @default RDS is asked, where `aws` describes the target
+   */
+  readonly logFile?: string;
 }
 
 /** Everything the host program is told; one JSON file, written by the install runbook or by the rehearsal. */
@@ -117,6 +122,7 @@ export interface AgentConfig {
   };
   readonly ready: ReadyConfig;
   readonly cutover: CutoverConfig;
+  readonly watch: WatchConfig;
   /** The poolers, for the switch of that kind. @default none */
   readonly pooler?: PoolerConfig;
   /** What the command line asked of this run of a phase; never in the file. @default nothing */
@@ -252,6 +258,25 @@ export interface CutoverConfig {
    * target when the report says so.
    */
   readonly switches: readonly SwitchConfig[];
+}
+
+/** The watch over the target once it takes the writes. */
+export interface WatchConfig {
+  /** How long the target is watched after a cutover; seconds, 0 for not at all. */
+  readonly seconds: number;
+  /** Time from one look to the next; seconds. */
+  readonly everySeconds: number;
+  /** Errors a minute in the target's log that are ordinary for the applications; with more a look is bad. */
+  readonly errorsPerMinute: number;
+  /** Used share of the target's connections from which a look warns; per cent. Without any left it is bad. */
+  readonly connectionsPercent: number;
+  /**
+   * What follows `badLooks` bad looks in a row: `report`, nothing but words; `rollback`, the same rollback that an operator
+   * would start, with the same gates and the same budget, while the way back is open.
+   */
+  readonly then: 'report' | 'rollback';
+  /** Bad looks in a row that are one too many; looks. */
+  readonly badLooks: number;
 }
 
 /** The Bucardo host: its directories, its own PostgreSQL, its programs. */

@@ -13,6 +13,8 @@ import { supervise } from './sync/supervise';
 import { unfence, UNFENCE_WORDS } from './unfence';
 import { becomeUser } from './user';
 import { verify } from './verify';
+import { watch } from './watch';
+import { stopWatch } from './watch/stop';
 
 /** Longest wait of one `job status`, just under the 48 hours that SSM Run Command allows a command; seconds. */
 const LONGEST_WAIT_SECONDS = 172_000;
@@ -48,7 +50,9 @@ function program(): Command {
   for (const phase of PHASES) {
     const command = ibex.command(phase.name).description(`run ${phase.name} here, to its end`);
     if (phase.name === verify.name) command.option(...REPAIR);
-    command.action(async (run: RunOptions) => {
+    if (phase.name === watch.name) command.option('--stop', 'end the watch that runs, before its time');
+    command.action(async ({ stop, ...run }: RunOptions & { stop?: boolean }) => {
+      if (stop) return say(`${phase.name}: ${await stopWatch(settings())}`);
       say(`${phase.name}: ${await runPhase({ ...settings(), run }, phase)}`);
     });
   }

@@ -13,6 +13,7 @@ import { restore } from './restore';
 import { schema } from './schema';
 import { sync } from './sync';
 import { verify } from './verify';
+import { watch } from './watch';
 
 /** The phases of a migration, in their order; rows take either dump and restore, or copy. */
 export const PHASES: readonly Phase[] = [
@@ -27,6 +28,7 @@ export const PHASES: readonly Phase[] = [
   verify,
   ready,
   cutover,
+  watch,
   rollback,
   finalize,
   cleanup,

@@ -3,6 +3,7 @@ import type { AgentConfig } from './config';
 import { connectTo } from './connect';
 import { endpointOf, type End } from './endpoints';
 import { State } from './state';
+import { WATCH_FACT } from './watch/record';
 
 /** Everything that the migration has proven so far, as one JSON object. */
 export async function report(config: AgentConfig): Promise<Record<string, unknown>> {
@@ -32,6 +33,7 @@ export async function report(config: AgentConfig): Promise<Record<string, unknow
       bucardoRestarts: Math.max(0, (counters['bucardo.starts'] ?? 0) - 1),
       cutover: await state.fact('cutover.result'),
       rollback: await state.facing('back').fact('cutover.result'),
+      watch: (await state.fact(WATCH_FACT)) ?? null,
       timeline: await state.fact('cutover.timeline'),
       evidence: await state.allEvidence(),
     };

@@ -10,7 +10,7 @@ const identifier = (what: string): Rule<string> =>
 
 type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
-const { capture, dump, restore, copy, sync, brake, verify, ready, cutover } = DEFAULT_AGENT;
+const { capture, dump, restore, copy, sync, brake, verify, ready, cutover, watch } = DEFAULT_AGENT;
 
 const methods = oneOf<Agent['copy']['method']>('dump', 'stream');
 
@@ -144,6 +144,17 @@ export const agentRule = object<Agent>({
         listOf(text('must be a name as the cutover gives it', /\S/), { max: 1_000 }),
       ),
       switches: byDefault(cutover.switches, switchesRule),
+    }),
+  ),
+  watch: byDefault(
+    {},
+    object<Agent['watch']>({
+      seconds: byDefault(watch.seconds, integer('seconds, 0 for no watch', 0, 604_800)),
+      everySeconds: byDefault(watch.everySeconds, integer('seconds', 1, 600)),
+      errorsPerMinute: byDefault(watch.errorsPerMinute, integer('errors a minute', 0, 1_000_000)),
+      connectionsPercent: byDefault(watch.connectionsPercent, integer('per cent', 1, 100)),
+      then: byDefault(watch.then, oneOf('report', 'rollback')),
+      badLooks: byDefault(watch.badLooks, integer('looks', 1, 1_000)),
     }),
   ),
   excludeSchemas: byDefault([], listOf(identifier('the name of a schema'), { max: 1_000 })),

@@ -25,6 +25,20 @@ const combinations: readonly Combination[] = [
     },
   ],
   [
+    ['agent.watch', 'agent.cutover.wayBack'],
+    ({ agent: { watch, cutover } }, mistakes) => {
+      if (watch.then !== 'rollback') return;
+      if (cutover.wayBack !== 'armed')
+        mistakes.add('agent.watch.then', watch.then, 'needs agent.cutover.wayBack "armed": there is no way back');
+      if (watch.badLooks * watch.everySeconds > watch.seconds)
+        mistakes.add(
+          'agent.watch.badLooks',
+          watch.badLooks,
+          `must be at most ${Math.floor(watch.seconds / watch.everySeconds)}: a watch of ${watch.seconds} s has no more looks`,
+        );
+    },
+  ],
+  [
     ['source.fork', 'agent.copy.method'],
     ({ source, agent }, mistakes) => {
       if (source.fork === undefined || agent.copy.method === 'dump') return;

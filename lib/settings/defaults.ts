@@ -48,6 +48,16 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     wayBackWithout: [],
     switches: [],
   },
+  watch: {
+    // As long as it takes until caches are warm and the jobs of the quarter hours have run.
+    seconds: 1_800,
+    everySeconds: 10,
+    errorsPerMinute: 60,
+    connectionsPercent: 80,
+    then: 'report',
+    // A minute: a restart of an application is over by then.
+    badLooks: 6,
+  },
   ready: {
     // What is left when writes stop is applied in the pause, at some thousand changes a second.
     lagSeconds: 30,

@@ -174,7 +174,8 @@ export type AgentSettings = {
 } & Pick<AgentConfig, 'excludeSchemas' | 'applicationLogins'>;
 
 /** The parts of AgentConfig that settings tune. */
-export type TunedParts = 'capture' | 'dump' | 'restore' | 'copy' | 'sync' | 'brake' | 'verify' | 'ready' | 'cutover';
+export type TunedParts =
+  'capture' | 'dump' | 'restore' | 'copy' | 'sync' | 'brake' | 'verify' | 'ready' | 'cutover' | 'watch';
 
 /** Who hears of alarms, failures and approvals, and who may approve. */
 export interface NotificationSettings {

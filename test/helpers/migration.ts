@@ -91,6 +91,7 @@ export async function startMigration({ durable = false } = {}): Promise<TestMigr
         sync: { handoverKeys: 100, takeBackKeys: 5_000, syncs: 1 },
         verify: { chunkRows: 1_000, settleSeconds: 1 },
         cutover: { sequenceMargin: 100 },
+        watch: { everySeconds: 1, badLooks: 3 },
         ready: {
           backlogKeys: 1_000,
           transactionSeconds: 1,

@@ -6,6 +6,7 @@ import { letWait, removeFence } from '../fence';
 import type { PhaseOutcome } from '../phase';
 import { requireDone } from '../switch/switches';
 import { startSupervisor } from '../sync/supervisor-job';
+import { OPENED_FACT } from '../watch/record';
 import type { PauseInput, PauseOutcome } from './pause';
 
 /** Fact that the end that took over is open, and that not all of what follows is done. */
@@ -26,7 +27,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   const { context, timeline, target, switches } = input;
   const pauseMs = Math.round(timeline.elapsed());
   const finishing = switches.finish(context.real('target'));
-  const fedBack = await feedTheOther(input);
+  const fedBack = await feedTheOther(input, outcome.fence !== undefined);
   const frozen = await compareFrozen(input, outcome);
   const refreshed = await refreshMaterializedViews(input);
   const stillFenced = await removeFence(target);
@@ -59,9 +60,12 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
  * From now on the end that was left is fed, so that writes can be moved back to it. Before the comparison, which may take
  * hours, and safe to repeat.
  */
-async function feedTheOther({ context, source, target }: PauseInput): Promise<boolean> {
-  await context.state.setFact(UNFINISHED_FACT, true);
+async function feedTheOther({ context, source, target }: PauseInput, fenced: boolean): Promise<boolean> {
   const forward = context.direction === 'forward';
+  // A run that finishes an earlier one begins no other watch.
+  if (forward && (fenced || !(await isUnfinished(context))))
+    await context.state.setFact(OPENED_FACT, new Date().toISOString());
+  await context.state.setFact(UNFINISHED_FACT, true);
   if (forward && context.config.cutover.wayBack === 'none') return false;
   await letWait(source, target);
   await startSupervisor(context.config, forward ? 'back' : 'forward').catch((error: unknown) => {

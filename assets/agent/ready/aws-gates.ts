@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { paginateDescribeAlarms } from '@aws-sdk/client-cloudwatch';
 import {
   DescribeDBClustersCommand,
   DescribeDBInstancesCommand,
   paginateDescribeDBClusterSnapshots,
   paginateDescribeDBSnapshots,
 } from '@aws-sdk/client-rds';
+import { raisedAlarms } from './alarms';
 import type { AwsAccount } from './aws-account';
 import { block, firstOf, pass, warn, type Answer, type Gate } from './gate';
 
@@ -33,16 +33,7 @@ const onAws = (
 });
 
 const alarms = onAws('no alarm', 'cloudwatch:DescribeAlarms StateValue=ALARM', true, async (aws) => {
-  const found: { name: string; since: Date | undefined; reason: string | undefined }[] = [];
-  for (const AlarmNamePrefix of aws.alarmPrefixes) {
-    for await (const page of paginateDescribeAlarms(
-      { client: aws.cloudWatch },
-      { AlarmNamePrefix, StateValue: 'ALARM' },
-    ))
-      // prettier-ignore
-      for (const alarm of [...(page.MetricAlarms ?? []), ...(page.CompositeAlarms ?? [])])
-        found.push({ name: alarm.AlarmName ?? '', since: alarm.StateUpdatedTimestamp, reason: alarm.StateReason });
-  }
+  const found = await raisedAlarms(aws);
   return found.length === 0
     ? pass(`none of ${aws.alarmPrefixes.join('…, ')}… is raised`, found)
     : block(`raised: ${firstOf(found.map(({ name }) => name))}`, 'docs/alarms.md says what to do', found);

@@ -175,6 +175,7 @@ export async function buildLab(options: LabOptions, ground: Ground, close: () =>
     clientTools: programs.tools,
     switchCommand: endpoint.command,
     pooler: pooler?.config,
+    targetLog: target.log,
   };
   const config = withOverrides(
     hostConfig(paths, account, { ...facts, wayBack: options.wayBack === true }),

@@ -87,13 +87,15 @@ export function hostConfig(
     switchCommand: readonly string[];
     pooler: PoolerConfig | undefined;
     wayBack: boolean;
+    /** Where the target writes its log. */
+    targetLog: string;
   },
 ): AgentConfig {
   return {
     migration: 'rehearsal',
     secrets: { kind: 'directory', path: paths.secrets },
     source: { secret: 'source', sslmode: 'disable' },
-    target: { secret: 'target', database: DATABASE, sslmode: 'disable' },
+    target: { secret: 'target', database: DATABASE, sslmode: 'disable', logFile: facts.targetLog },
     host: {
       ...(account.ids ? { user: account.name } : {}),
       stateDirectory: paths.state,
@@ -106,6 +108,8 @@ export function hostConfig(
       capture: { attempts: 100 },
       copy: { chunkMegabytes: 64 },
       sync: { takeBackKeys: 250_000 },
+      // A look a second for a moment: that it looks is rehearsed, not for how long.
+      watch: { seconds: 3, everySeconds: 1 },
       ready: { health: { source: [PROBE], target: [PROBE], command: ['/bin/true'], timeoutSeconds: 10 } },
       cutover: {
         wayBack: facts.wayBack ? 'armed' : 'none',

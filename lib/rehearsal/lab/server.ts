@@ -21,6 +21,8 @@ export interface Server {
   readonly version: number;
   /** Holds `data`, `socket` and `log`. */
   readonly directory: string;
+  /** File that it logs to. */
+  readonly log: string;
   /** Starts it and waits until it answers; does nothing when it runs. Throws Failure with its last words. */
   start(): Promise<void>;
   /** Fast shutdown: connections end, everything is on disk. */
@@ -64,6 +66,7 @@ export class PostgresServer implements Server {
   readonly port: number;
   readonly version: number;
   readonly directory: string;
+  readonly log: string;
   private readonly data: string;
 
   constructor(private readonly spec: ServerSpec) {
@@ -71,6 +74,7 @@ export class PostgresServer implements Server {
     this.port = spec.port;
     this.version = spec.version;
     this.directory = spec.directory;
+    this.log = join(spec.directory, 'log');
     this.data = join(spec.directory, 'data');
     this.host = spec.password === undefined ? join(spec.directory, 'socket') : ADDRESS;
   }
@@ -184,10 +188,6 @@ export class PostgresServer implements Server {
     // Not the caller's: PG* variables and locales of whoever starts the rehearsal must not matter.
     const path = '/usr/local/bin:/usr/bin:/bin';
     return { PATH: path, LC_ALL: 'C.UTF-8', TZ: 'UTC', ...this.spec.environment, [LAB_VARIABLE]: this.spec.lab };
-  }
-
-  private get log(): string {
-    return join(this.directory, 'log');
   }
 
   private pidFile(): string[] {

@@ -1,0 +1,26 @@
+import { Jobs } from '../job';
+import type { AgentConfig } from '../config';
+import { oneLine } from '../errors';
+
+/** How long one question for the end of the rollback waits; seconds. */
+const POLL_SECONDS = 60;
+
+const ROLLBACK = 'rollback';
+
+/** Whether somebody moves the writes back at this moment. */
+export const rollbackRuns = (config: AgentConfig): boolean => new Jobs(config).isRunning(ROLLBACK);
+
+/**
+ * Starts the rollback as an operator would, as a job of its own that outlives this one, or joins the one that runs, and
+ * waits for its end. Returns its status line.
+ */
+export async function rollBack(config: AgentConfig): Promise<string> {
+  const jobs = new Jobs(config);
+  try {
+    await jobs.start(ROLLBACK);
+    while (jobs.isRunning(ROLLBACK)) await jobs.wait(ROLLBACK, POLL_SECONDS);
+    return jobs.line(ROLLBACK);
+  } catch (error) {
+    return `failed rollback: ${oneLine(error)}`;
+  }
+}

@@ -1,0 +1,204 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { AgentConfig } from '../../../assets/agent/config';
+import type { WatchRecord } from '../../../assets/agent/watch/record';
+import { startBothWays, type BothWays } from '../cutover/both-ways';
+
+const TABLES = `
+  CREATE TABLE account (id bigserial PRIMARY KEY, v numeric);
+  CREATE TABLE health (id int PRIMARY KEY, well boolean NOT NULL);
+  CREATE TABLE probe (id int PRIMARY KEY);
+  INSERT INTO health VALUES (1, true)`;
+
+let ways: BothWays;
+let config: AgentConfig;
+/** What the other configuration file says: that nothing is done by itself. */
+let reporting: Readonly<Record<string, string>>;
+beforeAll(async () => {
+  ways = await startBothWays(TABLES, {}, async ({ config: base }) => {
+    config = {
+      ...base,
+      ready: {
+        ...base.ready,
+        health: { ...base.ready.health, target: ['SELECT well FROM public.health'] },
+      },
+      watch: { ...base.watch, seconds: 600, everySeconds: 1, badLooks: 2, then: 'rollback' },
+    };
+    return config;
+  });
+  const file = join(ways.migration.secrets, '..', 'reporting.json');
+  const cutover = { ...config.cutover, budgetSeconds: 5 };
+  writeFileSync(file, JSON.stringify({ ...config, cutover, watch: { ...config.watch, seconds: 4, then: 'report' } }));
+  reporting = { IBEX_CONFIG: file };
+});
+afterAll(() => ways?.stop());
+
+const record = async (): Promise<WatchRecord | undefined> =>
+  ((await ways.fact('watch.record')) as WatchRecord | null) ?? undefined;
+
+const waitFor = async (what: () => Promise<boolean>): Promise<void> => {
+  while (!(await what())) await sleep(50);
+};
+
+const isWell = (well: boolean): Promise<unknown> => ways.target.query('UPDATE public.health SET well = $1', [well]);
+
+interface Kept {
+  readonly passed: boolean;
+  readonly result: { readonly verdict: string; readonly figure: string; readonly todo?: string };
+}
+async function evidence(gate: string): Promise<Kept[]> {
+  const { state } = await ways.migration.context('test', config);
+  return (await state.allEvidence()).filter((one) => one['gate'] === gate) as unknown as Kept[];
+}
+
+const cutOver = async (): Promise<void> => expect(await ways.run('cutover')).toMatchObject({ status: 0 });
+
+describe('before a cutover', () => {
+  it('there is nothing to watch', async () => {
+    expect((await ways.run('watch')).output).toContain('the source takes the writes: there is nothing to watch');
+  });
+});
+
+describe('with rolling back by itself left off', () => {
+  it('bad looks are reported to the end of the watch, and nothing else is done', async () => {
+    await cutOver();
+    await isWell(false);
+    const { status, output } = await ways.die('watch', reporting);
+    expect([status, output]).toEqual([
+      0,
+      expect.stringMatching(
+        /^watch: ended, not well at its end: \d looks in \d s, \d bad; application health bad \d times, 1 of 1 probes are not well: target, SELECT well FROM public.health: it gives false/,
+      ),
+    ]);
+    expect(await ways.fences()).toEqual(['closed', 'open']);
+    expect(await evidence('watch: bad looks in a row')).toEqual([
+      expect.objectContaining({
+        passed: false,
+        result: expect.objectContaining({ todo: expect.stringContaining('agent.watch.then is "report"') }),
+      }),
+    ]);
+    expect(await evidence('watch: application health')).toHaveLength(1);
+    expect((await ways.run('watch')).output).toContain('watch: done already: ended, not well at its end');
+  });
+
+  it('each look has told of strays, connections, and the way back', async () => {
+    const checks = (await record())!.checks;
+    // Our own session of the application.
+    expect(checks['strays at the source']!.last).toMatchObject({
+      verdict: 'warn',
+      figure: expect.stringMatching(/^1 sess/),
+    });
+    expect(checks['strays at the source']!.last.cause).toContain('mover@');
+    expect(checks['connections']!.last).toMatchObject({
+      verdict: 'ok',
+      figure: expect.stringMatching(/[1-9] by applications$/),
+    });
+    expect(checks['way back']!.last).toMatchObject({ verdict: 'ok', figure: expect.stringMatching(/^open, /) });
+  });
+});
+
+describe('a watch that is cut short', () => {
+  it('goes on with the time that is left after it was killed, and ends by hand', async () => {
+    await isWell(true);
+    expect(await ways.run('rollback')).toMatchObject({ status: 0 });
+    await cutOver();
+    await ways.kill('watch', async () => ((await record())?.looks ?? 0) >= 2);
+    const { watchedSeconds, looks } = (await record())!;
+    expect(watchedSeconds).toBeGreaterThan(0);
+    expect((await ways.run('watch', '--stop')).output).toMatch(/^watch: it ends at its next look, after \d of 600 s/);
+    expect((await ways.run('watch')).output).toMatch(
+      new RegExp(`^watch: ended by hand: ${looks} looks in \\d+ s, none bad`),
+    );
+  });
+});
+
+describe('with rolling back by itself on', () => {
+  it('a probe that fails moves the writes back, with all that the target has taken, once the way back is open', async () => {
+    expect(await ways.run('rollback')).toMatchObject({ status: 0 });
+    await cutOver();
+    const writer = startWriter(ways);
+    const watch = ways.run('watch');
+    await waitFor(async () => ((await record())?.looks ?? 0) >= 1);
+    // A row that the old side cannot hold, and then a bad probe: nothing may be rolled back.
+    await ways.target.query(`INSERT INTO public.account (v) VALUES ('Infinity')`);
+    await waitFor(async () => ((await ways.fact('back.sync.problem')) as object | null) !== null);
+    await isWell(false);
+    await waitFor(async () => (await evidence('watch: bad looks in a row')).length === 2);
+    expect((await evidence('watch: bad looks in a row'))[1]!.result.todo).toMatch(
+      /^nothing is rolled back, since the way back is closed: the way back is closed since .*account.* cannot be applied/,
+    );
+    expect(await ways.fences()).toEqual(['closed', 'open']);
+
+    await ways.target.query(`DELETE FROM public.account WHERE v = 'Infinity'`);
+    const { status, output } = await watch;
+    expect([status, output]).toEqual([
+      1,
+      expect.stringMatching(
+        /^ibex: rolled back by itself because of application health: 1 of 1 probes .*; succeeded rollback: the source takes writes; .* 0 different/,
+      ),
+    ]);
+    expect(await ways.fences()).toEqual(['open', 'closed']);
+    const acknowledged = await writer.stop();
+    expect(acknowledged.length).toBeGreaterThan(20);
+    const there = new Set((await ways.source.query('SELECT id FROM public.account')).rows.map(({ id }) => String(id)));
+    expect(acknowledged.filter((id) => !there.has(id))).toEqual([]);
+    expect((await record())!.decisions).toEqual([
+      expect.objectContaining({ outcome: expect.stringMatching(/^succeeded rollback/) }),
+    ]);
+  });
+
+  it('killed while the rollback runs, lets that go on, and says at its next start what became of it', async () => {
+    await ways.source.query('UPDATE public.health SET well = true');
+    await cutOver();
+    await isWell(false);
+    await ways.kill('watch', async () => ((await record())?.decisions.length ?? 0) === 1);
+    expect((await ways.run('watch')).output).toMatch(/^ibex: rolled back by itself because of application health/);
+    expect(await ways.fences()).toEqual(['open', 'closed']);
+  });
+
+  it('killed before the rollback began, abandons what was decided and counts looks anew', async () => {
+    await ways.source.query('UPDATE public.health SET well = true');
+    await cutOver();
+    const { state } = await ways.migration.context('test', config);
+    await ways.kill('watch', async () => ((await record())?.looks ?? 0) >= 1);
+    await state.setFact('watch.record', { ...(await record()), decisions: [{ at: 'then', why: 'something' }] });
+    await ways.kill('watch', async () => (await record())?.decisions[0]?.outcome !== undefined);
+    expect((await record())!.decisions[0]!.outcome).toContain('abandoned');
+    expect(await ways.fences()).toEqual(['closed', 'open']);
+  });
+});
+
+/** An application that inserts one row after the other, wherever a write is taken. */
+function startWriter({ migration }: BothWays): { stop(): Promise<string[]> } {
+  const acknowledged: string[] = [];
+  let goesOn = true;
+  const done = (async () => {
+    const ends = await Promise.all([migration.admin('source'), migration.admin('target')]);
+    while (goesOn) {
+      for (const end of ends) {
+        const id = await insert(end);
+        if (id !== undefined) acknowledged.push(id);
+      }
+      await sleep(20);
+    }
+    await Promise.all(ends.map((end) => end.end()));
+  })();
+  return {
+    stop: async () => {
+      goesOn = false;
+      await done;
+      return acknowledged;
+    },
+  };
+}
+
+async function insert(end: Client): Promise<string | undefined> {
+  try {
+    const { rows } = await end.query('INSERT INTO public.account (v) VALUES (1) RETURNING id');
+    return String((rows[0] as { id: string }).id);
+  } catch {
+    return undefined;
+  }
+}
