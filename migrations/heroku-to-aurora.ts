@@ -201,6 +201,21 @@ export const settings: MigrationSettings = {
       // The operator runs `heroku config:set` when the runbook says so.
       switches: [],
     },
+    // What is looked at once the target takes the writes (docs/watch.md).
+    watch: {
+      // Seconds; 0 for no watch.
+      seconds: 1_800,
+      // Seconds from one look to the next.
+      everySeconds: 10,
+      // Errors a minute in the target's log that are ordinary for the applications; more are bad.
+      errorsPerMinute: 60,
+      // Used part of the target's connections from which it is warned of; per cent.
+      connectionsPercent: 80,
+      // Bad looks in a row are reported; there is no way back to Heroku that they could start.
+      then: 'report',
+      // So many of them in a row are one too many.
+      badLooks: 6,
+    },
     // Heroku's own schemas.
     excludeSchemas: ['heroku_ext', '_heroku'],
     // The ARN of a secret by role name, for each login of an application that is to exist on the target.

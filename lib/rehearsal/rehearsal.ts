@@ -40,6 +40,8 @@ export interface RehearsalOptions {
   readonly pooler?: boolean;
   /** Whether the way back is armed, so that writes can be moved back and forth again. @default false */
   readonly rollback?: boolean;
+  /** Whether there are other clients than writers of short transactions, too. @default 'writers' */
+  readonly clients?: 'writers' | 'mixed';
   /** Overrides of the host program's settings. */
   readonly settings?: Partial<AgentConfig>;
   /** Takes a line about something that takes its time. */
@@ -92,7 +94,15 @@ export class Rehearsal {
       rate: this.options.rate,
       ledger: this.ledger,
       tables: this.options.dump === undefined ? 'example' : 'generic',
+      clients: this.options.clients ?? 'writers',
     });
+  }
+
+  /** What the clients wait from here on is waited because of the moves of writes. */
+  private cutoverBegins(): void {
+    if (this.cutoverAt !== undefined) return;
+    this.cutoverAt = clock();
+    this.workload?.mark();
   }
 
   statistics(): WorkloadStatistics | undefined {
@@ -111,7 +121,7 @@ export class Rehearsal {
     approve: (request: ApprovalRequest) => Promise<'Approved' | 'Rejected'> = () => Promise.resolve('Approved'),
   ): Promise<ExecutionResult> {
     const watch = (event: AutomationEvent): void => {
-      if (event.kind === 'execution-started' && event.documentName.endsWith('-cutover')) this.cutoverAt ??= clock();
+      if (event.kind === 'execution-started' && event.documentName.endsWith('-cutover')) this.cutoverBegins();
       onEvent(event);
     };
     const { environment, directory } = this.lab;

@@ -1,3 +1,4 @@
+import type { WatchRecord } from '../../assets/agent/watch/record';
 import { phasesOf } from '../phases';
 import type { Evidence } from './html/evidence-table';
 import type { WritersResult } from './rehearsal';
@@ -11,6 +12,8 @@ export interface AgentReport {
   /** The newest of either direction. */
   readonly cutover?: MoveReport;
   readonly rollback?: MoveReport;
+  /** The watch over the target after the newest cutover. */
+  readonly watch?: WatchRecord | null;
   readonly evidence: readonly Evidence[];
 }
 

@@ -13,10 +13,10 @@ describe('the runbook migrate', () => {
       return 'Approved';
     });
     expect(result.status).toBe('Success');
-    expect(host.started()).toEqual([...BEFORE, 'cutover', 'cleanup']);
+    expect(host.started()).toEqual([...BEFORE, 'cutover', 'watch', 'cleanup']);
     expect(asked).toEqual([
       ['approveCutover', BEFORE],
-      ['approveCleanup', [...BEFORE, 'cutover']],
+      ['approveCleanup', [...BEFORE, 'cutover', 'watch']],
     ]);
   });
 
@@ -25,7 +25,7 @@ describe('the runbook migrate', () => {
     const result = await host.run('migrate', async () => 'Approved', { CopyMethod: 'stream' });
     expect(result.status).toBe('Success');
     const before = BEFORE.filter((phase) => phase !== 'dump' && phase !== 'restore');
-    expect(host.started()).toEqual([...before.toSpliced(3, 0, 'copy'), 'cutover', 'cleanup']);
+    expect(host.started()).toEqual([...before.toSpliced(3, 0, 'copy'), 'cutover', 'watch', 'cleanup']);
   });
 
   test('takes no third way of copying', () => {
@@ -117,6 +117,18 @@ describe('the runbook migrate', () => {
     expect(host.started()).toEqual([...BEFORE, 'cutover']);
   });
 
+  test('asks for no cleanup after a watch that has moved the writes back', async () => {
+    const host = new StubHost(scratch(), { watch: ['failed'] });
+    const asked: string[] = [];
+    const result = await host.run('migrate', async ({ step: name }) => {
+      asked.push(name);
+      return 'Approved';
+    });
+    expect(result.status).toBe('Failed');
+    expect(asked).toEqual(['approveCutover']);
+    expect(host.started()).toEqual([...BEFORE, 'cutover', 'watch']);
+  });
+
   test('started again after a failure, goes on to the end', async () => {
     const host = new StubHost(scratch(), { restore: ['failed'] });
     expect((await host.run('migrate')).status).toBe('Failed');
@@ -136,6 +148,6 @@ describe('the runbook migrate', () => {
     expect(result.status).toBe('Success');
     expect(asked).toEqual(['approveCleanup']);
     expect(host.calls().filter((call) => call.startsWith('profile'))).toEqual(['profile load', 'profile serve']);
-    expect(host.started().slice(before)).toEqual(['cleanup']);
+    expect(host.started().slice(before)).toEqual(['watch', 'cleanup']);
   });
 });

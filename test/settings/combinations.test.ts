@@ -25,6 +25,25 @@ describe('a source that the host program cannot migrate yet', () => {
   });
 });
 
+describe('a watch that rolls back by itself', () => {
+  const agent = (watch: object, wayBack = 'armed'): string[] =>
+    mistakesOf({ ...leastSettings, agent: { watch: { then: 'rollback', ...watch }, cutover: { wayBack } } });
+
+  test('is allowed with a way back', () => expect(agent({})).toEqual([]));
+
+  test('is refused where there is none', () => {
+    expect(agent({}, 'none')).toEqual([
+      '  agent.watch.then is "rollback"; needs agent.cutover.wayBack "armed": there is no way back',
+    ]);
+  });
+
+  test('is refused when it would be over before it had looked often enough', () => {
+    expect(agent({ seconds: 50, badLooks: 6 })).toEqual([
+      '  agent.watch.badLooks is 6; must be at most 5: a watch of 50 s has no more looks',
+    ]);
+  });
+});
+
 describe('a fork that is dumped', () => {
   const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-AbCdEf';
   const source = {

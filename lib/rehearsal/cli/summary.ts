@@ -20,6 +20,7 @@ export function renderSummary(report: RehearsalReport, styles: Styles, width: nu
     ...field('write pause', pause(report)),
     ...list('rollback', rollback(report)),
     ...field('clients', clients(report)),
+    ...list('waited', waits(report)),
     ...list('not written', unwritable(report)),
     ...list('judged less', limited(report)),
     ...field('versions', `PostgreSQL ${report.versions.source ?? 'unknown'} to ${report.versions.target ?? 'unknown'}`),
@@ -85,6 +86,10 @@ function clients({ clientErrors, writers }: RehearsalReport): string {
   const errors = `${count(clientErrors)} errors${kinds.length > 0 ? ` (${kinds.join(', ')})` : ''}`;
   return `${errors}; a transaction took ${latencyMs.p50.toFixed(1)} ms, 1 in 100 over ${latencyMs.p99.toFixed(1)} ms`;
 }
+
+/** The longest wait of each kind of client since the cutover began. */
+const waits = ({ writers }: RehearsalReport): string[] =>
+  (writers?.statistics.clients ?? []).map(({ kind, longestWaitMs }) => `${kind} ${count(longestWaitMs)} ms`);
 
 const unwritable = ({ writers }: RehearsalReport): string[] =>
   (writers?.tables ?? []).flatMap(({ table, unwritable }) =>

@@ -10,12 +10,12 @@ export interface Evidence {
   readonly result: unknown;
 }
 
-/** The part of a result that gates of `ready` have. */
+/** The part of a result that gates of `ready` and checks of `watch` have. */
 interface Answer {
-  readonly verdict: 'pass' | 'warn' | 'block';
+  readonly verdict: 'pass' | 'warn' | 'block' | 'ok' | 'bad';
   readonly figure: string;
   readonly todo?: string;
-  readonly result: unknown;
+  readonly result?: unknown;
 }
 
 const hasVerdict = (result: unknown): result is Answer =>
@@ -45,7 +45,7 @@ export function evidenceTable(evidence: readonly Evidence[]): Html {
 function row({ at, phase, gate, passed, query, result }: Evidence): Html {
   const answer = hasVerdict(result) ? result : undefined;
   const verdict = answer?.verdict ?? (passed ? 'pass' : 'block');
-  const text = JSON.stringify(answer ? answer.result : result, null, 2) ?? '';
+  const text = JSON.stringify(answer?.result ?? result, null, 2) ?? '';
   return html`<tr>
     <td><span class="verdict ${verdict}">${verdict}</span></td>
     <td>${phase}</td>

@@ -33,13 +33,13 @@ export function reportPage(report: RehearsalReport): string {
               </ul>`
             : undefined
         }
-        ${figures(report)} ${pause(report)} ${clients(report)} ${phases(report)} ${gates(report)}
+        ${figures(report)} ${pause(report)} ${clients(report)} ${watched(report)} ${phases(report)} ${gates(report)}
       </body>
     </html>`.text;
 }
 
 /** Phases that move writes, whose gates are read first. */
-const MOVING: readonly string[] = ['ready', 'cutover', 'rollback'];
+const MOVING: readonly string[] = ['ready', 'cutover', 'watch', 'rollback'];
 
 function gates({ agent }: RehearsalReport): Html {
   const evidence = agent?.evidence ?? [];
@@ -95,34 +95,89 @@ function movePart(title: string, { pauseMs, steps, freeze }: MoveReport): Html {
 
 function clients({ writers }: RehearsalReport): Html | undefined {
   if (!writers) return undefined;
-  const { clientErrorsBy, latencyMs, acknowledgedTransactions } = writers.statistics;
-  const kinds = Object.entries(clientErrorsBy).sort(([, a], [, b]) => b - a);
+  const { latencyMs, acknowledgedTransactions, clients: kinds } = writers.statistics;
   return html`<h2>What the clients saw</h2>
     <p>
       ${count(acknowledgedTransactions)} transactions: half of them within ${latencyMs.p50.toFixed(1)} ms, 99 in 100
       within ${latencyMs.p99.toFixed(1)} ms, the longest took ${count(Math.round(latencyMs.max))} ms.
     </p>
-    ${
-      kinds.length === 0
-        ? html`<p>No error.</p>`
-        : html`<table>
-            <thead>
-              <tr>
-                <th>Error</th>
-                <th class="number">Times</th>
-              </tr>
-            </thead>
-            <tbody>
-              ${kinds.map(
-                ([kind, times]) =>
-                  html`<tr>
-                    <td>${kind}</td>
-                    <td class="number">${count(times)}</td>
-                  </tr>`,
-              )}
-            </tbody>
-          </table>`
-    }`;
+    <table>
+      <thead>
+        <tr>
+          <th>Clients</th>
+          <th class="number">Served</th>
+          <th class="number">Longest wait since the cutover began</th>
+          <th class="number">Errors</th>
+          <th>By SQLSTATE or kind</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${kinds.map(
+          ({ kind, done, errors, longestWaitMs, errorsBy }) =>
+            html`<tr>
+              <td>${kind}</td>
+              <td class="number">${count(done)}</td>
+              <td class="number">${count(longestWaitMs)} ms</td>
+              <td class="number">${count(errors)}</td>
+              <td>${errorsOf(errorsBy)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>`;
+}
+
+const errorsOf = (errorsBy: Readonly<Record<string, number>>): string =>
+  Object.entries(errorsBy)
+    .sort(([, a], [, b]) => b - a)
+    .map(([error, times]) => `${error} (${count(times)})`)
+    .join(', ');
+
+/** What the watch after the cutover found, check by check. */
+function watched({ agent }: RehearsalReport): Html | undefined {
+  const record = agent?.watch;
+  if (!record) return undefined;
+  const { looks, badLooks, watchedSeconds, checks, decisions } = record;
+  return html`<h2>Watch after the cutover</h2>
+    <p>
+      ${count(looks)} looks in ${duration(watchedSeconds)}, ${badLooks === 0 ? 'none' : count(badLooks)} of them bad.
+    </p>
+    <table>
+      <thead>
+        <tr>
+          <th>At the end</th>
+          <th>Check</th>
+          <th class="number">ok</th>
+          <th class="number">warn</th>
+          <th class="number">bad</th>
+          <th>Last, and worst</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${Object.entries(checks).map(
+          ([name, { ok, warn, bad, last, worst }]) =>
+            html`<tr>
+              <td><span class="verdict ${last.verdict}">${last.verdict}</span></td>
+              <td>${name}</td>
+              <td class="number">${count(ok)}</td>
+              <td class="number">${count(warn)}</td>
+              <td class="number">${count(bad)}</td>
+              <td>
+                <div>${last.figure}${last.cause === undefined ? '' : `: ${last.cause}`}</div>
+                ${
+                  worst && worst.figure !== last.figure
+                    ? html`<div class="todo">
+                        ${worst.verdict} at ${worst.at.slice(11, 19)}: ${worst.figure}, ${worst.cause ?? ''}
+                      </div>`
+                    : undefined
+                }
+              </td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+    ${decisions.map(
+      ({ at, why, outcome }) => html`<p>Rolled back by itself at ${at.slice(11, 19)}: ${why}. ${outcome ?? ''}</p>`,
+    )}`;
 }
 
 function phases({ phases: all }: RehearsalReport): Html {

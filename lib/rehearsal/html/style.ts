@@ -13,7 +13,7 @@ p { margin: .3rem 0 } .faint { color: var(--faint) }
 .verdict { display: inline-block; padding: .05rem .6rem; border: 1px solid currentColor; border-radius: 1rem;
   font-size: .8rem; font-weight: 600; white-space: nowrap }
 .head .verdict { font-size: 1.05rem; padding: .2rem 1.1rem }
-.pass { color: var(--good) } .warn { color: var(--warn) } .block { color: var(--bad) }
+.pass, .ok { color: var(--good) } .warn { color: var(--warn) } .block, .bad { color: var(--bad) }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin: 1.2rem 0 0; padding: 0 }
 .figures div { border: 1px solid var(--line); border-radius: .5rem; background: var(--panel); padding: .7rem .9rem }
 .figures dt { color: var(--faint); font-size: .85rem } .figures dd { margin: 0; font-size: 1.35rem; font-weight: 600;

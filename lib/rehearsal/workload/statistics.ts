@@ -1,4 +1,5 @@
 import { createHistogram } from 'node:perf_hooks';
+import { ClientKind, type ClientReport } from './clients/kind';
 
 /** How one operation on one table fared. */
 export interface OperationReport {
@@ -39,6 +40,8 @@ export interface WorkloadStatistics {
   clientErrorsBy: Record<string, number>;
   /** From BEGIN to the answer of COMMIT, in ms, of acknowledged transactions. */
   latencyMs: { p50: number; p99: number; max: number };
+  /** What the clients of each kind saw. */
+  clients: readonly ClientReport[];
 }
 
 /** Collects what the writers report. */
@@ -48,6 +51,11 @@ export class Statistics {
   failedTransactions = 0;
   unknownTransactions = 0;
   rolledBackTransactions = 0;
+  /** Writers of short transactions, and of those that last. */
+  readonly short = new ClientKind('writer of short transactions');
+  readonly long = new ClientKind('writer of long transactions');
+  /** All kinds of clients that there are. */
+  kinds: readonly ClientKind[] = [this.short];
   readonly #errors = new Map<string, number>();
   readonly #latency = createHistogram();
 
@@ -76,6 +84,7 @@ export class Statistics {
         p99: ms(this.#latency.percentile(99)),
         max: ms(this.#latency.max),
       },
+      clients: this.kinds.map((kind) => kind.report()),
     };
   }
 }

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { ClientBase } from 'pg';
 import { readCatalog, type Catalog, type Table } from './catalog';
 import { Choice } from './choice';
+import { startBeside } from './clients/beside';
 import { Ledger } from './ledger';
 import { Pace } from './pace';
 import { Pauses, type Pause } from './pauses';
@@ -25,6 +26,11 @@ export interface WorkloadOptions {
   ledger: string;
   /** `example`: pgbench's tables in the manner of TPC-B, and all others; `generic`: all alike. */
   tables: 'example' | 'generic';
+  /**
+   * `writers`: writers of short transactions only; `mixed`: one in eight holds its transactions open for a while, and
+   * beside them are readers, prepared statements and another driver. @default 'writers'
+   */
+  clients?: 'writers' | 'mixed';
 }
 
 /** An application that keeps writing until it is stopped. */
@@ -37,9 +43,15 @@ export interface Workload {
   pauses(since?: number): Pause;
   /** The longest write pause within a second of the instant (of `clock()`). */
   pauseAround(instant: number): Pause;
+  /** From now on the longest wait of each kind of client is counted anew. */
+  mark(): void;
   /** Lets every writer finish its transaction, or its time-out, and closes the ledger. May be called twice. */
   stop(): Promise<WorkloadStatistics>;
 }
+
+/** Of so many writers one holds its transactions open, so long before each commit; milliseconds. */
+const longOneIn = 8;
+const holdMs = 250;
 
 const keysPerTable = 4_000;
 const keysInAll = 200_000;
@@ -72,7 +84,7 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
   }
   const ending = new AbortController();
   // Each writer listens; Node calls more than ten a leak.
-  setMaxListeners(options.connections + 10, ending.signal);
+  setMaxListeners(options.connections + 20, ending.signal);
   let last = Math.floor(Math.random() * 500_000_000);
   const shared: Shared = {
     address: options.address,
@@ -86,18 +98,38 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
     signal: ending.signal,
     unique: () => ++last,
   };
-  const writers = Array.from({ length: options.connections }, (_, index) => new Writer(index, shared));
+  const mixed = options.clients === 'mixed';
+  const writers = Array.from(
+    { length: options.connections },
+    (_, index) => new Writer(index, shared, mixed && index % longOneIn === longOneIn - 1 ? holdMs : 0),
+  );
   const share = Math.min(keysPerTable, Math.ceil(keysInAll / Math.max(1, catalog.tables.length)));
   for (const table of catalog.tables) await dealKeys(client, table, share, writers);
   const first = writers[0]!;
   await probe(session, shared.choice, ledger, (table) => first.keysOf(table), shared.unique, probeBudgetMs);
-  const running = Promise.all(writers.map((writer) => writer.run()));
+  const { statistics } = shared;
+  const [table] = catalog.tables;
+  const beside =
+    mixed && table
+      ? startBeside({
+          address: options.address,
+          table,
+          signal: ending.signal,
+          failed: (error) => statistics.clientError(error),
+        })
+      : undefined;
+  if (writers.some((writer) => writer.holdMs > 0)) statistics.kinds = [statistics.short, statistics.long];
+  statistics.kinds = [...statistics.kinds, ...(beside?.kinds ?? [])];
+  const running = Promise.all([...writers.map((writer) => writer.run()), beside?.ended]);
   let stopped: Promise<WorkloadStatistics> | undefined;
   return {
     statistics: () => shared.statistics.snapshot(),
     tables: () => [...(pgbench?.reports() ?? []), ...shared.choice.reports(), ...unwritable(catalog)],
     pauses: (since) => shared.pauses.longest(since),
     pauseAround: (instant) => shared.pauses.around(instant),
+    mark: () => {
+      for (const kind of statistics.kinds) kind.mark();
+    },
     stop: () =>
       (stopped ??= (async () => {
         ending.abort();

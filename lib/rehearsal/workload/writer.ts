@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Table } from './catalog';
 import type { Choice } from './choice';
+import type { ClientKind } from './clients/kind';
 import { OwnedKeys } from './keys';
 import type { Ledger } from './ledger';
 import type { Pace } from './pace';
@@ -41,10 +42,17 @@ export class Writer {
   #backOffMs = 0;
   readonly #keys = new Map<Table, OwnedKeys>();
 
+  /** @param holdMs how long each transaction is held open before its commit; milliseconds */
   constructor(
     readonly index: number,
     readonly shared: Shared,
+    readonly holdMs = 0,
   ) {}
+
+  get #kind(): ClientKind {
+    const { short, long } = this.shared.statistics;
+    return this.holdMs > 0 ? long : short;
+  }
 
   keysOf(table: Table): OwnedKeys {
     let keys = this.#keys.get(table);
@@ -59,10 +67,13 @@ export class Writer {
       await pace.take(signal);
       if (signal.aborted) break;
       pauses.wanted();
+      const wanted = performance.now();
       let acknowledged = false;
       while (!acknowledged && !signal.aborted) acknowledged = await this.#attempt();
-      if (acknowledged) pauses.acknowledged();
-      else pauses.gaveUp();
+      if (acknowledged) {
+        pauses.acknowledged();
+        this.#kind.served(performance.now() - wanted);
+      } else pauses.gaveUp();
     }
     await this.#session?.close();
   }
@@ -91,7 +102,12 @@ export class Writer {
 
   async #work(tx: Transaction): Promise<void> {
     const { pgbench, writers } = this.shared;
-    if (pgbench && (Math.random() < 0.5 || !this.shared.choice.pick((table) => this.keysOf(table)))) {
+    // Its counters are everybody's: one who holds them open would hold up all others.
+    if (
+      this.holdMs === 0 &&
+      pgbench &&
+      (Math.random() < 0.5 || !this.shared.choice.pick((table) => this.keysOf(table)))
+    ) {
       await pgbench.run(tx, this.index, writers);
     }
     if (tx.size === 0 || Math.random() < 0.1) {
@@ -100,6 +116,7 @@ export class Writer {
     }
     if (tx.size > 0 && Math.random() < savepointShare) await this.#changeMindInPart(tx);
     if (tx.size > 0 && Math.random() < rolledBackShare) throw new ChangedMind();
+    if (this.holdMs > 0) await sleep(this.holdMs, undefined, { signal: this.shared.signal }).catch(() => undefined);
   }
 
   async #operate(tx: Transaction): Promise<void> {
@@ -165,7 +182,10 @@ export class Writer {
     if (undone.length > 0) ledger.append({ t: 'observed', w: undone });
     if (error instanceof ChangedMind) statistics.rolledBackTransactions += 1;
     else if (counts) statistics.failedTransactions += 1;
-    if (!(error instanceof ChangedMind) && !isRefusal(error)) statistics.clientError(errorKind(error));
+    if (!(error instanceof ChangedMind) && !isRefusal(error)) {
+      statistics.clientError(errorKind(error));
+      this.#kind.failed(errorKind(error));
+    }
     const goesOn = error instanceof ChangedMind || (isVerdict(error) && error.code !== '25006');
     const rolledBack = goesOn && (await this.#session?.rollback());
     if (!rolledBack) {

@@ -35,6 +35,16 @@ export const writers: WritersResult = {
     clientErrors: 21,
     clientErrorsBy: { ECONNRESET: 3, '25006': 18 },
     latencyMs: { p50: 6.51, p99: 52.4, max: 145 },
+    clients: [
+      {
+        kind: 'writer of short transactions',
+        done: 9_000,
+        errors: 19,
+        errorsBy: { ECONNRESET: 1, '25006': 18 },
+        longestWaitMs: 431,
+      },
+      { kind: 'reader', done: 700, errors: 2, errorsBy: { ECONNRESET: 2 }, longestWaitMs: 63 },
+    ],
   },
   tables: [
     { table: 'shop.order', operations: {}, judged: 'version' },
