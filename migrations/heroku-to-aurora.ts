@@ -212,7 +212,7 @@ export const settings: MigrationSettings = {
       // Used part of the target's connections from which it is warned of; per cent.
       connectionsPercent: 80,
       // Bad looks in a row are reported; there is no way back to Heroku that they could start.
-      then: 'report',
+      onBad: 'report',
       // So many of them in a row are one too many.
       badLooks: 6,
     },

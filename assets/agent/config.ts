@@ -274,7 +274,7 @@ export interface WatchConfig {
    * What follows `badLooks` bad looks in a row: `report`, nothing but words; `rollback`, the same rollback that an operator
    * would start, with the same gates and the same budget, while the way back is open.
    */
-  readonly then: 'report' | 'rollback';
+  readonly onBad: 'report' | 'rollback';
   /** Bad looks in a row that are one too many; looks. */
   readonly badLooks: number;
 }

@@ -153,7 +153,7 @@ export const agentRule = object<Agent>({
       everySeconds: byDefault(watch.everySeconds, integer('seconds', 1, 600)),
       errorsPerMinute: byDefault(watch.errorsPerMinute, integer('errors a minute', 0, 1_000_000)),
       connectionsPercent: byDefault(watch.connectionsPercent, integer('per cent', 1, 100)),
-      then: byDefault(watch.then, oneOf('report', 'rollback')),
+      onBad: byDefault(watch.onBad, oneOf('report', 'rollback')),
       badLooks: byDefault(watch.badLooks, integer('looks', 1, 1_000)),
     }),
   ),

@@ -27,9 +27,9 @@ const combinations: readonly Combination[] = [
   [
     ['agent.watch', 'agent.cutover.wayBack'],
     ({ agent: { watch, cutover } }, mistakes) => {
-      if (watch.then !== 'rollback') return;
+      if (watch.onBad !== 'rollback') return;
       if (cutover.wayBack !== 'armed')
-        mistakes.add('agent.watch.then', watch.then, 'needs agent.cutover.wayBack "armed": there is no way back');
+        mistakes.add('agent.watch.onBad', watch.onBad, 'needs agent.cutover.wayBack "armed": there is no way back');
       if (watch.badLooks * watch.everySeconds > watch.seconds)
         mistakes.add(
           'agent.watch.badLooks',

@@ -54,7 +54,7 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     everySeconds: 10,
     errorsPerMinute: 60,
     connectionsPercent: 80,
-    then: 'report',
+    onBad: 'report',
     // A minute: a restart of an application is over by then.
     badLooks: 6,
   },

@@ -27,13 +27,13 @@ describe('a source that the host program cannot migrate yet', () => {
 
 describe('a watch that rolls back by itself', () => {
   const agent = (watch: object, wayBack = 'armed'): string[] =>
-    mistakesOf({ ...leastSettings, agent: { watch: { then: 'rollback', ...watch }, cutover: { wayBack } } });
+    mistakesOf({ ...leastSettings, agent: { watch: { onBad: 'rollback', ...watch }, cutover: { wayBack } } });
 
   test('is allowed with a way back', () => expect(agent({})).toEqual([]));
 
   test('is refused where there is none', () => {
     expect(agent({}, 'none')).toEqual([
-      '  agent.watch.then is "rollback"; needs agent.cutover.wayBack "armed": there is no way back',
+      '  agent.watch.onBad is "rollback"; needs agent.cutover.wayBack "armed": there is no way back',
     ]);
   });
 

@@ -119,13 +119,13 @@ export class Watch {
   private async judge(look: Look): Promise<void> {
     const why = whatIsBad(look);
     this.streak = why === undefined ? 0 : this.streak + 1;
-    const { badLooks, then } = this.context.config.watch;
+    const { badLooks, onBad } = this.context.config.watch;
     // While writes are being moved back there is nothing to decide, and what is refused is refused on purpose.
     if (why === undefined || this.streak < badLooks || rollbackRuns(this.context.config)) return;
     const said = this.streak > badLooks;
-    if (then === 'report') {
+    if (onBad === 'report') {
       if (!said)
-        await this.tooMany(why, 'nothing is done, since agent.watch.then is "report": start rollback, or mend it');
+        await this.tooMany(why, 'nothing is done, since agent.watch.onBad is "report": start rollback, or mend it');
       return;
     }
     const closed = await closedBecause(this.at);

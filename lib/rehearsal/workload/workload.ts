@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { ClientBase } from 'pg';
 import { readCatalog, type Catalog, type Table } from './catalog';
 import { Choice } from './choice';
-import { startBeside } from './clients/beside';
+import { findTable, startBeside } from './clients/beside';
 import { Ledger } from './ledger';
 import { Pace } from './pace';
 import { Pauses, type Pause } from './pauses';
@@ -108,16 +108,15 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
   const first = writers[0]!;
   await probe(session, shared.choice, ledger, (table) => first.keysOf(table), shared.unique, probeBudgetMs);
   const { statistics } = shared;
-  const [table] = catalog.tables;
-  const beside =
-    mixed && table
-      ? startBeside({
-          address: options.address,
-          table,
-          signal: ending.signal,
-          failed: (error) => statistics.clientError(error),
-        })
-      : undefined;
+  const table = mixed ? await findTable(session, catalog.tables) : undefined;
+  const beside = table
+    ? startBeside({
+        address: options.address,
+        table,
+        signal: ending.signal,
+        failed: (error) => statistics.clientError(error),
+      })
+    : undefined;
   if (writers.some((writer) => writer.holdMs > 0)) statistics.kinds = [statistics.short, statistics.long];
   statistics.kinds = [...statistics.kinds, ...(beside?.kinds ?? [])];
   const running = Promise.all([...writers.map((writer) => writer.run()), beside?.ended]);

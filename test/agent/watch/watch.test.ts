@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
@@ -8,10 +8,7 @@ import { startBothWays, type BothWays } from '../cutover/both-ways';
 
 const TABLES = `
   CREATE TABLE account (id bigserial PRIMARY KEY, v numeric);
-  CREATE TABLE health (id int PRIMARY KEY, well boolean NOT NULL);
   CREATE TABLE probe (id int PRIMARY KEY)`;
-
-const PROBE = 'SELECT coalesce((SELECT well FROM public.health), true)';
 
 let ways: BothWays;
 let config: AgentConfig;
@@ -23,19 +20,24 @@ beforeAll(async () => {
       ...base,
       ready: {
         ...base.ready,
-        health: { ...base.ready.health, target: [PROBE] },
+        health: { ...base.ready.health, command: ['/usr/bin/test', '!', '-e', illness(base)] },
       },
-      watch: { ...base.watch, seconds: 600, everySeconds: 1, badLooks: 2, then: 'rollback' },
+      watch: { ...base.watch, seconds: 600, everySeconds: 1, badLooks: 2, onBad: 'rollback' },
     };
     return config;
   });
   const file = join(ways.migration.secrets, '..', 'reporting.json');
   const cutover = { ...config.cutover, budgetSeconds: 5 };
-  writeFileSync(file, JSON.stringify({ ...config, cutover, watch: { ...config.watch, seconds: 4, then: 'report' } }));
+  writeFileSync(file, JSON.stringify({ ...config, cutover, watch: { ...config.watch, seconds: 4, onBad: 'report' } }));
   reporting = { IBEX_CONFIG: file };
-  await ways.source.query('INSERT INTO public.health VALUES (1, true)');
 });
 afterAll(() => ways?.stop());
+
+/** Whether the watch that is under way has come so far. */
+const isAt = async (reached: (now: WatchRecord) => boolean): Promise<boolean> => {
+  const now = await record();
+  return now !== undefined && now.ended === undefined && reached(now);
+};
 
 const record = async (): Promise<WatchRecord | undefined> =>
   ((await ways.fact('watch.record')) as WatchRecord | null) ?? undefined;
@@ -44,7 +46,11 @@ const waitFor = async (what: () => Promise<boolean>): Promise<void> => {
   while (!(await what())) await sleep(50);
 };
 
-const isWell = (well: boolean): Promise<unknown> => ways.target.query('UPDATE public.health SET well = $1', [well]);
+/** The application is ill while this file is there. */
+const illness = ({ host }: AgentConfig): string => `${host.runDirectory}.ill`;
+
+const isWell = (well: boolean): void =>
+  well ? rmSync(illness(config), { force: true }) : writeFileSync(illness(config), '');
 
 interface Kept {
   readonly passed: boolean;
@@ -69,19 +75,19 @@ describe('before a cutover', () => {
 describe('with rolling back by itself left off', () => {
   it('bad looks are reported to the end of the watch, and nothing else is done', async () => {
     await move('cutover');
-    await isWell(false);
+    isWell(false);
     const { status, output } = await ways.die('watch', reporting);
     expect([status, output]).toEqual([
       0,
       expect.stringMatching(
-        /^watch: ended, not well at its end: \d looks in \d s, \d bad; application health bad \d times, 1 of 1 probes are not well: target, SELECT coalesce.*: it gives false/,
+        /^watch: ended, not well at its end: \d looks in \d s, \d bad; application health bad \d times, 1 of 1 probes are not well: application, .usr.bin.test: it ended with 1/,
       ),
     ]);
     expect(await ways.fences()).toEqual(['closed', 'open']);
     expect(await evidence('watch: bad looks in a row')).toEqual([
       expect.objectContaining({
         passed: false,
-        result: expect.objectContaining({ todo: expect.stringContaining('agent.watch.then is "report"') }),
+        result: expect.objectContaining({ todo: expect.stringContaining('agent.watch.onBad is "report"') }),
       }),
     ]);
     expect(await evidence('watch: application health')).toHaveLength(1);
@@ -95,7 +101,7 @@ describe('with rolling back by itself left off', () => {
       verdict: 'warn',
       figure: expect.stringMatching(/^1 sess/),
     });
-    expect(checks['strays at the source']!.last.cause).toContain('mover@');
+    expect(checks['strays at the source']!.last.cause).toContain('@127.0.0.1 (1)');
     expect(checks['connections']!.last).toMatchObject({
       verdict: 'ok',
       figure: expect.stringMatching(/[1-9] by applications$/),
@@ -106,10 +112,10 @@ describe('with rolling back by itself left off', () => {
 
 describe('a watch that is cut short', () => {
   it('goes on with the time that is left after it was killed, and ends by hand', async () => {
-    await isWell(true);
+    isWell(true);
     await move('rollback');
     await move('cutover');
-    await ways.kill('watch', async () => ((await record())?.looks ?? 0) >= 2);
+    await ways.kill('watch', () => isAt(({ looks }) => looks >= 2));
     const { watchedSeconds, looks } = (await record())!;
     expect(watchedSeconds).toBeGreaterThan(0);
     expect((await ways.run('watch', '--stop')).output).toMatch(/^watch: it ends at its next look, after \d of 600 s/);
@@ -125,11 +131,11 @@ describe('with rolling back by itself on', () => {
     await move('cutover');
     const writer = startWriter(ways);
     const watch = ways.run('watch');
-    await waitFor(async () => ((await record())?.looks ?? 0) >= 1);
+    await waitFor(() => isAt(({ looks, decisions }) => looks >= 1 && decisions.length === 0));
     // A row that the old side cannot hold, and then a bad probe: nothing may be rolled back.
     await ways.target.query(`INSERT INTO public.account (v) VALUES ('Infinity')`);
     await waitFor(async () => ((await ways.fact('back.sync.problem')) as object | null) !== null);
-    await isWell(false);
+    isWell(false);
     await waitFor(async () => (await evidence('watch: bad looks in a row')).length === 2);
     expect((await evidence('watch: bad looks in a row'))[1]!.result.todo).toMatch(
       /^nothing is rolled back, since the way back is closed: the way back is closed since .*account.* cannot be applied/,
@@ -155,21 +161,21 @@ describe('with rolling back by itself on', () => {
   });
 
   it('killed while the rollback runs, lets that go on, and says at its next start what became of it', async () => {
-    await ways.source.query('UPDATE public.health SET well = true');
+    isWell(true);
     await move('cutover');
-    await isWell(false);
-    await ways.kill('watch', async () => ((await record())?.decisions.length ?? 0) === 1);
+    isWell(false);
+    await ways.kill('watch', () => isAt(({ decisions }) => decisions.some(({ outcome }) => outcome === undefined)));
     expect((await ways.run('watch')).output).toMatch(/^ibex: rolled back by itself because of application health/);
     expect(await ways.fences()).toEqual(['open', 'closed']);
   });
 
   it('killed before the rollback began, abandons what was decided and counts looks anew', async () => {
-    await ways.source.query('UPDATE public.health SET well = true');
+    isWell(true);
     await move('cutover');
     const { state } = await ways.migration.context('test', config);
-    await ways.kill('watch', async () => ((await record())?.looks ?? 0) >= 1);
+    await ways.kill('watch', () => isAt(({ looks, decisions }) => looks >= 1 && decisions.length === 0));
     await state.setFact('watch.record', { ...(await record()), decisions: [{ at: 'then', why: 'something' }] });
-    await ways.kill('watch', async () => (await record())?.decisions[0]?.outcome !== undefined);
+    await ways.kill('watch', () => isAt(({ decisions }) => decisions[0]?.outcome !== undefined));
     expect((await record())!.decisions[0]!.outcome).toContain('abandoned');
     expect(await ways.fences()).toEqual(['closed', 'open']);
   });
@@ -178,10 +184,10 @@ describe('with rolling back by itself on', () => {
 /** An application that inserts one row after the other, wherever a write is taken. */
 function startWriter({ migration }: BothWays): { stop(): Promise<string[]> } {
   const acknowledged: string[] = [];
-  let goesOn = true;
+  const ending = new AbortController();
   const done = (async () => {
     const ends = await Promise.all([migration.admin('source'), migration.admin('target')]);
-    while (goesOn) {
+    while (!ending.signal.aborted) {
       for (const end of ends) {
         const id = await insert(end);
         if (id !== undefined) acknowledged.push(id);
@@ -192,7 +198,7 @@ function startWriter({ migration }: BothWays): { stop(): Promise<string[]> } {
   })();
   return {
     stop: async () => {
-      goesOn = false;
+      ending.abort();
       await done;
       return acknowledged;
     },

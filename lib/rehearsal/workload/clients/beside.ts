@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Table } from '../catalog';
-import { errorKind, Session, type Address } from '../session';
+import { errorKind, isVerdict, Session, type Address } from '../session';
 import { from } from '../transaction';
 import { ClientKind } from './kind';
 import { runPerl } from './perl';
@@ -28,6 +28,25 @@ export interface Beside {
   readonly ended: Promise<unknown>;
 }
 
+/** The first table from which a deletion of no row is taken: by its privileges, its rules and its triggers. */
+export async function findTable(session: Session, tables: readonly Table[]): Promise<Table | undefined> {
+  for (const table of tables) {
+    await session.query('BEGIN');
+    try {
+      await session.query(deletion(table));
+      return table;
+    } catch (error) {
+      if (!isVerdict(error)) throw error;
+    } finally {
+      await session.rollback();
+    }
+  }
+  return undefined;
+}
+
+/** A write that changes nothing: the fence refuses it by its statement, whether or not it finds a row. */
+const deletion = (table: Table): string => `DELETE FROM ${from(table)} WHERE false`;
+
 /** Starts one reader, one reader with a prepared statement, and one process of Perl's DBD::Pg, which attempts to write. */
 export function startBeside(options: BesideOptions): Beside {
   const { table, address, signal } = options;
@@ -38,8 +57,7 @@ export function startBeside(options: BesideOptions): Beside {
     ask(options, prepared, ({ client }) => client.query({ name: 'reads', text: reads })),
     runPerl({
       address,
-      // The fence refuses a write by its statement, whether or not it finds a row.
-      statement: `DELETE FROM ${from(table)} WHERE false`,
+      statement: deletion(table),
       everyMs: EVERY_MS,
       signal,
       served: (ms) => perl.served(ms),
