@@ -57,7 +57,8 @@ export class MigrationStack extends Stack {
       documentPrefix: prefix,
       database,
     });
-    allowSwitches(role, settings.agent.cutover.switches);
+    const { switches, readersFirst } = settings.agent.cutover;
+    allowSwitches(role, [...switches, ...readersFirst.switches]);
     const host = new Host(this, 'Host', { network, database, role, key, settings });
     if (target.pooler) {
       new ConsoleAccess(this, 'PoolerConsole', { pooler: target.pooler, securityGroup: host.securityGroup, role });

@@ -200,6 +200,8 @@ export const settings: MigrationSettings = {
       wayBackWithout: [],
       // The operator runs `heroku config:set` when the runbook says so.
       switches: [],
+      // Readers have no address of their own that could be moved before that.
+      readersFirst: { switches: [], lagSeconds: 2 },
     },
     // What is looked at once the target takes the writes (docs/watch.md).
     watch: {

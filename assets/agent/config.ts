@@ -258,6 +258,16 @@ export interface CutoverConfig {
    * target when the report says so.
    */
   readonly switches: readonly SwitchConfig[];
+  /** How those move who only read, by an address of their own. */
+  readonly readersFirst: ReadersFirstConfig;
+}
+
+/** Readers that are moved before the writers, to an end that is a little behind until then. */
+export interface ReadersFirstConfig {
+  /** How they move; not by `pooler`, which leads everybody at once. Empty: they move as the writers do. */
+  readonly switches: readonly SwitchConfig[];
+  /** Lag up to which they are moved before the writers, and left there; else they move once writes are open. Seconds. */
+  readonly lagSeconds: number;
 }
 
 /** The watch over the target once it takes the writes. */

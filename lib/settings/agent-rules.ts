@@ -144,6 +144,13 @@ export const agentRule = object<Agent>({
         listOf(text('must be a name as the cutover gives it', /\S/), { max: 1_000 }),
       ),
       switches: byDefault(cutover.switches, switchesRule),
+      readersFirst: byDefault(
+        {},
+        object<Agent['cutover']['readersFirst']>({
+          switches: byDefault(cutover.readersFirst.switches, switchesRule),
+          lagSeconds: byDefault(cutover.readersFirst.lagSeconds, integer('seconds', 1, 3_600)),
+        }),
+      ),
     }),
   ),
   watch: byDefault(

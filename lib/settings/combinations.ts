@@ -25,6 +25,18 @@ const combinations: readonly Combination[] = [
     },
   ],
   [
+    ['agent.cutover.readersFirst'],
+    ({ agent: { cutover } }, mistakes) => {
+      const { switches } = cutover.readersFirst;
+      if (!switches.some(({ kind }) => kind === 'pooler')) return;
+      mistakes.add(
+        'agent.cutover.readersFirst.switches',
+        switches,
+        'must not hold "pooler": a pooler leads readers and writers at once',
+      );
+    },
+  ],
+  [
     ['agent.watch', 'agent.cutover.wayBack'],
     ({ agent: { watch, cutover } }, mistakes) => {
       if (watch.onBad !== 'rollback') return;

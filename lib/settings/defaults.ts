@@ -47,6 +47,7 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     wayBack: 'armed',
     wayBackWithout: [],
     switches: [],
+    readersFirst: { switches: [], lagSeconds: 2 },
   },
   watch: {
     // As long as it takes until caches are warm and the jobs of the quarter hours have run.

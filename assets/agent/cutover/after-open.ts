@@ -26,12 +26,12 @@ export const FREEZE_FACT = 'cutover.freeze';
 export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promise<PhaseOutcome> {
   const { context, timeline, target, switches } = input;
   const pauseMs = Math.round(timeline.elapsed());
-  const finishing = switches.finish(context.real('target'));
+  const finishing = Promise.all([switches.finish(context.real('target')), input.readers.arrive()]);
   const fedBack = await feedTheOther(input, outcome.fence !== undefined);
   const frozen = await compareFrozen(input, outcome);
   const refreshed = await refreshMaterializedViews(input);
   const stillFenced = await removeFence(target);
-  const finished = await finishing;
+  const finished = (await finishing).flat();
   const result = {
     pauseMs,
     steps: timeline.steps,

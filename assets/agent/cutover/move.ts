@@ -5,6 +5,7 @@ import { afterOpen, FREEZE_FACT } from './after-open';
 import { approach } from './approach';
 import { passGates } from './gates';
 import { afterNoReturn, letGo, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
+import { Readers } from './readers';
 import { forwardSequences } from './sequences';
 import { Timeline } from './timeline';
 import { armWayBack } from './way-back';
@@ -35,17 +36,20 @@ export async function moveWrites(context: Context, goesOn: boolean): Promise<Pha
   await claimMove(context);
   const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
   const switches = makeSwitches(context);
+  const readers = Readers.of(context);
   try {
-    return await (goesOn ? goForward(context, ends, switches) : cutOver(context, ends, switches));
+    return await (goesOn ? goForward : cutOver)(context, ends, switches, readers);
   } finally {
     switches.close();
+    readers.close();
   }
 }
 
-async function cutOver(context: Context, ends: Ends, switches: Switches): Promise<PhaseOutcome> {
+async function cutOver(context: Context, ends: Ends, switches: Switches, readers: Readers): Promise<PhaseOutcome> {
   // What an attempt that died left behind costs the clients every second, so it goes first.
   await openSource(ends.source);
   await switches.release(context.real('source'));
+  await readers.home();
   // An earlier move of writes the other way left the end that takes over now.
   await letWait(ends.target, ends.source);
   await context.state.setFact(FREEZE_FACT, null);
@@ -58,13 +62,19 @@ async function cutOver(context: Context, ends: Ends, switches: Switches): Promis
   try {
     const holders = context.config.cutover.compareAtFreeze ? await openSnapshotHolders(context) : undefined;
     await approach(context, ends.source, catchUp);
+    if (await readers.lead(ends.source, relations)) {
+      // Changes came while the readers moved.
+      await approach(context, ends.source, catchUp);
+      await readers.stayWhileNear(ends.source, relations);
+    }
     const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
-    const input: PauseInput = { context, ...ends, relations, catchUp, timeline, switches, holders };
+    const input: PauseInput = { context, ...ends, relations, catchUp, timeline, switches, readers, holders };
     const outcome = await attempt(input);
     return await afterOpen(input, outcome);
   } catch (error) {
     const final = await isPastNoReturn(ends.source).catch(() => true);
     if (!final) {
+      await readers.back();
       await resumeSync(context);
     }
     throw error;
@@ -96,7 +106,7 @@ async function resumeSync(context: Context): Promise<void> {
 }
 
 /** Finishes a cutover that was interrupted after the point of no return: never back, since the target may be open. */
-async function goForward(context: Context, ends: Ends, switches: Switches): Promise<PhaseOutcome> {
+async function goForward(context: Context, ends: Ends, switches: Switches, readers: Readers): Promise<PhaseOutcome> {
   const relations = await readRelations(ends.source, context.config);
   const timeline = new Timeline(0);
   // Anything but a closed end may have writes of its own, which no sequence may be set back under.
@@ -112,6 +122,7 @@ async function goForward(context: Context, ends: Ends, switches: Switches): Prom
     catchUp: new CatchUp(context, relations, lease),
     timeline,
     switches,
+    readers,
     holders: undefined,
   };
   if (!open) {

@@ -8,6 +8,7 @@ import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
 import type { Finished, Switches } from '../switch/switches';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
+import type { Readers } from './readers';
 import { forwardSequences } from './sequences';
 import type { Timeline } from './timeline';
 
@@ -22,6 +23,8 @@ export interface PauseInput {
   readonly timeline: Timeline;
   /** What moves the clients. */
   readonly switches: Switches;
+  /** What moves those who only read. */
+  readonly readers: Readers;
   /** Sessions that stand ready to keep both ends' snapshots for the comparison; absent when none is wanted. */
   readonly holders: SnapshotHolders | undefined;
 }

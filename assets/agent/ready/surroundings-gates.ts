@@ -1,5 +1,6 @@
 import { wayBackGate } from '../cutover/way-back';
 import { block, firstOf, pass, warn, type Gate } from './gate';
+import { makeReaderSwitches } from '../switch/make';
 import { probeHealth } from './health';
 
 const health: Gate = {
@@ -35,6 +36,26 @@ const clientSwitch: Gate = {
   },
 };
 
+const readerSwitch: Gate = {
+  name: 'the way readers move',
+  query: 'switches.check of cutover.readersFirst',
+  again: true,
+  forwardOnly: false,
+  ask: async ({ context, freezing }) => {
+    const { switches: wanted, lagSeconds } = context.config.cutover.readersFirst;
+    if (wanted.length === 0) return pass('with the writers', []);
+    const to = context.real('target');
+    const switches = makeReaderSwitches(context);
+    const found = await switches.check(to).finally(() => switches.close());
+    const problems = found.flatMap((each) => each.problems.map((problem) => `${each.switch}: ${problem}`));
+    if (problems.length > 0) return block(firstOf(problems), 'mend that: readers could not be moved', found);
+    const figure = `to the ${to} by ${firstOf(found.map((each) => each.switch))}, before the writers`;
+    return freezing
+      ? pass(figure, found)
+      : warn(figure, `until writes follow they may read a transaction in part, up to ${lagSeconds} s late`, found);
+  },
+};
+
 const wayBack: Gate = {
   name: 'way back',
   query:
@@ -53,4 +74,4 @@ const wayBack: Gate = {
 };
 
 /** What stands around both ends. */
-export const SURROUNDINGS_GATES: readonly Gate[] = [health, clientSwitch, wayBack];
+export const SURROUNDINGS_GATES: readonly Gate[] = [health, clientSwitch, readerSwitch, wayBack];

@@ -14,6 +14,10 @@ import { Switches } from './switches';
 export const makeSwitches = (context: Context): Switches =>
   new Switches(context.config.cutover.switches.map((config) => makeSwitch(config, context)));
 
+/** The switches of those who only read. */
+export const makeReaderSwitches = (context: Context): Switches =>
+  new Switches(context.config.cutover.readersFirst.switches.map((config) => makeSwitch(config, context)));
+
 function makeSwitch(config: SwitchConfig, context: Context): Switch {
   switch (config.kind) {
     case 'command':
