@@ -176,7 +176,10 @@ function watched({ agent }: RehearsalReport): Html | undefined {
       </tbody>
     </table>
     ${decisions.map(
-      ({ at, why, outcome }) => html`<p>Rolled back by itself at ${at.slice(11, 19)}: ${why}. ${outcome ?? ''}</p>`,
+      ({ at, why, outcome }) =>
+        html`<p>
+          A rollback was decided on at ${at.slice(11, 19)} because of ${why}. It ${outcome ?? 'is under way'}
+        </p>`,
     )}`;
 }
 

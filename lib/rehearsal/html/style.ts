@@ -15,14 +15,15 @@ p { margin: .3rem 0 } .faint { color: var(--faint) }
 .head .verdict { font-size: 1.05rem; padding: .2rem 1.1rem }
 .pass, .ok { color: var(--good) } .warn { color: var(--warn) } .block, .bad { color: var(--bad) }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin: 1.2rem 0 0; padding: 0 }
-.figures div { border: 1px solid var(--line); border-radius: .5rem; background: var(--panel); padding: .7rem .9rem }
+.figures div { border: 1px solid var(--line); border-radius: .5rem; background: var(--panel); padding: .7rem .9rem;
+  display: flex; flex-direction: column; justify-content: space-between }
 .figures dt { color: var(--faint); font-size: .85rem } .figures dd { margin: 0; font-size: 1.35rem; font-weight: 600;
   font-variant-numeric: tabular-nums }
 .reasons { border-left: 4px solid var(--bad); margin: 1.2rem 0 0; padding: .2rem 0 .2rem 2rem }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
 th { text-align: left; color: var(--faint); font-size: .85rem; font-weight: 600 }
 th, td { padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.number, th.number { text-align: right; white-space: nowrap } .time { white-space: nowrap; color: var(--faint) } .todo { color: var(--faint) }
+td.number, th.number { text-align: right; padding-right: 1.2rem } td.number { white-space: nowrap } .time { white-space: nowrap; color: var(--faint) } .todo { color: var(--faint) }
 .todo::before { content: "→ " } details { color: var(--faint); font-size: .85rem } summary { cursor: pointer }
 pre { margin: .3rem 0; padding: .6rem; background: var(--panel); border-radius: .4rem; overflow-x: auto; max-height: 20rem;
   white-space: pre-wrap; overflow-wrap: anywhere; font: 12px/1.45 ui-monospace, "Liberation Mono", monospace }

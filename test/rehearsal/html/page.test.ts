@@ -45,6 +45,32 @@ describe('the page', () => {
     expect(text).not.toMatch(/(src|href)=|url\(|@import/);
   });
 
+  test('shows what clients of each kind saw', () => {
+    const text = page().replace(/\s+/g, ' ');
+    expect(text).toMatch(
+      /<td>reader<\/td> <td class="number">700<\/td> <td class="number">63 ms<\/td> <td class="number">2<\/td> <td>ECONNRESET \(2\)<\/td>/,
+    );
+  });
+
+  test('shows the watch: each check with its last and its worst finding, and what was decided', () => {
+    const bad = {
+      verdict: 'bad',
+      figure: '1 of 2 probes are not well',
+      cause: HOSTILE,
+      at: '2026-01-02T03:04:05.678Z',
+    };
+    const checks = {
+      health: { ok: 8, warn: 0, bad: 2, last: { verdict: 'ok', figure: '2 probes are well' }, worst: bad },
+    };
+    const decisions = [{ at: bad.at, why: 'health', outcome: 'failed rollback: no' }];
+    const watch = { cutover: 'c', watchedSeconds: 100, looks: 10, badLooks: 2, checks, decisions };
+    const text = page({ watch }).replace(/\s+/g, ' ');
+    for (const part of ['10 looks in 1:40, 2 of them bad', '2 probes are well', 'bad at 03:04:05: 1 of 2 probes are not well', 'decided on at 03:04:05 because of health. It failed rollback: no'])
+      expect(text).toContain(part); // prettier-ignore
+    expect(text).not.toContain('<script');
+    expect(page()).not.toContain('Watch after the cutover');
+  });
+
   test('says why a rehearsal failed', () => {
     const failed = reportPage(concludeRehearsal(outcome({ agent: undefined })));
     expect(failed).toContain('the host program gave no evidence');
