@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { isAbsolute } from 'node:path';
+import { basename, isAbsolute } from 'node:path';
 import { Failure, oneLine } from '../errors';
 import type { HookRunner } from './hook';
 
@@ -16,8 +16,9 @@ const LATER_MS = 500;
  */
 export function commandHook(command: readonly string[]): HookRunner {
   const [program = '', ...args] = command;
+  const name = nameOf(program, args);
   return {
-    name: program,
+    name,
     check: (): Promise<readonly string[]> => Promise.resolve(isRunnable(program) ? [] : [`${program} is no program`]),
     run: async (moment, to, { signal, left }) => {
       signal.throwIfAborted();
@@ -35,7 +36,7 @@ export function commandHook(command: readonly string[]): HookRunner {
         const ended = await endOf(child);
         if (ended === 0) return;
         const why = signal.aborted ? 'was killed' : oneLine(said.trim()) || `ended with ${ended}`;
-        throw new Failure(`${program} ${why}`);
+        throw new Failure(`${name} ${why}`);
       } finally {
         signal.removeEventListener('abort', kill);
         // A child of the program that left its group may hold this for ever.
@@ -43,6 +44,11 @@ export function commandHook(command: readonly string[]): HookRunner {
       }
     },
   };
+}
+
+/** An interpreter is told by the file that it runs: `node switch.cjs` says more than `/usr/bin/node`. */
+function nameOf(program: string, [first = '']: readonly string[]): string {
+  return isAbsolute(first) ? `${basename(program)} ${basename(first)}` : program;
 }
 
 /** Whether it can be started as far as its file tells; what PATH finds is not looked for. */

@@ -58,3 +58,8 @@ test('is run at the moments of the settings alone', () => {
   const usual = hook(shell(''), { timeoutSeconds: 1 });
   expect([usual.hold, usual.move, usual.finish].map((each) => each !== undefined)).toEqual([false, true, false]);
 });
+
+test('a file that is run by an interpreter is told by its name', () => {
+  expect(commandHook(['/usr/bin/node', '/opt/rollout/move.cjs', '/etc/x']).name).toBe('node move.cjs');
+  expect(commandHook(['/usr/local/bin/rollout', 'now']).name).toBe('/usr/local/bin/rollout');
+});
