@@ -13,7 +13,7 @@ describe('the summary', () => {
 phases        ✓ assess     0.3 s   ✓ schema     1.3 s   ✓ capture    2.3 s
               ✓ dump       3.3 s   ✓ restore    4.3 s   ✓ sync       5.3 s
               ✓ verify     6.3 s   ✓ ready      7.3 s   ✓ cutover    8.3 s
-              ✓ cleanup    9.3 s
+              ✓ watch      9.3 s   ✓ cleanup   10.3 s
 in all        1:15
 writes        12,345 acknowledged, 0 lost; 2 without an answer, right either way
 rows          1,002,345 compared as they stood in the pause, 0 different; the
@@ -23,6 +23,7 @@ write pause   412 ms as the writers saw it; 380 ms as the host saw it: fence 61,
               drain 290
 clients       21 errors (25006 18, ECONNRESET 3); a transaction took 6.5 ms, 1
               in 100 over 52.4 ms
+waited        writer of short transactions 431 ms, reader 63 ms
 not written   shop.note (it has no key)
 judged less   shop.total (by presence)
 versions      PostgreSQL 11.22 to 17.10
@@ -39,7 +40,8 @@ PASSED: nothing was lost, and every row is the same`);
   - the target is gone
   - phase assess failed: no room
   - phase schema failed: no room
-  - never ran: capture, dump, restore, sync, verify, ready, cutover, cleanup`);
+  - never ran: capture, dump, restore, sync, verify, ready, cutover, watch,
+    cleanup`);
   });
 
   test('can be shown when neither the host program nor the writers said anything', () => {
