@@ -40,8 +40,6 @@ export interface RehearsalOptions {
   readonly pooler?: boolean;
   /** Whether the way back is armed, so that writes can be moved back and forth again. @default false */
   readonly rollback?: boolean;
-  /** Whether there are other clients than writers of short transactions, too. @default 'writers' */
-  readonly clients?: 'writers' | 'mixed';
   /** Overrides of the host program's settings. */
   readonly settings?: Partial<AgentConfig>;
   /** Takes a line about something that takes its time. */
@@ -94,7 +92,6 @@ export class Rehearsal {
       rate: this.options.rate,
       ledger: this.ledger,
       tables: this.options.dump === undefined ? 'example' : 'generic',
-      clients: this.options.clients ?? 'writers',
     });
   }
 

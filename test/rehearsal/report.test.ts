@@ -44,7 +44,9 @@ describe('a rehearsal does not pass', () => {
   });
 
   test('when phases never ran', () => {
-    expect(reasons(evidence({ phases: agent.phases.slice(0, 7) }))).toEqual(['never ran: ready, cutover, watch, cleanup']);
+    expect(reasons(evidence({ phases: agent.phases.slice(0, 7) }))).toEqual([
+      'never ran: ready, cutover, watch, cleanup',
+    ]);
   });
 
   test.each([

@@ -147,7 +147,6 @@ class Run {
     const rehearsal = await Rehearsal.open({
       ...this.options,
       pooler: this.options.switch === 'pooler',
-      clients: 'mixed',
       log: (line) => this.view.line(line),
     });
     this.rehearsal = rehearsal;

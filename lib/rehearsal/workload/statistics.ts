@@ -51,11 +51,9 @@ export class Statistics {
   failedTransactions = 0;
   unknownTransactions = 0;
   rolledBackTransactions = 0;
-  /** Writers of short transactions, and of those that last. */
-  readonly short = new ClientKind('writer of short transactions');
-  readonly long = new ClientKind('writer of long transactions');
+  readonly writers = new ClientKind('writer of short transactions');
   /** All kinds of clients that there are. */
-  kinds: readonly ClientKind[] = [this.short];
+  readonly kinds: readonly ClientKind[] = [this.writers];
   readonly #errors = new Map<string, number>();
   readonly #latency = createHistogram();
 

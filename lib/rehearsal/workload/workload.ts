@@ -2,7 +2,6 @@ import { setMaxListeners } from 'node:events';
 import type { ClientBase } from 'pg';
 import { readCatalog, type Catalog, type Table } from './catalog';
 import { Choice } from './choice';
-import { findTable, startBeside } from './clients/beside';
 import { Ledger } from './ledger';
 import { Pace } from './pace';
 import { Pauses, type Pause } from './pauses';
@@ -26,11 +25,6 @@ export interface WorkloadOptions {
   ledger: string;
   /** `example`: pgbench's tables in the manner of TPC-B, and all others; `generic`: all alike. */
   tables: 'example' | 'generic';
-  /**
-   * `writers`: writers of short transactions only; `mixed`: one in eight holds its transactions open for a while, and
-   * beside them are readers, prepared statements and another driver. @default 'writers'
-   */
-  clients?: 'writers' | 'mixed';
 }
 
 /** An application that keeps writing until it is stopped. */
@@ -48,10 +42,6 @@ export interface Workload {
   /** Lets every writer finish its transaction, or its time-out, and closes the ledger. May be called twice. */
   stop(): Promise<WorkloadStatistics>;
 }
-
-/** Of so many writers one holds its transactions open, so long before each commit; milliseconds. */
-const longOneIn = 8;
-const holdMs = 250;
 
 const keysPerTable = 4_000;
 const keysInAll = 200_000;
@@ -84,7 +74,7 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
   }
   const ending = new AbortController();
   // Each writer listens; Node calls more than ten a leak.
-  setMaxListeners(options.connections + 20, ending.signal);
+  setMaxListeners(options.connections + 10, ending.signal);
   let last = Math.floor(Math.random() * 500_000_000);
   const shared: Shared = {
     address: options.address,
@@ -98,28 +88,12 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
     signal: ending.signal,
     unique: () => ++last,
   };
-  const mixed = options.clients === 'mixed';
-  const writers = Array.from(
-    { length: options.connections },
-    (_, index) => new Writer(index, shared, mixed && index % longOneIn === longOneIn - 1 ? holdMs : 0),
-  );
+  const writers = Array.from({ length: options.connections }, (_, index) => new Writer(index, shared));
   const share = Math.min(keysPerTable, Math.ceil(keysInAll / Math.max(1, catalog.tables.length)));
   for (const table of catalog.tables) await dealKeys(client, table, share, writers);
   const first = writers[0]!;
   await probe(session, shared.choice, ledger, (table) => first.keysOf(table), shared.unique, probeBudgetMs);
-  const { statistics } = shared;
-  const table = mixed ? await findTable(session, catalog.tables) : undefined;
-  const beside = table
-    ? startBeside({
-        address: options.address,
-        table,
-        signal: ending.signal,
-        failed: (error) => statistics.clientError(error),
-      })
-    : undefined;
-  if (writers.some((writer) => writer.holdMs > 0)) statistics.kinds = [statistics.short, statistics.long];
-  statistics.kinds = [...statistics.kinds, ...(beside?.kinds ?? [])];
-  const running = Promise.all([...writers.map((writer) => writer.run()), beside?.ended]);
+  const running = Promise.all(writers.map((writer) => writer.run()));
   let stopped: Promise<WorkloadStatistics> | undefined;
   return {
     statistics: () => shared.statistics.snapshot(),
@@ -127,7 +101,7 @@ async function start(options: WorkloadOptions, session: Session): Promise<Worklo
     pauses: (since) => shared.pauses.longest(since),
     pauseAround: (instant) => shared.pauses.around(instant),
     mark: () => {
-      for (const kind of statistics.kinds) kind.mark();
+      for (const kind of shared.statistics.kinds) kind.mark();
     },
     stop: () =>
       (stopped ??= (async () => {

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Table } from './catalog';
 import type { Choice } from './choice';
-import type { ClientKind } from './clients/kind';
 import { OwnedKeys } from './keys';
 import type { Ledger } from './ledger';
 import type { Pace } from './pace';
@@ -42,17 +41,10 @@ export class Writer {
   #backOffMs = 0;
   readonly #keys = new Map<Table, OwnedKeys>();
 
-  /** @param holdMs how long each transaction is held open before its commit; milliseconds */
   constructor(
     readonly index: number,
     readonly shared: Shared,
-    readonly holdMs = 0,
   ) {}
-
-  get #kind(): ClientKind {
-    const { short, long } = this.shared.statistics;
-    return this.holdMs > 0 ? long : short;
-  }
 
   keysOf(table: Table): OwnedKeys {
     let keys = this.#keys.get(table);
@@ -72,7 +64,7 @@ export class Writer {
       while (!acknowledged && !signal.aborted) acknowledged = await this.#attempt();
       if (acknowledged) {
         pauses.acknowledged();
-        this.#kind.served(performance.now() - wanted);
+        this.shared.statistics.writers.served(performance.now() - wanted);
       } else pauses.gaveUp();
     }
     await this.#session?.close();
@@ -102,12 +94,7 @@ export class Writer {
 
   async #work(tx: Transaction): Promise<void> {
     const { pgbench, writers } = this.shared;
-    // Its counters are everybody's: one who holds them open would hold up all others.
-    if (
-      this.holdMs === 0 &&
-      pgbench &&
-      (Math.random() < 0.5 || !this.shared.choice.pick((table) => this.keysOf(table)))
-    ) {
+    if (pgbench && (Math.random() < 0.5 || !this.shared.choice.pick((table) => this.keysOf(table)))) {
       await pgbench.run(tx, this.index, writers);
     }
     if (tx.size === 0 || Math.random() < 0.1) {
@@ -116,7 +103,6 @@ export class Writer {
     }
     if (tx.size > 0 && Math.random() < savepointShare) await this.#changeMindInPart(tx);
     if (tx.size > 0 && Math.random() < rolledBackShare) throw new ChangedMind();
-    if (this.holdMs > 0) await sleep(this.holdMs, undefined, { signal: this.shared.signal }).catch(() => undefined);
   }
 
   async #operate(tx: Transaction): Promise<void> {
@@ -184,7 +170,7 @@ export class Writer {
     else if (counts) statistics.failedTransactions += 1;
     if (!(error instanceof ChangedMind) && !isRefusal(error)) {
       statistics.clientError(errorKind(error));
-      this.#kind.failed(errorKind(error));
+      this.shared.statistics.writers.failed(errorKind(error));
     }
     const goesOn = error instanceof ChangedMind || (isVerdict(error) && error.code !== '25006');
     const rolledBack = goesOn && (await this.#session?.rollback());

@@ -63,42 +63,6 @@ async function until(condition: () => boolean): Promise<void> {
 
 const acknowledged = (workload: Workload): number => workload.statistics().acknowledgedTransactions;
 
-describe('clients of several kinds', () => {
-  /** What the cutover does to every table: no write, whether or not it finds a row. */
-  const fence = (statement: string): string => `DO $do$ DECLARE name text; BEGIN
-    FOR name IN SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relnamespace IN ('"Shop"'::regnamespace, 'public'::regnamespace)
-    LOOP EXECUTE format('${statement}', name); END LOOP; END $do$`;
-
-  it('are told apart: who only reads sees nothing of a write pause, who writes waits for its end', async () => {
-    const database = await newDatabase();
-    const [workload, ledger] = await start(database, { connections: 8, clients: 'mixed' });
-    const kinds = () => Object.fromEntries(workload.statistics().clients.map((each) => [each.kind, each]));
-    const [short, long] = ['writer of short transactions', 'writer of long transactions'];
-    const [reader, prepared, perl] = ['reader', 'reader with a prepared statement', 'writer by DBD::Pg'];
-    await until(() => [short, long, reader, prepared, perl].every((kind) => kinds()[kind]!.done > 5));
-    expect(workload.statistics().clientErrorsBy).toEqual({});
-    workload.mark();
-    const admin = await server.connect(database);
-    await admin.query(`CREATE FUNCTION fence() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN RAISE SQLSTATE '25006'; END $$`);
-    const stands = 'BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE PROCEDURE fence()';
-    await admin.query(fence(`CREATE TRIGGER aa ${stands}`));
-    await sleep(700);
-    await admin.query(fence('DROP TRIGGER aa ON %s'));
-    await admin.end();
-    const before = kinds();
-    await until(() => [short, long, perl].every((kind) => kinds()[kind]!.done > before[kind]!.done + 3));
-    await workload.stop();
-    for (const kind of [short, long, perl]) {
-      expect(kinds()[kind]!.longestWaitMs).toBeGreaterThan(500);
-      expect(kinds()[kind]!.errorsBy).toHaveProperty('25006');
-    }
-    for (const kind of [reader, prepared]) expect(kinds()[kind]).toMatchObject({ errors: 0, errorsBy: {} });
-    expect(kinds()[long]!.errors).toBeLessThan(kinds()[short]!.errors);
-    expect((await verdictOf(database, ledger)).lostWrites).toBe(0);
-  });
-});
-
 describe('an undisturbed workload', () => {
   it.each(['example', 'generic'] as const)('loses nothing and names what it writes (%s)', async (tables) => {
     const database = await newDatabase();
