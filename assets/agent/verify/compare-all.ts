@@ -6,6 +6,7 @@ import { readTypeShapes } from '../type-shapes';
 import { RateLimit } from '../copy/rate-limit';
 import { compareRelation, type CompareOptions } from './compare-relation';
 import { differing, joinComparisons, type DifferenceKind, type RelationComparison } from './comparison';
+import { explainTooLarge } from './too-large';
 import { sectionCount, sectionsOf, type Section } from './sections';
 
 /** What `compareAll` needs. */
@@ -120,7 +121,7 @@ class Run {
           sessions ??= await openSessions(this.options);
           this.comparisons.push(await this.one(sessions, section));
         } catch (error) {
-          this.fail(section.relation, oneLine(error));
+          this.fail(section.relation, (await explainTooLarge(error, section, this.options)) ?? oneLine(error));
           await closeSessions(sessions);
           sessions = undefined;
         }

@@ -49,6 +49,25 @@ it('reports a relation that is missing on the target by name, compares the other
   });
 });
 
+it('names the key of a row that is too large to be hashed, compares the others, and is not ok', async () => {
+  await ends.run('both', 'CREATE TABLE public.large (id int PRIMARY KEY, small text, v bytea)');
+  await ends.run('both', `INSERT INTO public.large VALUES (1, 'x', 'x'), (3, 'x', 'x'), (7, 'x', 'x')`);
+  // As hexadecimal digits twice as long, and a server holds no value of 1 GB.
+  await ends.run('source', `UPDATE public.large SET v = convert_to(repeat('x', 540000000), 'UTF8') WHERE id = 3`);
+  const large = await ends.relation('"public"."large"');
+  const result = await compareAll({ ...options(['a']), relations: [large, ...options(['a']).relations] });
+  await ends.run('both', 'DROP TABLE public.large');
+  expect(result).toMatchObject({ ok: false, relations: 1, rowsCompared: 3000 });
+  expect(result.notCompared).toEqual([
+    {
+      relation: '"public"."large"',
+      cause: expect.stringMatching(
+        /^the rows of the keys \(3\) are over 1 GB as text, which no server can hash \(invalid memory alloc request size \d+\); .* make the value smaller/,
+      ) as string,
+    },
+  ]);
+});
+
 it('reports every relation when an end cannot be reached', async () => {
   const result = await compareAll({
     ...options(['a', 'b']),
