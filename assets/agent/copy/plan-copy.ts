@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { readRelations, type Relation } from '../catalog/relations';
-import type { CopyConfig } from '../config';
 import type { Context } from '../context';
 import { copiedRelations, prepareLeases, type Lease } from '../lease';
 import { columnDifferences } from '../schema/same-columns';
@@ -70,7 +69,6 @@ export async function planCopy(
     const plan = here.get(relation.sql);
     return plan !== undefined && plan.plan === there.get(relation.sql) && plan.file === files.get(relation.oid);
   };
-  const chunkBytes = chunkSize(context.config.copy, relations);
   const plans: Plan[] = [];
   for (const [rank, relation] of relations.entries()) {
     if (isKept(relation)) continue;
@@ -80,7 +78,7 @@ export async function planCopy(
       file: files.get(relation.oid) ?? '',
       rank,
       bytes: relation.bytes,
-      parts: await cut(source, relation, sourceVersion, chunkBytes),
+      parts: await cut(source, relation, sourceVersion, context.config.copy.chunkMegabytes * 1_000_000),
     });
   }
   await schedule.put(plans);
@@ -96,22 +94,6 @@ export async function planCopy(
     }
   });
   await schedule.reconcile(await doneChunks(target));
-}
-
-/** Chunks for each worker, at least, when few tables hold nearly everything. */
-const SHARES = 2;
-
-/** Smaller chunks are not made for the sake of sharing: what each costs would show. */
-const LEAST_SHARE = 32_000_000;
-
-/**
- * Bytes of a chunk. No chunk may be so large a part of the whole that the others wait for whoever copies it: all work on
- * the largest tables together, so that their indexes, which take longest, are built while the other tables are copied.
- */
-export function chunkSize({ chunkMegabytes, jobs, processes }: CopyConfig, relations: readonly Relation[]): number {
-  const all = relations.reduce((sum, { bytes }) => sum + bytes, 0);
-  const share = all / (Math.max(1, jobs) * Math.max(1, processes) * SHARES);
-  return Math.min(chunkMegabytes * 1_000_000, Math.max(LEAST_SHARE, share));
 }
 
 /** The file that holds each relation now, by its oid: a rewritten one has another. */
