@@ -9,6 +9,7 @@ export const PHASES = [
   'sync',
   'add',
   'verify',
+  'plans',
   'ready',
   'cutover',
   'watch',

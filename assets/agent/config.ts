@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { UsageError } from './errors';
+import type { PlansConfig } from './plans/config';
 import type { PoolerConfig, SwitchConfig } from './switch/config';
 
 /** How far a TLS connection checks its server; the meaning is libpq's. */
@@ -120,6 +121,7 @@ export interface AgentConfig {
     /** How long a row that differs may be in flight before it counts as different; seconds. */
     readonly settleSeconds: number;
   };
+  readonly plans: PlansConfig;
   readonly ready: ReadyConfig;
   readonly cutover: CutoverConfig;
   readonly watch: WatchConfig;
@@ -181,7 +183,7 @@ export interface ReadyConfig {
   readonly lagSeconds: number;
   /** Changes to apply above which a warning says that the cutover will take longer; keys. */
   readonly backlogKeys: number;
-  /** Age from which the last verify is warned of; hours. */
+  /** Age from which the last verify, and the last comparison of plans, is warned of; hours. */
   readonly verifyHours: number;
   /** Keys applied and not yet compared again, above which the cutover is refused; keys. */
   readonly keysToCompare: number;

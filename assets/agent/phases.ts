@@ -7,6 +7,7 @@ import { cutover } from './cutover';
 import { dump } from './dump';
 import { finalize } from './finalize';
 import type { Phase } from './phase';
+import { plans } from './plans';
 import { rollback } from './rollback';
 import { ready } from './ready';
 import { restore } from './restore';
@@ -26,6 +27,7 @@ export const PHASES: readonly Phase[] = [
   sync,
   add,
   verify,
+  plans,
   ready,
   cutover,
   watch,

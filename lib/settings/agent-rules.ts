@@ -10,7 +10,7 @@ const identifier = (what: string): Rule<string> =>
 
 type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
-const { capture, dump, restore, copy, sync, brake, verify, ready, cutover, watch } = DEFAULT_AGENT;
+const { capture, dump, restore, copy, sync, brake, verify, plans, ready, cutover, watch } = DEFAULT_AGENT;
 
 const methods = oneOf<Agent['copy']['method']>('dump', 'stream');
 
@@ -108,6 +108,24 @@ export const agentRule = object<Agent>({
       dirtyKeysPerSecond: byDefault(verify.dirtyKeysPerSecond, integer('keys a second, 0 for none', 0, 1_000_000)),
       sequentialCheck: byDefault(verify.sequentialCheck, oneOf('once', 'always', 'never')),
       settleSeconds: byDefault(verify.settleSeconds, integer('seconds', 1, 3_600)),
+    }),
+  ),
+  plans: byDefault(
+    {},
+    object<Agent['plans']>({
+      statements: byDefault(plans.statements, integer('statements, 0 for none', 0, 1_000)),
+      file: optional(text('must be an absolute path on the host', /^\/./)),
+      timing: byDefault(plans.timing, oneOf('both', 'target', 'off')),
+      timeoutMs: byDefault(plans.timeoutMs, integer('milliseconds', 10, 600_000)),
+      sourceSeconds: byDefault(plans.sourceSeconds, integer('seconds', 0, 3_600)),
+      worseFactor: byDefault(plans.worseFactor, integer('times', 2, 1_000)),
+      onWorse: byDefault(plans.onWorse, oneOf('warn', 'block')),
+      onFailure: byDefault(plans.onFailure, oneOf('warn', 'block')),
+      warm: byDefault(plans.warm, oneOf('off', 'size', 'heat')),
+      warmMegabytes: byDefault(
+        plans.warmMegabytes,
+        integer("1,000,000 bytes, 0 for the target's buffers", 0, 10_000_000),
+      ),
     }),
   ),
   ready: byDefault(

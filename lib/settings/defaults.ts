@@ -59,6 +59,18 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     // A minute: a restart of an application is over by then.
     badLooks: 6,
   },
+  plans: {
+    statements: 50,
+    timing: 'both',
+    timeoutMs: 2_000,
+    sourceSeconds: 30,
+    // Less is within what a cold cache and other work on a machine do.
+    worseFactor: 3,
+    onWorse: 'warn',
+    onFailure: 'block',
+    warm: 'off',
+    warmMegabytes: 0,
+  },
   ready: {
     // What is left when writes stop is applied in the pause, at some thousand changes a second.
     lagSeconds: 30,

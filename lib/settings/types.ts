@@ -175,7 +175,7 @@ export type AgentSettings = {
 
 /** The parts of AgentConfig that settings tune. */
 export type TunedParts =
-  'capture' | 'dump' | 'restore' | 'copy' | 'sync' | 'brake' | 'verify' | 'ready' | 'cutover' | 'watch';
+  'capture' | 'dump' | 'restore' | 'copy' | 'sync' | 'brake' | 'verify' | 'plans' | 'ready' | 'cutover' | 'watch';
 
 /** Who hears of alarms, failures and approvals, and who may approve. */
 export interface NotificationSettings {

@@ -29,12 +29,13 @@ export interface TestMigration {
 }
 
 /** Starts the three servers. The target's login is no superuser, as on RDS; the source's owns what it migrates. */
-export async function startMigration({ durable = false } = {}): Promise<TestMigration> {
+export async function startMigration({ durable = false, preload = '' } = {}): Promise<TestMigration> {
   // Slower; a cutover refuses an end that would forget what it has committed.
   const fsync = durable ? 'on' : 'off';
+  const ends = { max_prepared_transactions: '5', fsync, shared_preload_libraries: preload };
   const [source, target, host] = await Promise.all([
-    startPostgres({ version: 11, password: PASSWORD, settings: { max_prepared_transactions: '5', fsync } }),
-    startPostgres({ version: 17, password: PASSWORD, settings: { max_prepared_transactions: '5', fsync } }),
+    startPostgres({ version: 11, password: PASSWORD, settings: ends }),
+    startPostgres({ version: 17, password: PASSWORD, settings: ends }),
     startPostgres({ version: 15 }),
   ]);
   const root = mkdtempSync(join(tmpdir(), 'ibex-migration-'));

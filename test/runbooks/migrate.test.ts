@@ -2,7 +2,7 @@ import type { ApprovalRequest } from '../../lib/rehearsal/automation/actions/app
 import { scratch, step } from '../rehearsal/automation/account';
 import { parsed, StubHost } from './stub-host';
 
-const BEFORE = ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify', 'ready'];
+const BEFORE = ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify', 'plans', 'ready'];
 
 describe('the runbook migrate', () => {
   test('runs all phases in order, with an approval before cutover and one before cleanup', async () => {
@@ -65,6 +65,7 @@ describe('the runbook migrate', () => {
       'profile load',
       ...['dump', 'restore', 'sync', 'verify'].map((phase) => `start ${phase}`),
       'profile serve',
+      'start plans',
       'start ready',
     ]);
     expect(host.calls().filter((call) => call.startsWith('profile'))).toHaveLength(2);

@@ -14,4 +14,7 @@ export const isApplicationSchema = (column: string, parameter: string): string =
   `(${column} !~ '^pg_' AND ${column} <> 'information_schema' AND ${column} <> ALL (${parameter}::text[]))`;
 
 /** The value for the parameter of `isApplicationSchema`. */
-export const hiddenSchemas = (config: AgentConfig): string[] => [...OWN_SCHEMAS, ...(config.excludeSchemas ?? [])];
+export const hiddenSchemas = (config: Pick<AgentConfig, 'excludeSchemas'>): string[] => [
+  ...OWN_SCHEMAS,
+  ...(config.excludeSchemas ?? []),
+];

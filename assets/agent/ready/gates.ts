@@ -1,5 +1,6 @@
 import { AWS_GATES } from './aws-gates';
 import type { Gate } from './gate';
+import { PLANS_GATE } from './plans-gate';
 import { REPLICATION_GATES } from './replication-gates';
 import { SEQUENCE_GATE } from './sequence-gate';
 import { SOURCE_GATES } from './source-gates';
@@ -11,6 +12,7 @@ export const GATES: readonly Gate[] = [
   ...REPLICATION_GATES,
   ...TARGET_GATES,
   SEQUENCE_GATE,
+  PLANS_GATE,
   ...SOURCE_GATES,
   ...SURROUNDINGS_GATES,
   ...AWS_GATES,

@@ -12,8 +12,8 @@ describe('the summary', () => {
     expect(summary({}, '/home/me/out/report.json')).toBe(`
 phases        ✓ assess     0.3 s   ✓ schema     1.3 s   ✓ capture    2.3 s
               ✓ dump       3.3 s   ✓ restore    4.3 s   ✓ sync       5.3 s
-              ✓ verify     6.3 s   ✓ ready      7.3 s   ✓ cutover    8.3 s
-              ✓ watch      9.3 s   ✓ cleanup   10.3 s
+              ✓ verify     6.3 s   ✓ plans      7.3 s   ✓ ready      8.3 s
+              ✓ cutover    9.3 s   ✓ watch     10.3 s   ✓ cleanup   11.3 s
 in all        1:15
 writes        12,345 acknowledged, 0 lost; 2 without an answer, right either way
 rows          1,002,345 compared as they stood in the pause, 0 different; the
@@ -40,8 +40,8 @@ PASSED: nothing was lost, and every row is the same`);
   - the target is gone
   - phase assess failed: no room
   - phase schema failed: no room
-  - never ran: capture, dump, restore, sync, verify, ready, cutover, watch,
-    cleanup`);
+  - never ran: capture, dump, restore, sync, verify, plans, ready, cutover,
+    watch, cleanup`);
   });
 
   test('can be shown when neither the host program nor the writers said anything', () => {
