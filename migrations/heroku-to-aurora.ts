@@ -166,6 +166,24 @@ export const settings: MigrationSettings = {
       // Seconds that a change may be on its way before it counts as a difference.
       settleSeconds: 30,
     },
+    // How both ends plan and run the statements that cost the source most (docs/plans.md).
+    plans: {
+      // How many of pg_stat_statements; a file of statements on the host may come beside them (`file`).
+      statements: 50,
+      // What is proven to only read is run on both ends, on the target alone, or nowhere.
+      timing: 'both',
+      // Milliseconds for one statement, and seconds for all of them together on the source.
+      timeoutMs: 2_000,
+      sourceSeconds: 30,
+      // Times the source's figure that count as worse, and what `ready` says then.
+      worseFactor: 3,
+      onWorse: 'warn',
+      // What `ready` says of a statement that the target refuses.
+      onFailure: 'block',
+      // What is read into the target's memory first: nothing, by size, or what the source reads most; 0: what fits.
+      warm: 'off',
+      warmMegabytes: 0,
+    },
     // Limits of the gates before the cutover; a gate says the figure and what to do.
     ready: {
       // Seconds behind with which writes may be stopped.

@@ -6,6 +6,7 @@ import { compareStatement, type Comparing, type Comparison } from './plans/compa
 import { PLANS_FACT, type PlansFact } from './plans/fact';
 import { readStatements } from './plans/statements';
 import { plansTable } from './plans/table';
+import { warmTarget } from './plans/warm';
 
 async function run(context: Context): Promise<PhaseOutcome> {
   const source = await context.connect('source');
@@ -14,6 +15,10 @@ async function run(context: Context): Promise<PhaseOutcome> {
   }
   const target = await context.connect('target');
   const { config } = context;
+  const warmed = await warmTarget(context, source, target);
+  if (warmed)
+    await context.evidence('target warmed', warmed.problems.length === 0, `pg_prewarm by ${config.plans.warm}`, warmed);
+  context.progress.restart();
   const { statements, without } = await readStatements(source, config.plans);
   const parameters = await differingParameters(source, target);
   const comparing: Comparing = { source, target, config, parameters, spentMs: 0 };
@@ -42,8 +47,8 @@ async function run(context: Context): Promise<PhaseOutcome> {
   });
   process.stdout.write(plansTable(comparisons));
   return {
-    message: `${found.compared} statements compared, ${found.measured} measured on both ends, ${found.worse.length} worse on the target, ${found.failed.length} refused there${without === undefined ? '' : `; ${without}`}`,
-    result: { ...found, sourceMs: Math.round(comparing.spentMs) },
+    message: `${warmed ? `${Math.round(warmed.bytes / 1_000_000)} MB of ${warmed.relations} tables and indexes warmed, ` : ''}${found.compared} statements compared, ${found.measured} measured on both ends, ${found.worse.length} worse on the target, ${found.failed.length} refused there${without === undefined ? '' : `; ${without}`}`,
+    result: { ...found, ...(warmed && { warmed }), sourceMs: Math.round(comparing.spentMs) },
   };
 }
 

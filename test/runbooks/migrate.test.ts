@@ -88,7 +88,7 @@ describe('the runbook migrate', () => {
     const result = await host.run('migrate');
     expect(result.status).toBe('Failed');
     expect(result.failureMessage).toContain('AccessDenied');
-    expect(host.started()).toEqual(BEFORE.slice(0, -1));
+    expect(host.started()).toEqual(BEFORE.slice(0, -2));
   });
 
   test('gives approvals 30 days', () => {

@@ -189,6 +189,20 @@ async function sparing({ source, config, spentMs }: Comparing): Promise<string |
   return pace === 'free' ? undefined : reason;
 }
 
+/** Other work on the target makes one run slow, and not every one. */
+const AGAIN = 2;
+
+/** Measures again what seems slow: the best run counts. */
+async function fairly({ config }: Comparing, source: Plan | undefined, measure: () => Promise<Plan>): Promise<Plan> {
+  let best = await measure();
+  for (let again = 0; again < AGAIN && source?.ms !== undefined; again += 1) {
+    if ((best.ms ?? 0) <= source.ms * config.plans.worseFactor) break;
+    const next = await measure();
+    if ((next.ms ?? 0) < (best.ms ?? 0)) best = next;
+  }
+  return best;
+}
+
 /** What running the statement gave. */
 interface Measured {
   readonly source?: Plan;
@@ -215,7 +229,7 @@ async function measure(comparing: Comparing, there: Planner, here: Planner, valu
     }
   }
   try {
-    const target = await here.measure(values);
+    const target = await fairly(comparing, source, () => here.measure(values));
     return { target, ...(source && { source }), ...(notMeasured !== undefined && { notMeasured }) };
   } catch (error) {
     const late = codeOf(error) === '57014';

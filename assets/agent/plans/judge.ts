@@ -1,7 +1,7 @@
 import type { Access, Plan } from './plan';
 
 /** A difference under which a time is noise; milliseconds. */
-const NOISE_MS = 2;
+const NOISE_MS = 5;
 
 /** A difference under which blocks do not count, and a table whose whole reading does not: 1 MiB. */
 export const NOISE_BLOCKS = 128;
