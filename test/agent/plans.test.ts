@@ -62,7 +62,7 @@ async function compare(
   const context = await migration.context('plans', { plans: { ...migration.config.plans, ...settings } });
   const { message } = await plans.run(context);
   const evidence = (await context.state.allEvidence()).findLast(({ gate }) => gate === 'plans');
-  return { context, message, found: (evidence?.['result'] as { comparisons: Comparison[] }).comparisons };
+  return { context, message, found: (evidence!['result'] as { comparisons: Comparison[] }).comparisons };
 }
 
 /** Other tests run beside: no time is long enough to count. */
@@ -81,7 +81,7 @@ describe('the statements that cost the source most', () => {
     const { context, found } = await compare(FIGURES_ASIDE);
     await target.query('DROP INDEX shop.orders_customer; DROP FUNCTION shop.initials');
     expect(found.map(({ verdict, notMeasured }) => [verdict, notMeasured])).toEqual(
-      Array(3).fill(['equal', undefined]),
+      Array.from({ length: 3 }, () => ['equal', undefined]),
     );
     for (const { source: there, target: here } of found) {
       expect(there?.blocks).toBeGreaterThan(0);
