@@ -106,6 +106,7 @@ export class MigrationStack extends Stack {
         ProfileDocument: profiles.document.name,
         CopyMethod: settings.agent.copy.method,
         ApprovalTopicArn: topic.topicArn,
+        RequiredApprovals: Math.max(1, settings.agent.ready.approvals),
         Snapshot: settings.agent.ready.snapshot ? 'yes' : 'no',
         SnapshotKind: database.resource.clusterId === undefined ? 'instance' : 'cluster',
         SnapshotOf: database.resource.clusterId ?? database.resource.instanceIds[0],

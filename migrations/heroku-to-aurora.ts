@@ -202,6 +202,9 @@ export const settings: MigrationSettings = {
       snapshot: true,
       // Hours after which a snapshot is too old as a rollback point.
       snapshotHours: 24,
+      // How many people approve the cutover (0: who may start it decides), and for how many hours that counts.
+      approvals: 0,
+      approvalHours: 24,
       // How the application is asked if it is well: statements (a first column that is not false), a command (status 0).
       health: { source: [], target: [], command: [], timeoutSeconds: 10 },
     },

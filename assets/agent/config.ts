@@ -195,6 +195,10 @@ export interface ReadyConfig {
   readonly snapshot: boolean;
   /** Age from which the last snapshot of ours is warned of; hours. */
   readonly snapshotHours: number;
+  /** How many people must have approved the cutover before it begins, at most 10; 0: who may start it decides. */
+  readonly approvals: number;
+  /** How long an approval counts; hours. It ends, too, with another verify, another capture or other settings of the cutover. */
+  readonly approvalHours: number;
   readonly health: HealthConfig;
 }
 

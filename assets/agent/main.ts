@@ -7,6 +7,7 @@ import { metrics } from './metrics';
 import { runPhase } from './phase';
 import { PHASES } from './phases';
 import { readProgress } from './progress';
+import { approve } from './ready/approvals';
 import { report } from './report';
 import { SUPERVISOR } from './sync/supervisor-job';
 import { supervise } from './sync/supervise';
@@ -70,6 +71,13 @@ function program(): Command {
     .option('--accept <words>', `must be "${UNFENCE_WORDS}"`)
     .action(async (options: { accept?: string }) => {
       say(await unfence(settings(), options.accept));
+    });
+  ibex
+    .command('approve')
+    .description('record that somebody approves the cutover as it stands now')
+    .option('--by <name>', 'who approves')
+    .action(async ({ by }: { by?: string }) => {
+      say(await approve(settings(), by));
     });
   ibex
     .command('report')

@@ -139,6 +139,8 @@ export const agentRule = object<Agent>({
       sequencePercent: byDefault(ready.sequencePercent, integer('per cent', 1, 100)),
       snapshot: byDefault(ready.snapshot, flag),
       snapshotHours: byDefault(ready.snapshotHours, integer('hours', 1, 8_760)),
+      approvals: byDefault(ready.approvals, integer('people', 0, 10)),
+      approvalHours: byDefault(ready.approvalHours, integer('hours', 1, 8_760)),
       health: byDefault(
         {},
         object<Agent['ready']['health']>({

@@ -84,6 +84,8 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
     sequencePercent: 80,
     snapshot: true,
     snapshotHours: 24,
+    approvals: 0,
+    approvalHours: 24,
     health: { source: [], target: [], command: [], timeoutSeconds: 10 },
   },
   excludeSchemas: [],

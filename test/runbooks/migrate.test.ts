@@ -50,6 +50,15 @@ describe('the runbook migrate', () => {
     }
   });
 
+  test('tells the host of the approval, with the number of those whom it asked, before the cutover', async () => {
+    const host = new StubHost(scratch(), {});
+    await host.run('migrate', async () => 'Approved');
+    const calls = host.calls();
+    const at = calls.findIndex((call) => /^approve 1 approvers of runbook [0-9a-f-]{36}$/.test(call));
+    expect(at).toBeGreaterThan(calls.findIndex((call) => call.startsWith('start ready')));
+    expect(at).toBeLessThan(calls.findIndex((call) => call.startsWith('start cutover')));
+  });
+
   test('tunes the target for the load before the copy, and for the applications before anybody is asked', async () => {
     const host = new StubHost(scratch(), {});
     const calls: string[][] = [];

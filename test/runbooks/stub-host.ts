@@ -25,9 +25,10 @@ export const parsed = (phase: string): AutomationDocument => parse(RUNBOOKS.get(
 const JOB_DOCUMENT = `
 schemaVersion: '2.2'
 parameters:
-  Action: { type: String, allowedValues: [start, status, result], interpolationType: ENV_VAR }
+  Action: { type: String, allowedValues: [start, status, result, approve], interpolationType: ENV_VAR }
   Phase: { type: String, allowedPattern: '^[a-z]+$', interpolationType: ENV_VAR }
   WaitSeconds: { type: String, allowedPattern: '^[0-9]+$', interpolationType: ENV_VAR }
+  By: { type: String, default: '', interpolationType: ENV_VAR }
   Repair: { type: String, allowedValues: ['false', 'true'], default: 'false', interpolationType: ENV_VAR }
 mainSteps:
   - name: job
@@ -35,6 +36,7 @@ mainSteps:
     inputs:
       timeoutSeconds: '25200'
       runCommand:
+        - if [ "$SSM_Action" = approve ]; then exec "$IBEX_HOME/bin/ibex" approve --by "$SSM_By"; fi
         - set -- job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"
         - if [ "$SSM_Repair" = true ]; then set -- "$@" --repair; fi
         - exec "$IBEX_HOME/bin/ibex" "$@"
@@ -62,6 +64,7 @@ export type Course = readonly ('running' | 'succeeded' | 'failed')[] | 'refused'
 
 const STUB = `#!/bin/sh
 # ibex job <action> <phase> --wait <seconds> [--repair]
+if test "$1" = approve; then echo "approve $3" >> "$IBEX_HOME/calls"; exit; fi
 if test "$1" = profile; then
   echo "profile $2" >> "$IBEX_HOME/calls"
   cat "$IBEX_HOME/profile-$2" 2>/dev/null || echo "profile $2 in force; nothing waits for a restart"

@@ -1,3 +1,4 @@
+import { APPROVALS_GATE } from './approvals';
 import { AWS_GATES } from './aws-gates';
 import type { Gate } from './gate';
 import { PLANS_GATE } from './plans-gate';
@@ -15,5 +16,6 @@ export const GATES: readonly Gate[] = [
   PLANS_GATE,
   ...SOURCE_GATES,
   ...SURROUNDINGS_GATES,
+  APPROVALS_GATE,
   ...AWS_GATES,
 ];

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
+import { approve } from '../../../assets/agent/ready/approvals';
 import { askAll, blocked, type Asked } from '../../../assets/agent/ready/ask';
 import type { Gate } from '../../../assets/agent/ready/gate';
 import { GATES } from '../../../assets/agent/ready/gates';
@@ -31,7 +32,7 @@ afterAll(() => migration.stop());
 const named = (name: string): Gate => GATES.find((gate) => gate.name === name)!;
 
 /** Asks one gate. */
-async function ask(name: string, settings: Partial<AgentConfig['ready']> = {}): Promise<Asked> {
+async function ask(name: string, settings: Partial<AgentConfig['ready']> = {}, freezing = false): Promise<Asked> {
   const { config } = context;
   const at = Object.create(context, {
     config: { value: { ...config, ready: { ...config.ready, ...settings } } },
@@ -44,7 +45,7 @@ async function ask(name: string, settings: Partial<AgentConfig['ready']> = {}): 
     relations,
     aws: undefined,
     switches: new Switches([]),
-    freezing: false,
+    freezing,
   });
   return answer!;
 }
@@ -247,6 +248,57 @@ describe('keys left to compare', () => {
     expect(await ask(name, { keysToCompare: 0 })).toMatchObject({ verdict: 'block', figure: '1 keys' });
     await mark(3);
     expect(await ask(name)).toMatchObject({ verdict: 'block', figure: '1 keys were found different' });
+  });
+});
+
+describe('approvals', () => {
+  const name = 'approvals';
+  const wanted = { approvals: 2 };
+  const record = (by: string): Promise<string> => approve(migration.config, by);
+
+  test('are not asked for unless the settings want some', async () => {
+    expect(await ask(name)).toMatchObject({ verdict: 'pass', figure: expect.stringContaining('not asked for') });
+  });
+
+  test('cannot be given before there is a verify, nor without a name', async () => {
+    await context.state.phaseEnded('verify', 'failed', 'different');
+    await expect(record('anna')).rejects.toThrow(/^there is nothing to approve: verify has not succeeded/);
+    await expect(record('a; b')).rejects.toThrow(/needs --by NAME/);
+    await context.state.phaseEnded('verify', 'succeeded', 'equal');
+  });
+
+  test('are warned of by ready and block the freeze, until enough people have given theirs', async () => {
+    expect(await ask(name, wanted)).toMatchObject({ verdict: 'warn', figure: '0 of 2' });
+    await record('anna');
+    await record('anna');
+    expect(await ask(name, wanted, true)).toMatchObject({ verdict: 'block', figure: '1 of 2: anna 0.0 hours ago' });
+    await record('bert');
+    expect(await ask(name, wanted, true)).toMatchObject({ verdict: 'pass', figure: expect.stringMatching(/^2 of 2/) });
+  });
+
+  test('end with their time', async () => {
+    const old = `UPDATE ibex.fact SET value = jsonb_set(value, '{0,at}', '"2020-01-01T00:00:00Z"') WHERE name = 'approvals'`;
+    await context.state.client.query(old);
+    expect(await ask(name, wanted, true)).toMatchObject({
+      verdict: 'block',
+      figure: expect.stringContaining('expired'),
+    });
+    await record('anna');
+    expect(await ask(name, wanted, true)).toMatchObject({ verdict: 'pass' });
+  });
+
+  test('end with another verify', async () => {
+    await context.state.phaseStarted('verify');
+    await context.state.phaseEnded('verify', 'succeeded', 'equal');
+    expect(await ask(name, wanted, true)).toMatchObject({
+      verdict: 'block',
+      figure: expect.stringContaining('of another state'),
+    });
+  });
+
+  test('of a runbook count for as many as it asked', async () => {
+    await record('2 approvers of runbook 01234567-89ab');
+    expect(await ask(name, wanted, true)).toMatchObject({ verdict: 'pass' });
   });
 });
 
