@@ -11,10 +11,14 @@ export interface AwsAccount extends AwsTarget {
   readonly cloudWatch: CloudWatchClient;
 }
 
-/** The account of the target; undefined where the configuration describes none. Its login is the host's role. */
-export function openAws(config: AgentConfig): AwsAccount | undefined {
+/**
+ * The account of the target; undefined where the configuration describes none. Its login is the host's role.
+ *
+ * @param timeoutMs longest time of one call, which is tried three times; milliseconds
+ */
+export function openAws(config: AgentConfig, timeoutMs: number = CALL_TIMEOUT_MS): AwsAccount | undefined {
   const { aws } = config;
   if (!aws) return undefined;
-  const options = { region: aws.region, requestHandler: { requestTimeout: CALL_TIMEOUT_MS } };
+  const options = { region: aws.region, requestHandler: { requestTimeout: timeoutMs, throwOnRequestTimeout: true } };
   return { ...aws, rds: new RDSClient(options), cloudWatch: new CloudWatchClient(options) };
 }

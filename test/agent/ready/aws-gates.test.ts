@@ -31,10 +31,10 @@ afterEach(async () => {
   rmSync(stateDirectory, { recursive: true });
 });
 
-async function ask(name: string, target: AwsTarget = TARGET): Promise<Answer> {
+async function ask(name: string, target: AwsTarget = TARGET, timeoutMs?: number): Promise<Answer> {
   const config = { aws: target, host: { stateDirectory }, ready: { snapshotHours: 24 } } as unknown as AgentConfig;
   const gate = AWS_GATES.find((one) => one.name === name)!;
-  return gate.ask({ context: { config }, aws: openAws(config) } as unknown as Look);
+  return gate.ask({ context: { config }, aws: openAws(config, timeoutMs) } as unknown as Look);
 }
 
 const result = (action: string, text: string): AwsAnswer => ({
@@ -156,6 +156,25 @@ describe('the rollback point', () => {
       figure: 'snapshot ibex-3, 1.0 hours old',
     });
   });
+});
+
+test.each(['no alarm', 'serve profile in force', 'rollback point'])(
+  'a service that gives no answer does not hold up the gate %s for ever',
+  async (name) => {
+    for (const call of ['DescribeAlarms', 'DescribeDBInstances', 'DescribeDBClusters', 'DescribeDBClusterSnapshots'])
+      answers[call] = 'hang';
+    await expect(ask(name, TARGET, 100)).rejects.toThrow(/exceeded the configured 100 ms|[Tt]ime/);
+    expect(aws.calls.length).toBeGreaterThanOrEqual(3);
+  },
+);
+
+test('a service that fails once is asked again', async () => {
+  const snapshots = [
+    { status: 503, text: '<ErrorResponse><Error><Code>ServiceUnavailable</Code></Error></ErrorResponse>' },
+    result('DescribeDBClusterSnapshots', '<DBClusterSnapshots></DBClusterSnapshots>'),
+  ];
+  answers['DescribeDBClusterSnapshots'] = () => snapshots.shift()!;
+  expect(await ask('rollback point')).toMatchObject({ verdict: 'warn', figure: 'no snapshot' });
 });
 
 test('a right that the host lacks is said', async () => {

@@ -155,6 +155,7 @@ describe('a load balancer', () => {
     answer = () => 'hang';
     const made = loadBalancerSwitch(context, config);
     await expect(within((time) => made.move!('target', time), 300)).rejects.toThrow(/took longer than the 0\.3 s/);
+    await expect(within((time) => made.check('target', time), 300)).rejects.toThrow(/took longer than the 0\.3 s/);
   });
 });
 
@@ -224,6 +225,13 @@ describe('a record of Route 53', () => {
     await expect(within((time) => made.finish!('target', time), 1_500)).rejects.toThrow(
       /not known to all servers of Route 53 yet/,
     );
+  });
+
+  test('that gives no answer is left when its time is over', async () => {
+    answer = () => 'hang';
+    const made = recordSetSwitch(context, config);
+    await expect(within((time) => made.check('target', time), 300)).rejects.toThrow(/took longer than the 0\.3 s/);
+    await expect(within((time) => made.move!('target', time), 300)).rejects.toThrow(/took longer than the 0\.3 s/);
   });
 
   test('that is refused is named, and one that is throttled is asked again', async () => {

@@ -64,6 +64,16 @@ describe('a document of Systems Manager', () => {
     await expect(run(document())).rejects.toThrow('document rollout: Failed: step 2: no cluster (execution id)');
   });
 
+  test('that may not be started is named', async () => {
+    answers = { [START]: [refusal('AccessDeniedException', 'not you')] };
+    await expect(run(document())).rejects.toThrow(/^document rollout: not you/);
+  });
+
+  test('whose start gives no answer is left when its time is over', async () => {
+    answers = { [START]: ['hang'] };
+    await expect(run(document(), 300)).rejects.toThrow(/took longer than the 0\.3 s/);
+  });
+
   test('that hangs is cancelled, and its end is waited for', async () => {
     answers = {
       [START]: [json({ AutomationExecutionId: 'id' })],
