@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import type { AgentConfig } from './config';
 import { Failure, oneLine } from './errors';
 
+/** Longest time of one call, which is tried three times; milliseconds. */
+const CALL_TIMEOUT_MS = 10_000;
+
 /** A database login as RDS and Heroku secrets hold it; the address is there only where the configuration lacks it. */
 export interface Login {
   readonly username: string;
@@ -29,7 +32,10 @@ function fetcher(config: AgentConfig['secrets']): Fetch {
   // Loaded when it is needed, as the other clients of AWS are.
   const { SecretsManagerClient, GetSecretValueCommand } =
     require('@aws-sdk/client-secrets-manager') as typeof import('@aws-sdk/client-secrets-manager');
-  const client = new SecretsManagerClient({ region: config.region });
+  const client = new SecretsManagerClient({
+    region: config.region,
+    requestHandler: { requestTimeout: CALL_TIMEOUT_MS, throwOnRequestTimeout: true },
+  });
   return async (id) => (await client.send(new GetSecretValueCommand({ SecretId: id }))).SecretString ?? '';
 }
 

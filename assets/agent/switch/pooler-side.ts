@@ -5,6 +5,7 @@ import { Failure, oneLine } from '../errors';
 /** Where a pooler reads its side when it starts: an SSM parameter, or a file that stands in for it. */
 export type SideRecord = { readonly region: string; readonly parameter: string } | { readonly file: string };
 
+/** Longest time of a call with all its tries; milliseconds. Writes are stopped meanwhile. */
 const TIMEOUT_MS = 5_000;
 
 /** Loaded when it is needed: most commands of the program never ask Systems Manager, and would pay for it. */
@@ -18,13 +19,13 @@ function systemsManager(region: string) {
  * starts in between leads to the fenced side, where nothing can be lost, and `lead` repairs it. May be repeated.
  * Throws Failure when Systems Manager does not take it.
  */
-export async function recordSide(record: SideRecord, side: End): Promise<void> {
+export async function recordSide(record: SideRecord, side: End, timeoutMs: number = TIMEOUT_MS): Promise<void> {
   if ('file' in record) return recordInFile(record.file, side);
   const { region, parameter } = record;
   const { client, PutParameterCommand } = systemsManager(region);
   try {
     await client.send(new PutParameterCommand({ Name: parameter, Value: side, Overwrite: true }), {
-      requestTimeout: TIMEOUT_MS,
+      abortSignal: AbortSignal.timeout(timeoutMs),
     });
   } catch (error) {
     throw new Failure(
@@ -36,13 +37,13 @@ export async function recordSide(record: SideRecord, side: End): Promise<void> {
 }
 
 /** The side that is recorded. Throws Failure when it cannot be read. */
-export async function recordedSide(record: SideRecord): Promise<End> {
+export async function recordedSide(record: SideRecord, timeoutMs: number = TIMEOUT_MS): Promise<End> {
   if ('file' in record) return checked(readFileSync(record.file, 'utf8').trim());
   const { region, parameter } = record;
   const { client, GetParameterCommand } = systemsManager(region);
   try {
     const { Parameter } = await client.send(new GetParameterCommand({ Name: parameter }), {
-      requestTimeout: TIMEOUT_MS,
+      abortSignal: AbortSignal.timeout(timeoutMs),
     });
     return checked(Parameter?.Value);
   } catch (error) {

@@ -32,6 +32,12 @@ test('a refused record names the parameter, and what it means', async () => {
   );
 });
 
+test('a service that gives no answer is not waited for', async () => {
+  answers.push('hang', 'hang');
+  await expect(recordSide(record, 'target', 200)).rejects.toThrow(/cannot be set to target/);
+  await expect(recordedSide(record, 200)).rejects.toThrow(/does not tell the poolers' side/);
+});
+
 test('the recorded side is read', async () => {
   answers.push(json({ Parameter: { Value: 'source' } }));
   await expect(recordedSide(record)).resolves.toBe('source');
