@@ -244,6 +244,9 @@ describe('one mistake is named with its path, its value and what would be right'
     ],
     [['agent', 'verify', 'sequentialCheck'], 'sometimes', '"once"', 'a corrupt index that is never looked past'],
     [['agent', 'verify', 'settleSeconds'], 0, '1 to 3600 (seconds)', 'rows in flight that are reported as different'],
+    [['agent', 'plans', 'worseFactor'], 1, '2 to 1000 (times)', 'noise that counts as worse'],
+    [['agent', 'plans', 'file'], 'statements.json', 'an absolute path', 'a file that is looked for elsewhere'],
+    [['agent', 'ready', 'approvals'], 11, '0 to 10 (people)', 'more approvers than a runbook can ask'],
     [['agent', 'ready', 'lagSeconds'], 0, '1 to 86400 (seconds)', 'a gate that nothing can pass'],
     [
       ['agent', 'ready', 'sequencePercent'],
