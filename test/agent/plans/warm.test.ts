@@ -13,7 +13,9 @@ beforeAll(async () => {
     await client.query(`
       CREATE TABLE public.large AS SELECT n AS id, repeat('x', 100) AS line FROM generate_series(1, 20000) AS n;
       CREATE TABLE public.small AS SELECT n AS id FROM generate_series(1, 2000) AS n;
-      CREATE INDEX large_id ON public.large (id)`);
+      CREATE INDEX large_id ON public.large (id);
+      ALTER TABLE public.large SET (autovacuum_enabled = off);
+      ALTER TABLE public.small SET (autovacuum_enabled = off)`);
   }
   await target.query('GRANT pg_read_all_data TO master');
   await target.end();
@@ -22,6 +24,9 @@ afterAll(() => migration.stop());
 
 /** Warms a target whose memory was just emptied by a restart. */
 async function warm(settings: Partial<AgentConfig['plans']>, prewarm: boolean): Promise<WarmOutcome | undefined> {
+  const before = await migration.target.connect();
+  // Else recovery would read the tables itself.
+  await before.query('CHECKPOINT');
   await migration.target.kill();
   await migration.target.start();
   const admin = await migration.target.connect(migration.config.target.database);

@@ -254,6 +254,10 @@ describe('keys left to compare', () => {
 describe('approvals', () => {
   const name = 'approvals';
   const wanted = { approvals: 2 };
+  beforeAll(async () => {
+    await context.state.phaseStarted('verify');
+    await context.state.phaseEnded('verify', 'succeeded', 'equal');
+  });
   const record = (by: string): Promise<string> => approve(migration.config, by);
 
   test('are not asked for unless the settings want some', async () => {
