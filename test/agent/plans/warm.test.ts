@@ -74,22 +74,6 @@ test('no more is read than the budget, and what does not fit is passed over', as
   expect(await cold(LARGE)).toBeGreaterThan(200);
 });
 
-test('only what the source reads is warmed, by its heat', async () => {
-  await source.query('SELECT pg_stat_reset()');
-  await source.query('SELECT count(line) FROM public.large');
-  // The statistics of a session arrive when it is idle.
-  for (let read = 0; read === 0;) {
-    await source.query('SELECT pg_stat_clear_snapshot()');
-    const { rows } = await source.query(
-      `SELECT heap_blks_hit + heap_blks_read AS blocks FROM pg_statio_all_tables WHERE relname = 'large'`,
-    );
-    read = Number((rows[0] as { blocks: string }).blocks);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  await expect(warm({ warm: 'heat' }, true)).resolves.toMatchObject({ relations: 1, left: 0 });
-  expect(await cold(LARGE)).toBe(0);
-});
-
 test('tables are read through where pg_prewarm cannot be had, and nothing is left behind', async () => {
   await expect(warm({ warm: 'size' }, false)).resolves.toMatchObject({ by: 'reading', relations: 2, problems: [] });
   expect(await cold(LARGE)).toBe(0);
