@@ -25,6 +25,17 @@ const combinations: readonly Combination[] = [
     },
   ],
   [
+    ['agent.ready', 'notifications'],
+    ({ agent: { ready }, notifications: { approvers } }, mistakes) => {
+      if (approvers.length === 0 || ready.approvals <= approvers.length) return;
+      mistakes.add(
+        'agent.ready.approvals',
+        ready.approvals,
+        `must be at most ${approvers.length}: notifications.approvers names no more who may approve`,
+      );
+    },
+  ],
+  [
     ['agent.cutover.readersFirst'],
     ({ agent: { cutover } }, mistakes) => {
       const { switches } = cutover.readersFirst;
