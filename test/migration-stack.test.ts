@@ -184,6 +184,7 @@ describe('the command document', () => {
         inputs: {
           timeoutSeconds: '28800',
           runCommand: [
+            'if [ "$SSM_Action" = approve ]; then exec "${IBEX_HOME:-/opt/ibex}/bin/ibex" approve --by "$SSM_By"; fi',
             'set -- job "$SSM_Action" "$SSM_Phase" --wait "$SSM_WaitSeconds"',
             'if [ "$SSM_Repair" = true ]; then set -- "$@" --repair; fi',
             'exec "${IBEX_HOME:-/opt/ibex}/bin/ibex" "$@"',
@@ -196,7 +197,7 @@ describe('the command document', () => {
   });
 
   test('knows the actions and the phases', () => {
-    expect(job.parameters['Action']?.allowedValues).toEqual(['start', 'status', 'result']);
+    expect(job.parameters['Action']?.allowedValues).toEqual(['start', 'status', 'result', 'approve']);
     expect(job.parameters['Phase']?.allowedValues).toEqual([...PHASES]);
   });
 
