@@ -37,7 +37,7 @@ export async function openTarget(target: Client): Promise<void> {
  * the writes: with both of them shut nothing would tell any more which one is to open. Returns whether it waits now.
  */
 export async function letWait(left: Client, serving: Client): Promise<boolean> {
-  await left.query('BEGIN');
+  await begin(left);
   try {
     await left.query(`SELECT ${FENCE_LOCK}`);
     const [state, other] = [await readFenceState(left), await readFenceState(serving)];
@@ -53,7 +53,7 @@ export async function letWait(left: Client, serving: Client): Promise<boolean> {
 
 /** Takes the end that waits off the list of those that may be opened: nothing will be moved back to it. */
 export async function leaveForGood(left: Client): Promise<void> {
-  await left.query('BEGIN');
+  await begin(left);
   try {
     await left.query(`SELECT ${FENCE_LOCK}`);
     if ((await readFenceState(left))?.kind === 'closed') await left.query(fenceFunction({ kind: 'final' }));
@@ -66,7 +66,7 @@ export async function leaveForGood(left: Client): Promise<void> {
 
 /** Lets an end that was left for good take writes again, whatever the other one does. False where it was not left. */
 export async function openForGood(left: Client): Promise<boolean> {
-  await left.query('BEGIN');
+  await begin(left);
   try {
     await left.query(`SELECT ${FENCE_LOCK}`);
     const kind = (await readFenceState(left))?.kind;
@@ -91,9 +91,24 @@ async function putUp(client: Client, tables: readonly FencedTable[]): Promise<vo
   for (const table of tables) if (!table.fenced) await client.query(fenceTrigger(table));
 }
 
+/**
+ * How long a transaction below may stand idle; milliseconds. More than the margin before the deadline, so that a moment's
+ * standstill of ours does no harm; a host that is frozen or gone keeps nobody waiting for longer.
+ */
+const IDLE_MS = 4_000;
+
+/** At least, however little of the budget is left. */
+const SHORTEST_IDLE_MS = 1_000;
+
+/** Begins a transaction that the server ends, with its locks, when no statement comes: then the state is as it was. */
+async function begin(client: Client, leftMs: number = IDLE_MS): Promise<void> {
+  const idle = Math.round(Math.max(SHORTEST_IDLE_MS, Math.min(IDLE_MS, leftMs)));
+  await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${idle}`);
+}
+
 const hasLeft = (state: FenceState | undefined): boolean => state?.kind === 'final' || state?.kind === 'closed';
 
-/** How long putting up one trigger may queue the writers of its table; milliseconds. */
+/** How long putting up, or taking off, one trigger may queue the clients of its table; milliseconds. */
 const ARM_TIMEOUT_MS = 200;
 
 /** Rounds over those tables that were busy; the pause puts up what is left. */
@@ -120,8 +135,10 @@ export async function armFence(source: Client): Promise<string[]> {
   }
 }
 
+const isBusy = (error: unknown): boolean => AGAIN.includes((error as { code?: string }).code);
+
 function throwUnlessBusy(error: unknown): void {
-  if (!AGAIN.includes((error as { code?: string }).code)) throw error;
+  if (!isBusy(error)) throw error;
 }
 
 /** What a fenced source has proven. */
@@ -177,7 +194,7 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
       const proof = await lockAndFence(source, { kind: 'until', deadline }, Math.min(timeout, left), giveUpAt);
       return { ...proof, deadline, attempts };
     } catch (error) {
-      await source.query('ROLLBACK');
+      await source.query('ROLLBACK').catch(() => undefined);
       const { code } = error as { code?: string };
       if (AGAIN.includes(code)) inTheWay = error;
       if (!AGAIN.includes(code) || left <= timeout) {
@@ -194,7 +211,7 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
 
 /** Has the triggers that stand there refuse writes until the deadline; needs no lock of a table. */
 async function refuseWrites(source: Client, deadline: string): Promise<void> {
-  await source.query('BEGIN');
+  await begin(source);
   try {
     await source.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await source.query(`SELECT ${FENCE_LOCK}`);
@@ -228,7 +245,7 @@ async function lockAndFence(
   timeoutMs: number,
   giveUpAt: number,
 ): Promise<{ tables: number; at: string }> {
-  await source.query('BEGIN');
+  await begin(source, giveUpAt - Date.now());
   const tables = await lockTables(source, timeoutMs);
   const { rows } = await source.query('SELECT clock_timestamp()::text AS at');
   if (await isPastNoReturn(source)) throw new Failure('another run has made its fence final');
@@ -250,7 +267,7 @@ export const FINAL_MARGIN_SECONDS = 2;
  * longer than the margin. Throws Failure when the time is over.
  */
 export async function makeFenceFinal(source: Client, deadline: string): Promise<void> {
-  await source.query('BEGIN');
+  await begin(source);
   try {
     const tables = await lockTables(source, LOCK_TIMEOUT_MS);
     const state = await readFenceState(source);
@@ -289,7 +306,7 @@ export async function isPastNoReturn(source: Client): Promise<boolean> {
  */
 export async function openSource(source: Client): Promise<'open' | 'final'> {
   await source.query('ROLLBACK');
-  await source.query('BEGIN');
+  await begin(source);
   try {
     await source.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await source.query(`SELECT ${FENCE_LOCK}`);
@@ -303,18 +320,30 @@ export async function openSource(source: Client): Promise<'open' | 'final'> {
   }
 }
 
-/** Takes the fence off, table by table; each waits briefly for a lock, so it may be called while clients write. */
+/** Rounds over those tables from which a fence could not be taken. */
+const REMOVE_ROUNDS = 5;
+
+/**
+ * Takes the fence off, table by table. For each one the server shuts out readers as well, so each try waits for its lock
+ * no longer than clients may be kept. Returns what is left, each with its cause; such a fence lets through as before.
+ */
 export async function removeFence(client: Client): Promise<string[]> {
-  const busy: string[] = [];
-  await client.query(`SET lock_timeout = '2s'`);
-  for (const table of await readFenceable(client)) {
-    if (!table.fenced && !table.altered) continue;
-    try {
-      await client.query(unfenceTrigger(table.sql));
-    } catch {
-      busy.push(table.sql);
+  await client.query(`SET lock_timeout = ${ARM_TIMEOUT_MS}`);
+  try {
+    for (let round = 1; ; round += 1) {
+      const left: string[] = [];
+      let busy = false;
+      for (const table of await readFenceable(client)) {
+        if (!table.fenced && !table.altered) continue;
+        await client.query(unfenceTrigger(table.sql)).catch((error: unknown) => {
+          busy ||= isBusy(error);
+          left.push(`${table.sql} (${isBusy(error) ? 'busy' : oneLine(error)})`);
+        });
+      }
+      if (!busy || round === REMOVE_ROUNDS) return left;
+      await sleep(50);
     }
+  } finally {
+    await client.query('SET lock_timeout = 0');
   }
-  await client.query('SET lock_timeout = 0');
-  return busy;
 }

@@ -21,11 +21,11 @@ export async function unfence(config: AgentConfig, words: string | undefined): P
     if (!(await openForGood(source))) {
       throw new Failure('the source waits for a rollback, or was never left; start finalize or cleanup first');
     }
-    const busy = await removeFence(source);
-    await context.evidence('source unfenced', busy.length === 0, 'removeFence', { accepted: words, busy });
-    if (busy.length > 0) {
+    const left = await removeFence(source);
+    await context.evidence('source unfenced', left.length === 0, 'removeFence', { accepted: words, left });
+    if (left.length > 0) {
       throw new Failure(
-        `the source takes writes; triggers that let them through are still on ${busy.join(', ')}, which are busy; start again`,
+        `the source takes writes; triggers that let them through are still on ${left.join(', ')}; start again`,
       );
     }
     await source.query('DROP SCHEMA IF EXISTS ibex CASCADE');

@@ -340,6 +340,29 @@ describe('the point of no return', () => {
     expect(await write).toBe(REFUSED);
   });
 
+  it.each([
+    ['puts up the fence', async (client: Client) => fenceSource(client, 60, Date.now() + 1_000)],
+    ['makes it final', async (client: Client) => makeFenceFinal(client, (await fence(3)).deadline)],
+  ])('opens although a host that %s is frozen while it holds the locks', async (_, locks) => {
+    await armFence(await session());
+    let thaw: () => void = () => undefined;
+    const thawed = new Promise<void>((resolve) => (thaw = resolve));
+    const frozen = await sleepy('SELECT clock_timestamp()', () => thawed);
+    const ended = locks(frozen).then(
+      () => 'done',
+      () => 'failed',
+    );
+    const locked = `SELECT FROM pg_locks WHERE mode = 'ShareRowExclusiveLock' AND granted AND relation = 'item'::regclass`;
+    while ((await source.query(locked)).rowCount === 0) await sleep(10);
+    const write = `SET LOCAL lock_timeout = '7s'; INSERT INTO item VALUES (9)`;
+    for (const until = Date.now() + 9_000; (await refusal(source, write)) !== undefined;) {
+      if (Date.now() > until) throw new Error('the source stays shut');
+      await sleep(50);
+    }
+    thaw();
+    expect(await ended).toBe('failed');
+  });
+
   it('is waited for by who opens the source at the same moment', async () => {
     const { deadline } = await fence();
     let opened: Promise<string> | undefined;
@@ -429,16 +452,35 @@ describe('the fence around the target', () => {
     expect(await refusal(master, `SET LOCAL session_replication_role = 'replica'; DELETE FROM child`)).toBeUndefined();
   });
 
-  it('is taken off table by table; one that is busy is named and keeps a fence that lets through', async () => {
+  it('is taken off table by table; what is busy, or not ours, is named and keeps a fence that lets through', async () => {
     await openTarget(master);
+    await (await migration.admin('target')).query('ALTER TABLE public.keyless OWNER TO postgres');
     const reader = await migration.admin('target');
     await reader.query('BEGIN; SELECT * FROM public.item');
-    expect(await removeFence(master)).toEqual(['"public"."item"']);
+    expect(await removeFence(master)).toEqual([
+      '"public"."item" (busy)',
+      '"public"."keyless" (must be owner of relation keyless)',
+    ]);
     expect(await refusal(master, 'INSERT INTO item VALUES (9)')).toBeUndefined();
     await reader.query('COMMIT');
-    await reader.end();
+    await reader.query('ALTER TABLE public.keyless OWNER TO master');
     expect(await removeFence(master)).toEqual([]);
     const { rows } = await master.query(`SELECT count(*)::int AS n FROM pg_trigger WHERE tgname = 'ibex_fence'`);
     expect(rows).toEqual([{ n: 0 }]);
+  });
+
+  it('keeps the readers of a busy table waiting for a moment only while it is taken off', async () => {
+    await closeTarget(await migration.context('schema'), master);
+    await openTarget(master);
+    const [reader, another] = [await migration.admin('target'), await migration.admin('target')];
+    await reader.query('BEGIN; SELECT * FROM public.item');
+    const removed = removeFence(master);
+    const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`;
+    while ((await reader.query(waiting)).rowCount === 0) await sleep(5);
+    await another.query(`SET statement_timeout = '1s'`);
+    await another.query('SELECT * FROM public.item');
+    expect(await removed).toEqual(['"public"."item" (busy)']);
+    await reader.query('COMMIT');
+    expect(await removeFence(master)).toEqual([]);
   });
 });

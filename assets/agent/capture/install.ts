@@ -13,6 +13,9 @@ import { queueStatements, triggerStatements } from './objects';
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** After which the server ends the transaction of a host that is frozen or gone, with its lock; milliseconds. */
+const IDLE_MS = 4_000;
+
 /** Who holds the relation so that our lock has to wait; readers are in the way of an exclusive one only. */
 const BLOCKERS = sql`
   SELECT a.pid, a.usename AS user, a.application_name AS application, a.state,
@@ -67,7 +70,7 @@ async function once(
   stale: readonly string[],
   syncs: readonly string[],
 ): Promise<void> {
-  await source.query('BEGIN');
+  await source.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_MS}`);
   // One lock request, so that the wait is bounded once and not once per trigger. To drop one shuts out readers as well.
   const mode = stale.length > 0 ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE';
   await source.query(`LOCK TABLE ONLY ${relation.sql} IN ${mode} MODE`);
