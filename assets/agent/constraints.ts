@@ -6,6 +6,7 @@ import { schemaArchive } from './archive/schema-dump';
 import { readToc } from './archive/toc';
 import { readRelations } from './catalog/relations';
 import { hiddenSchemas, isApplicationSchema } from './catalog/schemas';
+import type { AgentConfig } from './config';
 import type { Context } from './context';
 import { Failure, oneLine } from './errors';
 import { readForeignOwners } from './schema/source-roles';
@@ -68,29 +69,23 @@ const MATERIALIZED_VIEWS = sql`
   SELECT r.nspname AS schema, r.relname AS name FROM relation r JOIN depth d USING (oid)
   WHERE r.relkind = 'm' AND r.relispopulated GROUP BY r.oid, 1, 2 ORDER BY max(d.level), 1, 2`;
 
-/**
- * Refreshes the materialized views that are filled on the source, those that others rest on first. Without `again` each
- * one is filled once, whatever was killed in between.
- *
- * @returns how many were refreshed
- */
-export async function fillMaterializedViews(
-  source: Client,
-  target: Client,
-  context: Context,
-  again: boolean = false,
-): Promise<number> {
-  const { rows } = await source.query(MATERIALIZED_VIEWS, [hiddenSchemas(context.config)]);
+/** Quoted names of the materialized views that are filled on the source, those that others rest on first. */
+export async function filledViews(source: Client, config: AgentConfig): Promise<string[]> {
+  const { rows } = await source.query(MATERIALIZED_VIEWS, [hiddenSchemas(config)]);
+  return (rows as { schema: string; name: string }[]).map(({ schema, name }) => qualified(schema, name));
+}
+
+/** Fills each of them once, whatever was killed in between. Returns how many were filled. */
+async function fillMaterializedViews(source: Client, target: Client, { config }: Context): Promise<number> {
   const known = await restoredEntries(target);
   let filled = 0;
-  for (const { schema, name } of rows as { schema: string; name: string }[]) {
-    const view = qualified(schema, name);
+  for (const view of await filledViews(source, config)) {
     const entry = `filled ${view}`;
-    if (known.has(entry) && !again) continue;
+    if (known.has(entry)) continue;
     try {
       await inTransaction(target, async () => {
         await target.query(`REFRESH MATERIALIZED VIEW ${view}`);
-        if (!known.has(entry)) await markRestored(target, entry);
+        await markRestored(target, entry);
       });
     } catch (error) {
       throw new Failure(`materialized view ${view} cannot be filled on the target: ${oneLine(error)}`);

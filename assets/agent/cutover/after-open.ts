@@ -1,5 +1,3 @@
-import { prepareRestored } from '../archive/restored';
-import { fillMaterializedViews } from '../constraints';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { letWait, removeFence } from '../fence';
@@ -8,6 +6,7 @@ import { requireDone } from '../switch/switches';
 import { startSupervisor } from '../sync/supervisor-job';
 import { OPENED_FACT } from '../watch/record';
 import type { PauseInput, PauseOutcome } from './pause';
+import { refreshViews, type Refreshed } from './refresh-views';
 
 /** Fact that the end that took over is open, and that not all of what follows is done. */
 const UNFINISHED_FACT = 'cutover.unfinished';
@@ -29,7 +28,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   const finishing = Promise.all([switches.finish(context.real('target')), input.readers.arrive()]);
   const fedBack = await feedTheOther(input, outcome.fence !== undefined);
   const frozen = await compareFrozen(input, outcome);
-  const refreshed = await refreshMaterializedViews(input);
+  const views = await refreshed(input);
   const stillFenced = await removeFence(target);
   const finished = (await finishing).flat();
   const result = {
@@ -42,7 +41,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
     clients: [...outcome.released, ...finished],
     fedBack,
     freeze: frozen,
-    materializedViews: refreshed,
+    materializedViews: views,
     openFenceLeft: stillFenced,
   };
   await context.state.setFact('cutover.result', result);
@@ -126,10 +125,11 @@ interface Frozen {
 }
 
 /** The views are as old as the build of the constraints. A stale view is no reason to call the cutover failed. */
-async function refreshMaterializedViews({ context, source, target }: PauseInput): Promise<string> {
+async function refreshed({ context, source, target }: PauseInput): Promise<Refreshed | string> {
   try {
-    await prepareRestored(target);
-    return `${await fillMaterializedViews(source, target, context, true)} refreshed`;
+    const result = await refreshViews(source, target, context.config);
+    if (result.left.length > 0) context.log.warn(result, 'materialized views not refreshed');
+    return result;
   } catch (error) {
     context.log.warn({ err: error }, 'materialized views not refreshed');
     return oneLine(error);
