@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
 import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
 import { Failure } from '../errors';
+import { endOrphans } from './login';
 import { BUCARDO_DATABASE } from './names';
 import { logDirectory, pidDirectory, processTag, runBucardo } from './program';
 
@@ -54,10 +56,14 @@ export function syncProcesses(host: HostConfig, sync: string): { controller: num
 }
 
 /**
- * Starts one sync anew beside the others: its processes are killed, and the master, if that is alive, makes a new
- * controller within seconds.
+ * Starts one sync anew beside the others: its processes are killed, their sessions on the ends are seen to be gone, and
+ * the master, if that is alive, makes a new controller within seconds.
  */
-export async function restartSync(host: HostConfig, sync: string): Promise<void> {
+export async function restartSync(
+  host: HostConfig,
+  sync: string,
+  ends: { readonly source: Client; readonly target: Client },
+): Promise<void> {
   const { controller, kid } = syncProcesses(host, sync);
   for (const pid of [...controller, ...kid]) {
     try {
@@ -66,6 +72,7 @@ export async function restartSync(host: HostConfig, sync: string): Promise<void>
       continue;
     }
   }
+  await endOrphans(ends, () => bucardoProcesses(host));
   rmSync(controllerFile(host, sync), { force: true });
   const client = await connectToHost(host, BUCARDO_DATABASE);
   try {

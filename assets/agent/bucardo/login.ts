@@ -52,22 +52,53 @@ export async function expelBucardo(target: Client): Promise<void> {
   await terminate(target, 'the target', 'usename = $1', [BUCARDO_LOGIN]);
 }
 
+const OF_OURS_ON_SOURCE = `usename = current_user AND application_name LIKE 'bucardo %'`;
+
 /** Ends Bucardo's sessions on the source; there it shares the login of the migration, so they are told by name. */
 export async function endSourceSessions(source: Client): Promise<void> {
-  await terminate(source, 'the source', `usename = current_user AND application_name LIKE 'bucardo %'`, []);
+  await terminate(source, 'the source', OF_OURS_ON_SOURCE, []);
 }
 
-async function terminate(client: Client, where: string, condition: string, values: string[]): Promise<void> {
+/**
+ * Ends Bucardo's sessions on both ends whose process is gone: the server goes on with what a killed one had asked for,
+ * beside its successor. Bucardo writes its process into the session's name.
+ *
+ * @param alive processes of Bucardo on this host, read anew
+ */
+export async function endOrphans(
+  { source, target }: { readonly source: Client; readonly target: Client },
+  alive: () => readonly number[],
+): Promise<void> {
+  const orphan = (application: string): boolean => {
+    const [, process] = / \(PID (\d+)\)$/.exec(application) ?? [];
+    return process !== undefined && !alive().includes(Number(process));
+  };
+  await terminate(target, 'the target', 'usename = $1', [BUCARDO_LOGIN], orphan);
+  await terminate(source, 'the source', OF_OURS_ON_SOURCE, [], orphan);
+}
+
+async function terminate(
+  client: Client,
+  where: string,
+  condition: string,
+  values: string[],
+  which: (application: string) => boolean = () => true,
+): Promise<void> {
   const deadline = Date.now() + GONE_TIMEOUT_MS;
   for (;;) {
     const { rows } = await client.query(
-      `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND ${condition}`,
+      `SELECT pid, application_name AS application FROM pg_stat_activity WHERE datname = current_database() AND ${condition}`,
       values,
     );
-    if (rows.length === 0) return;
+    const pids = (rows as { pid: number; application: string }[]).flatMap((row) =>
+      which(row.application) ? [row.pid] : [],
+    );
+    if (pids.length === 0) return;
+    await client.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS s (pid)', [pids]);
     if (Date.now() > deadline) {
-      const pids = (rows as { pid: number }[]).map((row) => row.pid).join(', ');
-      throw new Failure(`sessions of Bucardo on ${where} do not end (pid ${pids}); end them there and start again`);
+      throw new Failure(
+        `sessions of Bucardo on ${where} do not end (pid ${pids.join(', ')}); end them there and start again`,
+      );
     }
     await sleep(50);
   }

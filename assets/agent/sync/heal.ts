@@ -72,10 +72,10 @@ export class Healer implements Duty {
   }
 
   private async startOne(sync: string, why: string): Promise<void> {
-    const { context } = this.watch;
+    const { context, ends } = this.watch;
     context.log.warn({ sync, why, lastWords: lastWords(context.config.host) }, 'a sync is started anew');
     await context.state.count('bucardo.sync-restarts', 1);
-    await restartSync(context.config.host, sync);
+    await restartSync(context.config.host, sync, ends);
     this.alone.set(sync, performance.now());
   }
 
