@@ -166,6 +166,13 @@ const LOCK_TIMEOUT_MS = Math.max(...LOCK_TIMEOUTS_MS);
 /** Not now, but perhaps in a moment: a lock or the whole statement took too long, or a deadlock was broken. */
 const AGAIN: readonly (string | undefined)[] = ['55P03', '57014', '40P01'];
 
+/** No further try: the cause is what was in the way of those before. */
+class BudgetSpent extends Failure {
+  constructor() {
+    super('the time budget is spent');
+  }
+}
+
 /** Advisory lock, on the source, of whoever changes the state of its fence. */
 const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
 
@@ -190,7 +197,7 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
     const left = giveUpAt - Date.now();
     const timeout = LOCK_TIMEOUTS_MS[attempts - 1] ?? LOCK_TIMEOUT_MS;
     try {
-      if (left <= 0) throw new Failure('the time budget is spent');
+      if (left <= 0) throw new BudgetSpent();
       const proof = await lockAndFence(source, { kind: 'until', deadline }, Math.min(timeout, left), giveUpAt);
       return { ...proof, deadline, attempts };
     } catch (error) {
@@ -200,9 +207,8 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
       if (!AGAIN.includes(code) || left <= timeout) {
         // What was refused was refused in vain; where this fails the deadline opens it.
         await openSource(source).catch(() => undefined);
-        throw new Failure(
-          `writes could not be stopped in ${attempts} tries: ${oneLine(inTheWay ?? error)}; they go on as before`,
-        );
+        const cause = error instanceof BudgetSpent ? (inTheWay ?? error) : error;
+        throw new Failure(`writes could not be stopped in ${attempts} tries: ${oneLine(cause)}; they go on as before`);
       }
       await sleep(50 + 100 * Math.random());
     }
@@ -250,7 +256,7 @@ async function lockAndFence(
   const { rows } = await source.query('SELECT clock_timestamp()::text AS at');
   if (await isPastNoReturn(source)) throw new Failure('another run has made its fence final');
   // Whoever waited for us has given up, and may have begun to open the source on this very session.
-  if (Date.now() > giveUpAt) throw new Failure('the time budget is spent');
+  if (Date.now() > giveUpAt) throw new BudgetSpent();
   await source.query(fenceFunction(state));
   await putUp(source, tables);
   await source.query('COMMIT');

@@ -483,4 +483,17 @@ describe('the fence around the target', () => {
     await reader.query('COMMIT');
     expect(await removeFence(master)).toEqual([]);
   });
+
+  it('fails with the cause that no further try mends, whatever was in the way of those before', async () => {
+    const writer = await migration.admin('target');
+    await writer.query('BEGIN; INSERT INTO public.item VALUES (9)');
+    const proof = fenceSource(master, 60, Date.now() + 10_000).catch((error: Error) => error.message);
+    const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'`;
+    while ((await writer.query(waiting)).rowCount === 0) await sleep(5);
+    const other = await migration.admin('target');
+    await other.query('CREATE TABLE public.another (id int)');
+    expect(await proof).toMatch(/^writes could not be stopped in \d+ tries: permission denied for table another;/);
+    await writer.query('ROLLBACK');
+    await other.query('DROP TABLE public.another');
+  });
 });
