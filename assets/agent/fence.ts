@@ -271,8 +271,14 @@ export const FINAL_MARGIN_SECONDS = 2;
  * deadline is ahead by a margin. Before it everything opens by itself; after it every run goes forward. The tables are
  * locked meanwhile, so that nobody writes in between even when this program, its server or the network stands still for
  * longer than the margin. Throws Failure when the time is over.
+ *
+ * @param look asked under the locks; what it throws keeps the fence from becoming final. @default nothing more is asked
  */
-export async function makeFenceFinal(source: Client, deadline: string): Promise<void> {
+export async function makeFenceFinal(
+  source: Client,
+  deadline: string,
+  look: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   await begin(source);
   try {
     const tables = await lockTables(source, LOCK_TIMEOUT_MS);
@@ -290,6 +296,7 @@ export async function makeFenceFinal(source: Client, deadline: string): Promise<
     if (tables.some((table) => !table.fenced)) {
       throw new Failure('tables were added, or the fence was altered, after writes were stopped');
     }
+    await look();
     await source.query(fenceFunction({ kind: 'final' }));
     await source.query('COMMIT');
   } catch (error) {

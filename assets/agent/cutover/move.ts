@@ -16,6 +16,7 @@ import type { PhaseOutcome } from '../phase';
 import { takeOver, type Ends } from '../sync/applier';
 import { makeSwitches } from '../switch/make';
 import type { Switches } from '../switch/switches';
+import { readTables } from '../sync/catalog-watch';
 import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
 import { openSnapshotHolders } from '../verify/held-snapshots';
 
@@ -53,6 +54,8 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
   // An earlier move of writes the other way left the end that takes over now.
   await letWait(ends.target, ends.source);
   await context.state.setFact(FREEZE_FACT, null);
+  // Before the relations are read and the gates look, so that what is altered later shows in the pause.
+  const tables = await readTables(context, ends.source);
   const relations = await readRelations(ends.source, context.config);
   if (context.direction === 'forward') await armWayBack(context, ends);
   await passGates(context, ends.source, ends.target, relations, switches);
@@ -68,7 +71,17 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
       await readers.stayWhileNear(ends.source, relations);
     }
     const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
-    const input: PauseInput = { context, ...ends, relations, catchUp, timeline, switches, readers, holders };
+    const input: PauseInput = {
+      context,
+      ...ends,
+      relations,
+      tables,
+      catchUp,
+      timeline,
+      switches,
+      readers,
+      holders,
+    };
     const outcome = await attempt(input);
     return await afterOpen(input, outcome);
   } catch (error) {
@@ -119,6 +132,7 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
     context,
     ...ends,
     relations,
+    tables: {},
     catchUp: new CatchUp(context, relations, lease),
     timeline,
     switches,

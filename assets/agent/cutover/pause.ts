@@ -7,6 +7,7 @@ import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
 import type { Finished, Switches } from '../switch/switches';
+import { catalogChanges, readTables, type WatchedTables } from '../sync/catalog-watch';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
 import type { Readers } from './readers';
 import { forwardSequences } from './sequences';
@@ -18,6 +19,8 @@ export interface PauseInput {
   readonly source: Client;
   readonly target: Client;
   readonly relations: readonly Relation[];
+  /** The source's tables before the gates were asked; whatever changed since, nobody has looked at. Empty past the point of no return. */
+  readonly tables: WatchedTables;
   /** Holds the lease of the target, and sessions that stand ready. */
   readonly catchUp: CatchUp;
   readonly timeline: Timeline;
@@ -70,7 +73,7 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
     const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
     if (holders) held = await timeline.step('hold snapshots', () => holders.hold());
     const switched = await timeline.step('switch', () => switches.move(to, left), false);
-    await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline), false);
+    await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline, () => sameTables(input)), false);
     return { fence, drainedKeys, sequences, switched, held };
   } catch (error) {
     await held?.release().catch(() => undefined);
@@ -101,7 +104,9 @@ export async function drain({ source, relations, catchUp }: PauseInput): Promise
 }
 
 /** The proof that the target has everything, asked of the source in one new snapshot. */
-async function prove({ context, source, relations }: PauseInput): Promise<void> {
+async function prove(input: PauseInput): Promise<void> {
+  const { context, source, relations } = input;
+  await sameTables(input);
   const left = total(await readBacklog(source, relations, 1_000));
   const { problems } = await inspectCapture(context, source, relations);
   const passed = left === 0 && problems.size === 0;
@@ -109,6 +114,19 @@ async function prove({ context, source, relations }: PauseInput): Promise<void> 
   if (left > 0) throw new Failure(`${left} changes are left although writes are stopped`);
   if (problems.size > 0) throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}`);
 }
+
+/** Throws Failure when a table was made or altered since the gates looked: what is in it would not be moved. */
+async function sameTables({ context, source, tables }: PauseInput): Promise<void> {
+  const changes = catalogChanges(tables, await readTables(context, source));
+  if (changes.length === 0) return;
+  const named = `${changes.slice(0, NAMED).join('; ')}${changes.length > NAMED ? ` and ${changes.length - NAMED} more` : ''}`;
+  throw new Failure(
+    `tables were altered on the ${context.real('source')} after this ${context.phase} began: ${named}; then start ${context.phase} again`,
+  );
+}
+
+/** Changed tables that one message names. */
+const NAMED = 5;
 
 /** Opens the source again and moves the clients back, unless the point of no return turns out to be behind us. */
 async function giveBack({ context, source, timeline, switches }: PauseInput, cause: unknown): Promise<void> {
