@@ -73,7 +73,11 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
     const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
     if (holders) held = await timeline.step('hold snapshots', () => holders.hold());
     const switched = await timeline.step('switch', () => switches.move(to, left), false);
-    await timeline.step('point of no return', () => makeFenceFinal(source, fence.deadline, () => sameTables(input)), false);
+    await timeline.step(
+      'point of no return',
+      () => makeFenceFinal(source, fence.deadline, () => sameTables(input)),
+      false,
+    );
     return { fence, drainedKeys, sequences, switched, held };
   } catch (error) {
     await held?.release().catch(() => undefined);
