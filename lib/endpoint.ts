@@ -1,5 +1,6 @@
 import { CfnOutput, Duration } from 'aws-cdk-lib';
 import { Peer, Port, SecurityGroup, SubnetType, type IVpc } from 'aws-cdk-lib/aws-ec2';
+import { IpTarget } from 'aws-cdk-lib/aws-elasticloadbalancingv2-targets';
 import {
   NetworkLoadBalancer,
   NetworkTargetGroup,
@@ -45,7 +46,7 @@ export class Endpoint extends Construct {
   constructor(scope: Construct, id: string, { vpc, database, settings, deletionProtection }: EndpointProps) {
     super(scope, id);
     this.port = settings.port;
-    const ports = [settings.port, ...(settings.readerPort === undefined ? [] : [settings.readerPort])];
+    const ports = [settings.port, settings.readerPort, settings.source?.otherPort].filter((port) => port !== undefined);
     // A load balancer that is made without a security group can never be given one.
     const securityGroup = new SecurityGroup(this, 'SecurityGroup', {
       vpc,
@@ -67,10 +68,11 @@ export class Endpoint extends Construct {
       crossZoneEnabled: true,
       deletionProtection,
     });
-    this.targetGroup = this.targets('Writer', vpc);
-    this.listen('Listener', settings.port, this.targetGroup, settings);
+    this.targetGroup = this.targets('Writer', vpc, Database.PORT);
+    if (settings.source) this.beginAtSource(settings.source, vpc, securityGroup, settings);
+    else this.listen('Listener', settings.port, this.targetGroup, settings);
     if (settings.readerPort !== undefined) {
-      this.readerTargetGroup = this.targets('Readers', vpc);
+      this.readerTargetGroup = this.targets('Readers', vpc, Database.PORT);
       this.listen('ReaderListener', settings.readerPort, this.readerTargetGroup, settings);
     }
     this.sync = new EndpointSync(this, 'Sync', {
@@ -85,12 +87,37 @@ export class Endpoint extends Construct {
     });
   }
 
-  private targets(id: string, vpc: IVpc): NetworkTargetGroup {
+  /**
+   * The address leads to the source until the switch `nlb` turns its listener round; the target waits behind a listener of
+   * its own, so that it is checked. CloudFormation does not look at what a listener leads to until its template changes:
+   * after the cutover `endpoint.source` is taken out of the settings, which leads it to the target as well.
+   */
+  private beginAtSource(
+    source: NonNullable<Settings['source']>,
+    vpc: IVpc,
+    securityGroup: SecurityGroup,
+    settings: Settings,
+  ): void {
+    const group = this.targets('Source', vpc, source.port);
+    for (const address of source.addresses) {
+      // Outside the VPC no zone is known.
+      group.addTarget(new IpTarget(address, source.port, 'all'));
+      securityGroup.addEgressRule(Peer.ipv4(`${address}/32`), Port.tcp(source.port), 'Load balancer to source');
+    }
+    const listener = this.listen('Listener', settings.port, group, settings);
+    this.listen('OtherListener', source.otherPort, this.targetGroup, settings);
+    new CfnOutput(this, 'Switch', {
+      description: 'For agent.cutover.switches: how the address is led to the target',
+      value: `{ kind: 'nlb', listenerArn: '${listener.listenerArn}', sourceGroupArn: '${group.targetGroupArn}', targetGroupArn: '${this.targetGroup.targetGroupArn}' }`,
+    });
+  }
+
+  private targets(id: string, vpc: IVpc, port: number): NetworkTargetGroup {
     const group = new NetworkTargetGroup(this, id, {
       vpc,
       targetType: TargetType.IP,
       protocol: Protocol.TCP,
-      port: Database.PORT,
+      port,
       // Clients of a server that has left the group are cut off at once, so that they come back to the right one.
       deregistrationDelay: Duration.seconds(0),
       connectionTermination: true,

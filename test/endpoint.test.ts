@@ -132,6 +132,46 @@ describe('the function that keeps targets on the writer', () => {
   });
 });
 
+describe('a source behind the load balancer', () => {
+  const source = { addresses: ['10.200.0.5', '10.200.0.6'], port: 5433, otherPort: 6432 };
+  const both = endpoint({ ...leastSettings.endpoint, source });
+  const group = (id: string): object => ({ TargetGroupArn: { Ref: Match.stringLikeRegexp(`^Endpoint${id}`) } });
+
+  test('is what the address leads to; the target is checked behind a listener of its own', () => {
+    for (const [port, id] of [
+      [5432, 'Source'],
+      [6432, 'Writer'],
+    ] as const) {
+      both.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', {
+        Port: port,
+        DefaultActions: [Match.objectLike(group(id))],
+      });
+    }
+    both.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', {
+      Port: 5433,
+      TargetType: 'ip',
+      Targets: source.addresses.map((Id) => ({ Id, Port: 5433, AvailabilityZone: 'all' })),
+    });
+  });
+
+  test('is reached at its addresses and port, and nothing else is', () => {
+    both.hasResourceProperties('AWS::EC2::SecurityGroup', {
+      SecurityGroupEgress: source.addresses.map((address) =>
+        Match.objectLike({ CidrIp: `${address}/32`, FromPort: 5433, ToPort: 5433 }),
+      ),
+      SecurityGroupIngress: [Match.objectLike({ FromPort: 5432 }), Match.objectLike({ FromPort: 6432 })],
+    });
+  });
+
+  test('comes with the words of the switch that moves its clients', () => {
+    const [output] = Object.values(both.findOutputs('*', { Description: Match.stringLikeRegexp('agent.cutover') }));
+    const text = JSON.stringify(output?.['Value']);
+    expect(text).toMatch(
+      /kind: 'nlb', listenerArn: '.*EndpointLoadBalancerListener.*sourceGroupArn.*EndpointSource.*targetGroupArn.*EndpointWriter/,
+    );
+  });
+});
+
 describe('a second listener', () => {
   const both = endpoint({ ...leastSettings.endpoint, readerPort: 5433 }, { readers: 2 });
 

@@ -138,6 +138,22 @@ export const networkCombinations: readonly Combination[] = [
     },
   ],
   [
+    ['endpoint.source', 'endpoint.port', 'endpoint.readerPort', 'endpoint.scheme'],
+    ({ endpoint: { source, port, readerPort, scheme } }, mistakes) => {
+      if (source === undefined) return;
+      if (source.otherPort === port || source.otherPort === readerPort) {
+        mistakes.add('endpoint.source.otherPort', source.otherPort, 'must differ from endpoint.port and readerPort');
+      }
+      if (scheme === 'internet-facing') {
+        mistakes.add(
+          'endpoint.source',
+          source.addresses,
+          'needs endpoint.scheme "internal": it would show the source to the internet',
+        );
+      }
+    },
+  ],
+  [
     ['endpoint.privateName', 'endpoint.scheme'],
     ({ endpoint }, mistakes) => {
       if (endpoint.privateName && endpoint.scheme === 'internet-facing') {

@@ -7,7 +7,11 @@ export const poolerCombinations: readonly Combination[] = [
   [
     ['endpoint'],
     ({ endpoint }, mistakes) => {
-      const others = { port: endpoint.port, readerPort: endpoint.readerPort };
+      const others = {
+        port: endpoint.port,
+        readerPort: endpoint.readerPort,
+        'source.otherPort': endpoint.source?.otherPort,
+      };
       for (const [name, port] of Object.entries(others)) {
         if (endpoint.pooler === undefined || endpoint.pooler.port !== port) continue;
         mistakes.add(
@@ -21,8 +25,8 @@ export const poolerCombinations: readonly Combination[] = [
   [
     ['endpoint'],
     ({ endpoint }, mistakes) => {
-      if (!endpoint.pooler) return;
-      const listeners = endpoint.readerPort === undefined ? 2 : 3;
+      const { pooler, readerPort, source } = endpoint;
+      const listeners = 1 + [pooler, readerPort, source].filter((each) => each !== undefined).length;
       const most = Math.floor(RULES_OF_A_SECURITY_GROUP / listeners);
       if (endpoint.allowedCidrs.length <= most) return;
       mistakes.add(

@@ -16,7 +16,7 @@ import {
   type Rule,
 } from './check';
 import { ALARM_UNITS } from './alarm-names';
-import { isCidr } from './cidr';
+import { isCidr, overlap } from './cidr';
 import { DEBIAN_12_PARAMETER, DEFAULT_NODE } from './defaults';
 import { M6I_EBS_LIMITS } from './ebs-limits';
 import { hostForSize } from './host-size';
@@ -91,6 +91,9 @@ const image: Rule<ImageSettings> = (value, path, mistakes) =>
     ? amiImage(value, path, mistakes)
     : ssmImage(value, path, mistakes);
 
+/** Networks that an NLB takes as targets outside its VPC (its user guide: RFC 1918 and RFC 6598). */
+const PRIVATE_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];
+
 const endpoint = object<ResolvedSettings['endpoint']>({
   scheme: oneOf('internal', 'internet-facing'),
   allowedCidrs: listOf(cidr, { min: 1, max: 50 }),
@@ -109,6 +112,19 @@ const endpoint = object<ResolvedSettings['endpoint']>({
     }),
   ),
   pooler: optional(poolerRule(image)),
+  source: optional(
+    object<NonNullable<ResolvedSettings['endpoint']['source']>>({
+      addresses: listOf(
+        text(
+          'must be a private IPv4 address, such as "10.20.0.5": NLB takes no other target outside its VPC',
+          (value) => isCidr(`${value}/32`) && PRIVATE_NETWORKS.some((network) => overlap(network, `${value}/32`)),
+        ),
+        { min: 1, max: 10 },
+      ),
+      port: byDefault(5432, port),
+      otherPort: port,
+    }),
+  ),
 });
 
 const sha256 = text('must be a SHA-256 sum: 64 hexadecimal digits', /^[0-9a-f]{64}$/);

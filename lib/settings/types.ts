@@ -88,6 +88,19 @@ export interface ForkSettings {
 }
 
 /** The network load balancer in front of the target: the applications' address. */
+/** The source behind the load balancer until the cutover, which then leads the same address to the target. */
+export interface EndpointSourceSettings {
+  /** The source's addresses, private IPv4 (RFC 1918 or 6598) outside the VPC that its route tables reach; 1 to 10. */
+  readonly addresses: readonly string[];
+  /** The source's port. @default 5432 */
+  readonly port?: number;
+  /**
+   * TCP port of a further listener, on which the target stands until the cutover and the source after it: NLB checks only
+   * targets that a listener uses, and the cutover needs both healthy.
+   */
+  readonly otherPort: number;
+}
+
 export interface EndpointSettings {
   /** Whether the internet can reach it at all; chosen by nobody but you. */
   readonly scheme: 'internal' | 'internet-facing';
@@ -105,6 +118,8 @@ export interface EndpointSettings {
   readonly privateName?: PrivateNameSettings;
   /** PgBouncer behind a listener of its own. @default none */
   readonly pooler?: PoolerSettings;
+  /** Lets the switch `nlb` move clients that use this address already. @default the address leads to the target only */
+  readonly source?: EndpointSourceSettings;
 }
 
 /** A name in a private hosted zone of Route 53 that the applications' networks resolve. */
@@ -204,8 +219,9 @@ export interface ResolvedSettings {
   readonly source: Complete<Omit<SourceSettings, 'fork'>, 'secretArn' | 'sizeGiB'> & { readonly fork?: ResolvedFork };
   readonly target: ResolvedTarget;
   readonly network: Complete<NetworkSettings, 'availabilityZones' | 'existing'>;
-  readonly endpoint: Complete<Omit<EndpointSettings, 'pooler'>, 'readerPort' | 'privateName'> & {
+  readonly endpoint: Complete<Omit<EndpointSettings, 'pooler' | 'source'>, 'readerPort' | 'privateName'> & {
     readonly pooler?: ResolvedPooler;
+    readonly source?: Required<EndpointSourceSettings>;
   };
   readonly host: Required<HostSettings> & {
     readonly volume: Required<VolumeSettings>;

@@ -306,6 +306,22 @@ describe('the endpoint', () => {
     expect(endpoint({ readerPort: 5432 })).toEqual([expect.stringContaining('must differ from endpoint.port')]);
   });
 
+  test('leads to a source at private addresses, inside only, and checks the target on a port of its own', () => {
+    const source = { addresses: ['10.200.0.5'], otherPort: 6432 };
+    expect(endpoint({ source })).toEqual([]);
+    expect(endpoint({ source: { ...source, addresses: ['203.0.113.5'] } })).toEqual([
+      expect.stringContaining('endpoint.source.addresses[0] is "203.0.113.5"; must be a private IPv4 address'),
+    ]);
+    expect(endpoint({ source: { ...source, otherPort: 5432 } })).toEqual([
+      expect.stringContaining('endpoint.source.otherPort is 5432; must differ from endpoint.port'),
+    ]);
+    expect(endpoint({ source, scheme: 'internet-facing', allowedCidrs: ['203.0.113.0/24'] })).toEqual([
+      expect.stringContaining('needs endpoint.scheme "internal"'),
+    ]);
+    const allowedCidrs = Array.from({ length: 31 }, (_, n) => `10.${n}.0.0/16`);
+    expect(endpoint({ source, allowedCidrs })).toEqual([expect.stringContaining('must be at most 30 networks')]);
+  });
+
   test('has a private name only inside', () => {
     const privateName = { hostedZoneId: 'Z0123456789ABCDEFGHIJ', zoneName: 'shop.internal', recordName: 'db' };
     expect(endpoint({ privateName })).toEqual([]);
