@@ -45,7 +45,7 @@ describe('a rehearsal does not pass', () => {
 
   test('when phases never ran', () => {
     expect(reasons(evidence({ phases: agent.phases.slice(0, 7) }))).toEqual([
-      'never ran: ready, cutover, watch, cleanup',
+      'never ran: plans, ready, cutover, watch, cleanup',
     ]);
   });
 
