@@ -33,9 +33,20 @@ export async function readBacklog(source: Client, relations: readonly Relation[]
   return backlog;
 }
 
+/** Those relations whose changes are captured, or were. */
+export async function withQueue(source: Client, relations: readonly Relation[]): Promise<Relation[]> {
+  const { rows } = await source.query(
+    'SELECT ARRAY(SELECT to_regclass(q.name) IS NOT NULL FROM unnest($1::text[]) WITH ORDINALITY AS q (name, n) ORDER BY n) AS there',
+    [relations.map(queueOf)],
+  );
+  const { there } = rows[0] as { there: boolean[] };
+  return relations.filter((_, index) => there[index]);
+}
+
+const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+
 function count(relation: Relation, index: number, limit: number): string {
-  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
-  return `SELECT ${index} AS index, (SELECT count(*) FROM (SELECT FROM ${queue} LIMIT ${limit}) AS q)
+  return `SELECT ${index} AS index, (SELECT count(*) FROM (SELECT FROM ${queueOf(relation)} LIMIT ${limit}) AS q)
     + (SELECT count(*) FROM ${TRUNCATED} WHERE schema_name = ${literal(relation.schema)} AND relation_name = ${literal(relation.name)}) AS changes`;
 }
 

@@ -22,10 +22,18 @@ const SEQUENCES = sql`
   FROM pg_sequences WHERE ${isApplicationSchema('schemaname', '$1')}
   ORDER BY 1, 2`;
 
-/** All sequences of the application, those of identity columns too. */
-export async function readSequences(client: Client, config: AgentConfig): Promise<Sequence[]> {
+type Listed = Omit<Sequence, 'last' | 'called'> & { readonly last: string | null };
+
+async function listSequences(client: Client, config: AgentConfig): Promise<Listed[]> {
   const { rows } = await client.query(SEQUENCES, [hiddenSchemas(config)]);
-  const sequences = rows as (Omit<Sequence, 'last' | 'called'> & { last: string | null })[];
+  return rows as Listed[];
+}
+
+/** All sequences of the application, those of identity columns too. */
+export const readSequences = async (client: Client, config: AgentConfig): Promise<Sequence[]> =>
+  withStarts(client, await listSequences(client, config));
+
+async function withStarts(client: Client, sequences: readonly Listed[]): Promise<Sequence[]> {
   const starts = await readStarts(
     client,
     sequences.filter((sequence) => sequence.last === null),
@@ -34,6 +42,12 @@ export async function readSequences(client: Client, config: AgentConfig): Promis
     const start = starts.get(qualified(sequence.schema, sequence.name));
     return { ...sequence, last: sequence.last ?? start ?? '', called: sequence.last !== null };
   });
+}
+
+/** Those that the other end has as well. One that was made since we may not even read. */
+async function onBoth(client: Client, other: Client, config: AgentConfig): Promise<Listed[]> {
+  const there = new Set((await listSequences(other, config)).map(({ schema, name }) => qualified(schema, name)));
+  return (await listSequences(client, config)).filter(({ schema, name }) => there.has(qualified(schema, name)));
 }
 
 /**
@@ -68,9 +82,19 @@ export function forwarded(sequence: Sequence, margin: number): bigint {
 /**
  * Puts each sequence of the target ahead of the source's, in one statement. Bucardo would set them backwards as well,
  * and dies of negative ones. Returns how many were set.
+ *
+ * @param missing what to do about a sequence that the target has not. @default refuse
  */
-export async function forwardSequences(source: Client, target: Client, config: AgentConfig): Promise<number> {
-  const sequences = await readSequences(source, config);
+export async function forwardSequences(
+  source: Client,
+  target: Client,
+  config: AgentConfig,
+  missing: 'refuse' | 'leave' = 'refuse',
+): Promise<number> {
+  const sequences =
+    missing === 'leave'
+      ? await withStarts(source, await onBoth(source, target, config))
+      : await readSequences(source, config);
   if (sequences.length === 0) return 0;
   await target.query(
     `SELECT count(setval(format('%I.%I', s.schema, s.name)::regclass, s.value, s.called))
