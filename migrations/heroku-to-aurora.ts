@@ -149,6 +149,8 @@ export const settings: MigrationSettings = {
       lockWaitMs: 2_000,
       // 1,000,000 bytes of captured changes on the source at which capture is taken off, and the migration ends.
       queueMegabytes: 20_000,
+      // 1,000,000 bytes a minute by which captured changes grow, from which rows move at half speed.
+      queueGrowthMegabytes: 500,
       // 1,000,000 bytes that stay free on the host's volume.
       hostFreeMegabytes: 5_000,
     },

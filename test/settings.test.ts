@@ -233,6 +233,7 @@ describe('one mistake is named with its path, its value and what would be right'
       '0 to 100000000',
       'triggers that are taken off at the first burst of writes',
     ],
+    [['agent', 'brake', 'queueGrowthMegabytes'], -1, '0 to 100000000', 'rows that always move at half speed'],
     [['agent', 'verify', 'chunkRows'], 1, '100 to 10000000 (rows)', 'a comparison with a statement for each row'],
     [['agent', 'verify', 'jobs'], 0, '1 to 64', 'a comparison that compares nothing and finds no difference'],
     [['agent', 'verify', 'maxRowsPerSecond'], -1, '0 to 1000000000 (rows a second', 'a limit that is none'],

@@ -162,6 +162,11 @@ export interface BrakeConfig {
    * 1,000,000 bytes, 0 for none.
    */
   readonly queueMegabytes: number;
+  /**
+   * Growth of the captured changes from which rows move at half speed, so that the applications' burst has the source and
+   * the appliers the target; 1,000,000 bytes a minute, over the last minute, 0 for never.
+   */
+  readonly queueGrowthMegabytes: number;
   /** Free disk of the host under which nothing more is written there; 1,000,000 bytes, 0 for never. */
   readonly hostFreeMegabytes: number;
 }
@@ -185,7 +190,10 @@ export interface ReadyConfig {
   readonly backlogKeys: number;
   /** Age from which the last verify, and the last comparison of plans, is warned of; hours. */
   readonly verifyHours: number;
-  /** Keys applied and not yet compared again, above which the cutover is refused; keys. */
+  /**
+   * Keys applied and not yet compared again, and rows of tables that no verify has found equal, above which the cutover is
+   * refused: so many rows at the most are compared in the pause; keys.
+   */
   readonly keysToCompare: number;
   /** Age from which a transaction at the source blocks (with locks on tables) or is warned of; seconds. */
   readonly transactionSeconds: number;

@@ -53,6 +53,8 @@ const TABLES = [
       relation_name text NOT NULL,
       round bigint NOT NULL DEFAULT 0,
       verified_at timestamptz,
+      rows bigint,
+      again_since timestamptz,
       PRIMARY KEY (schema_name, relation_name))`,
   sql`
     CREATE TABLE IF NOT EXISTS ibex.dirty_key (
@@ -63,6 +65,7 @@ const TABLES = [
       strikes integer NOT NULL DEFAULT 0,
       last_hash text)`,
   'CREATE INDEX IF NOT EXISTS dirty_key_relation ON ibex.dirty_key (schema_name, relation_name, id)',
+  'CREATE INDEX IF NOT EXISTS dirty_key_different ON ibex.dirty_key (schema_name, relation_name) WHERE strikes >= 3',
   sql`
     CREATE TABLE IF NOT EXISTS ibex.fact (
       name text PRIMARY KEY,

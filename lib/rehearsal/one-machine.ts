@@ -24,6 +24,6 @@ export const ON_ONE_MACHINE: ResolvedSettings['agent'] = withOverrides(DEFAULT_A
   copy: { jobs: 2, processes: 1, indexJobs: 2, maintenanceWorkMemMb: 256, indexWorkers: 0 },
   sync: { handoverKeys: 5_000 },
   // Writers, servers and program share the cores: sessions that wait for one tell nothing of the source.
-  brake: { slowSessions: 0, pauseSessions: 0, queueMegabytes: 2_000, hostFreeMegabytes: 0 },
+  brake: { slowSessions: 0, pauseSessions: 0, queueMegabytes: 2_000, queueGrowthMegabytes: 0, hostFreeMegabytes: 0 },
   verify: { chunkRows: 20_000, jobs: 2, settleSeconds: 5 },
 });

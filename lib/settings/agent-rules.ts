@@ -96,6 +96,10 @@ export const agentRule = object<Agent>({
       pauseSessions: byDefault(brake.pauseSessions, integer('sessions, 0 for never', 0, 10_000)),
       lockWaitMs: byDefault(brake.lockWaitMs, integer('milliseconds, 0 for never', 0, 600_000)),
       queueMegabytes: byDefault(brake.queueMegabytes, integer('1,000,000 bytes, 0 for no limit', 0, 100_000_000)),
+      queueGrowthMegabytes: byDefault(
+        brake.queueGrowthMegabytes,
+        integer('1,000,000 bytes a minute, 0 for never', 0, 100_000_000),
+      ),
       hostFreeMegabytes: byDefault(brake.hostFreeMegabytes, integer('1,000,000 bytes, 0 for never', 0, 100_000_000)),
     }),
   ),

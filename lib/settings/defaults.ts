@@ -31,7 +31,14 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
   },
   sync: { checkSeconds: 1, handoverKeys: 10_000, takeBackKeys: 500_000, syncs: 2, groups: [], handlers: [] },
   // Far above what a healthy source has; a queue of 20 GB is some 200 million changes.
-  brake: { slowSessions: 64, pauseSessions: 128, lockWaitMs: 2_000, queueMegabytes: 20_000, hostFreeMegabytes: 5_000 },
+  brake: {
+    slowSessions: 64,
+    pauseSessions: 128,
+    lockWaitMs: 2_000,
+    queueMegabytes: 20_000,
+    queueGrowthMegabytes: 500,
+    hostFreeMegabytes: 5_000,
+  },
   verify: {
     chunkRows: 10_000,
     jobs: 4,

@@ -56,6 +56,7 @@ describe('a whole migration of a living database, 11 to 17, by the runbooks of t
       'fence',
       'drain',
       'prove',
+      'compare',
       'sequences',
       'hold snapshots',
       'switch',

@@ -6,6 +6,7 @@ import type { Direction } from '../endpoints';
 import { oneLine } from '../errors';
 import type { Logger } from '../log';
 import type { Pace, Paced } from './paced';
+import { QueueGrowth } from './queue-growth';
 import { judge, readFreeBytes, readLoad, readQueueBytes, type Readings, type Verdict } from './readings';
 import { refusal, takeCaptureOff, takenOff } from './take-off';
 
@@ -31,18 +32,24 @@ export class Brake implements Paced {
   private own: Context | undefined;
   private source: Client | undefined;
   private looks = 0;
-  private queueBytes = 0;
+  private queue = { queueBytes: 0, queueGrowth: 0 };
+  private readonly growth = new QueueGrowth();
   private lastPiece = performance.now();
 
   private constructor(
     private readonly config: AgentConfig,
     private readonly direction: Direction,
     private readonly log: Logger,
+    private readonly lookMs: number,
   ) {}
 
-  /** Begins to watch, with sessions of its own: those of the work may be in the midst of a transaction. */
-  static open({ config, direction, log }: Pick<Context, 'config' | 'direction' | 'log'>): Brake {
-    const brake = new Brake(config, direction, log);
+  /**
+   * Begins to watch, with sessions of its own: those of the work may be in the midst of a transaction.
+   *
+   * @param lookMs time between two looks; milliseconds
+   */
+  static open({ config, direction, log }: Pick<Context, 'config' | 'direction' | 'log'>, lookMs = LOOK_MS): Brake {
+    const brake = new Brake(config, direction, log, lookMs);
     brake.looking = brake.watch();
     return brake;
   }
@@ -60,7 +67,7 @@ export class Brake implements Paced {
     for (;;) {
       if (this.off !== undefined) throw this.off;
       if (this.pace !== 'paused' || this.closed) return;
-      await sleep(LOOK_MS / 4);
+      await sleep(this.lookMs / 4);
     }
   };
 
@@ -85,7 +92,8 @@ export class Brake implements Paced {
         await this.source?.end().catch(() => undefined);
         this.source = undefined;
       }
-      for (let waited = 0; waited < LOOK_MS && !this.closed; waited += 50) await sleep(50);
+      const step = Math.min(50, this.lookMs);
+      for (let waited = 0; waited < this.lookMs && !this.closed; waited += step) await sleep(step);
     }
   }
 
@@ -106,13 +114,17 @@ export class Brake implements Paced {
     this.log.warn({ pace, reason }, 'brake');
     if (pace !== 'free') await context.state.count(`brake.${pace}`, 1);
   }
+
   private async read(source: Client): Promise<Verdict> {
     const { config } = this;
-    if (this.looks % QUEUE_LOOKS === 0) this.queueBytes = await readQueueBytes(source);
+    if (this.looks % QUEUE_LOOKS === 0) {
+      const queueBytes = await readQueueBytes(source);
+      this.queue = { queueBytes, queueGrowth: this.growth.add(queueBytes, performance.now()) };
+    }
     this.looks += 1;
     const readings: Readings = {
       ...(await readLoad(source)),
-      queueBytes: this.queueBytes,
+      ...this.queue,
       hostFreeBytes: await readFreeBytes(config.host.stateDirectory),
     };
     return judge(readings, config.brake);

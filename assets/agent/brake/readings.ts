@@ -13,6 +13,8 @@ export interface Readings {
   readonly lockWaitMs: number;
   /** Size of the captured changes on the source, with indexes and notes; bytes. */
   readonly queueBytes: number;
+  /** How fast that grows; bytes a minute. */
+  readonly queueGrowth: number;
   /** Free disk where the host writes; bytes. */
   readonly hostFreeBytes: number;
 }
@@ -61,7 +63,7 @@ const MB = 1_000_000;
 
 /** Holds the readings against the limits of the settings. */
 export function judge(readings: Readings, limits: BrakeConfig): Verdict {
-  const { active, lockWaitMs, queueBytes, hostFreeBytes } = readings;
+  const { active, lockWaitMs, queueBytes, queueGrowth, hostFreeBytes } = readings;
   const over = (value: number, limit: number): boolean => limit > 0 && value >= limit;
   if (over(queueBytes, limits.queueMegabytes * MB)) {
     return {
@@ -80,6 +82,9 @@ export function judge(readings: Readings, limits: BrakeConfig): Verdict {
   }
   if (over(active, limits.slowSessions)) {
     return { pace: 'slow', reason: `${active} sessions are active on the source` };
+  }
+  if (over(queueGrowth, limits.queueGrowthMegabytes * MB)) {
+    return { pace: 'slow', reason: `the captured changes grow by ${Math.round(queueGrowth / MB)} MB a minute` };
   }
   return { pace: 'free', reason: '' };
 }

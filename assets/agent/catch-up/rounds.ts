@@ -161,7 +161,6 @@ export class CatchUp {
   private async open(): Promise<Sessions> {
     const source = await this.context.connect('source', 'catch-up');
     const target = await this.context.connect('target', 'catch-up');
-    if (this.context.direction === 'back') return { source, target };
     return { source, target, dirty: await DirtyKeys.open(this.context) };
   }
 }

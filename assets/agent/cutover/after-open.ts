@@ -6,6 +6,7 @@ import { requireDone } from '../switch/switches';
 import { startSupervisor } from '../sync/supervisor-job';
 import { OPENED_FACT } from '../watch/record';
 import type { PauseInput, PauseOutcome } from './pause';
+import { describeProof, keepProof } from './prove-rows';
 import { refreshViews, type Refreshed } from './refresh-views';
 
 /** Fact that the end that took over is open, and that not all of what follows is done. */
@@ -27,6 +28,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   const pauseMs = Math.round(timeline.elapsed());
   const finishing = Promise.all([switches.finish(context.real('target')), input.readers.arrive()]);
   const fedBack = await feedTheOther(input, outcome.fence !== undefined);
+  const proof = await keepProof(context);
   const frozen = await compareFrozen(input, outcome);
   const views = await refreshed(input);
   const stillFenced = await removeFence(target);
@@ -36,6 +38,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
     steps: timeline.steps,
     fence: outcome.fence,
     drainedKeys: outcome.drainedKeys,
+    proof,
     sequences: outcome.sequences,
     switched: outcome.switched,
     clients: [...outcome.released, ...finished],
@@ -50,7 +53,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   if (frozen) refuseDifference(input, frozen, outcome.held !== undefined);
   requireDone(result.clients, `writes are open: start ${context.phase} again, which moves the clients once more`);
   return {
-    message: `the ${context.real('target')} takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describe(frozen)}`,
+    message: `the ${context.real('target')} takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describeProof(proof)}${describe(frozen)}`,
     result,
   };
 }

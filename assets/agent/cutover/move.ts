@@ -5,6 +5,7 @@ import type { Context } from '../context';
 import { afterOpen, FREEZE_FACT } from './after-open';
 import { approach } from './approach';
 import { passGates } from './gates';
+import { PROOF_FACT } from './prove-rows';
 import { afterNoReturn, letGo, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
 import { Readers } from './readers';
 import { forwardSequences } from './sequences';
@@ -19,6 +20,7 @@ import { makeSwitches } from '../switch/make';
 import type { Switches } from '../switch/switches';
 import { readTables } from '../sync/catalog-watch';
 import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
+import { LastKeys } from '../verify/dirty/last-keys';
 import { openSnapshotHolders } from '../verify/held-snapshots';
 
 /** Name of the claim, in the state, of whoever moves writes: cutover and rollback never run at once. */
@@ -55,6 +57,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
   // An earlier move of writes the other way left the end that takes over now.
   await letWait(ends.target, ends.source);
   await context.state.setFact(FREEZE_FACT, null);
+  await context.state.setFact(PROOF_FACT, null);
   // Before the relations are read and the gates look, so that what is altered later shows in the pause.
   const tables = await readTables(context, ends.source);
   const relations = await readRelations(ends.source, context.config);
@@ -63,7 +66,9 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
   await stopSupervisor(context.config);
   const lease = await takeOver(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
+  let lastKeys: LastKeys | undefined;
   try {
+    lastKeys = await LastKeys.open(context);
     const holders = context.config.cutover.compareAtFreeze ? await openSnapshotHolders(context) : undefined;
     await approach(context, ends.source, catchUp);
     if (await readers.lead(ends.source, relations)) {
@@ -82,6 +87,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
       switches,
       readers,
       holders,
+      lastKeys,
     };
     const outcome = await attempt(input);
     return await afterOpen(input, outcome);
@@ -92,6 +98,8 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
       await resumeSync(context);
     }
     throw error;
+  } finally {
+    await lastKeys?.close();
   }
 }
 
@@ -141,6 +149,7 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
     switches,
     readers,
     holders: undefined,
+    lastKeys: undefined,
   };
   if (!open) {
     sequences = await forwardSequences(ends.source, ends.target, context.config, 'leave');
@@ -151,6 +160,7 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
   const outcome = await afterOpen(input, {
     fence: undefined,
     drainedKeys,
+    proof: undefined,
     sequences,
     switched,
     released,

@@ -8,7 +8,9 @@ import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
 import type { Finished, Switches } from '../switch/switches';
 import { catalogChanges, readTables, type WatchedTables } from '../sync/catalog-watch';
+import type { LastKeys, LastProof } from '../verify/dirty/last-keys';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
+import { proveRows } from './prove-rows';
 import type { Readers } from './readers';
 import { forwardSequences } from './sequences';
 import type { Timeline } from './timeline';
@@ -30,6 +32,8 @@ export interface PauseInput {
   readonly readers: Readers;
   /** Sessions that stand ready to keep both ends' snapshots for the comparison; absent when none is wanted. */
   readonly holders: SnapshotHolders | undefined;
+  /** Sessions that stand ready to compare the keys of the last seconds; absent after the point of no return. */
+  readonly lastKeys: LastKeys | undefined;
 }
 
 /** What the pause leaves. */
@@ -37,6 +41,8 @@ export interface PauseOutcome {
   /** Absent when an earlier run had fenced. */
   readonly fence: FenceProof | undefined;
   readonly drainedKeys: number;
+  /** That every row is equal; absent when an earlier run has proven it. */
+  readonly proof: LastProof | undefined;
   readonly sequences: number;
   readonly switched: string;
   /** What became of the clients that were held. */
@@ -70,6 +76,7 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
     const fence = await timeline.step('fence', () => fenceSource(source, left() / 1000, Date.now() + left()));
     const drainedKeys = await timeline.step('drain', () => drain(input));
     await timeline.step('prove', () => prove(input));
+    const proof = await timeline.step('compare', () => proveRows(input));
     const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
     if (holders) held = await timeline.step('hold snapshots', () => holders.hold());
     const switched = await timeline.step('switch', () => switches.move(to, left), false);
@@ -78,7 +85,7 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
       () => makeFenceFinal(source, fence.deadline, () => sameTables(input)),
       false,
     );
-    return { fence, drainedKeys, sequences, switched, held };
+    return { fence, drainedKeys, proof, sequences, switched, held };
   } catch (error) {
     await held?.release().catch(() => undefined);
     await giveBack(input, error);

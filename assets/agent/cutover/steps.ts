@@ -7,6 +7,7 @@ export const PAUSE_STEPS = [
   'fence',
   'drain',
   'prove',
+  'compare',
   'sequences',
   'hold snapshots',
   'switch',

@@ -10,6 +10,7 @@ import { prepareLeases } from '../lease';
 import { columnDifferences } from '../schema/same-columns';
 import { inTransaction } from '../schema/tried';
 import type { Ends } from '../sync/applier';
+import { forgetIdentity } from '../sync/identity';
 
 /** Something that a rollback would leave behind on the target. */
 export interface NoGo {
@@ -34,6 +35,7 @@ export async function armWayBack(context: Context, { source, target }: Ends): Pr
   await beginCapture(context, target);
   // The target has taken no write since anything was remembered of it.
   await back.state.setFact(CAPTURED_FACT, {});
+  await forgetIdentity(back);
   const { problems } = await inspectCapture(back, target, relations);
   for (const relation of relations) {
     if (problems.has(relation.sql) && relation.key !== undefined && relation.key.unusable === undefined) {

@@ -184,7 +184,7 @@ function whyNotMeasured(
 async function sparing({ source, config, spentMs }: Comparing): Promise<string | undefined> {
   if (config.plans.timing !== 'both') return 'agent.plans.timing is "target"';
   if (spentMs >= config.plans.sourceSeconds * 1000) return 'agent.plans.sourceSeconds are spent';
-  const load = { ...(await readLoad(source)), queueBytes: 0, hostFreeBytes: Infinity };
+  const load = { ...(await readLoad(source)), queueBytes: 0, queueGrowth: 0, hostFreeBytes: Infinity };
   const { pace, reason } = judge(load, config.brake);
   return pace === 'free' ? undefined : reason;
 }

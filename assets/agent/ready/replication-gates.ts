@@ -5,7 +5,8 @@ import { standingProblems, TROUBLE_FACT, type Trouble } from '../sync/facts';
 import { watchIdentity } from '../sync/identity';
 import { supervisorRuns } from '../sync/supervisor-job';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
-import { block, firstOf, pass, warn, type Gate } from './gate';
+import { countUnknown } from '../verify/dirty/last-keys';
+import { block, firstOf, pass, warn, type Answer, type Gate } from './gate';
 
 /** Changes that are counted at the most, per relation. */
 const COUNTED = 1_000_000;
@@ -84,21 +85,38 @@ const verified: Gate = {
 
 const leftToCompare: Gate = {
   name: 'keys left to compare',
-  query: 'DirtyKeys.count: ibex.dirty_key and ibex.verified of the host',
+  query: 'DirtyKeys.standing: ibex.dirty_key and ibex.verified of the host; countUnknown',
   again: true,
-  forwardOnly: true,
-  ask: async ({ context, relations }) => {
+  forwardOnly: false,
+  ask: async ({ context, source, relations }) => {
     const dirty = await DirtyKeys.open(context);
-    const result = await dirty.count(relations).finally(() => dirty.close());
+    const standing = await dirty.standing(relations).finally(() => dirty.close());
     const limit = context.config.ready.keysToCompare;
-    const figure = `${result.keys.toLocaleString('en-US')} keys`;
-    if (result.different > 0)
-      return block(`${result.different} keys were found different`, 'start verify with Repair', result);
-    if (result.keys > limit)
-      return block(figure, `wait until it is under ${limit.toLocaleString('en-US')}, or verify faster`, result);
-    return result.unverified.length > 0
-      ? warn(`not verified as a whole: ${firstOf(result.unverified)}`, 'start verify again', result)
-      : pass(figure, result);
+    const unknown = await countUnknown(source, standing, limit);
+    const keys = standing.reduce((sum, one) => sum + one.keys, 0);
+    const different = standing.filter((one) => one.different > 0).map(({ relation }) => relation.sql);
+    const [small, large] = [unknown.small.map(({ sql }) => sql), unknown.large.map(({ sql }) => sql)];
+    const result = { keys, limit, different, notVerified: { small, large, rows: unknown.rows } };
+    const forward = context.direction === 'forward';
+    // A rollback may be urgent: then the budget of the pause is the limit, and the snapshots held in it are compared.
+    const refuse = (figure: string, todo: string): Answer => (forward ? block : warn)(figure, todo, result);
+    const many = (count: number, what: string): string => `${count.toLocaleString('en-US')} ${what}`;
+    if (different.length > 0)
+      return forward
+        ? block(`rows of ${firstOf(different)} were found different`, 'start verify with Repair', result)
+        : block(
+            `rows of ${firstOf(different)} were found different`,
+            'have them written anew where they serve',
+            result,
+          );
+    if (large.length > 0) return refuse(`not verified as a whole: ${firstOf(large)}`, 'start verify again');
+    const figure = many(keys, 'keys');
+    const wait = `wait until it is under ${limit.toLocaleString('en-US')}, or raise agent.verify.dirtyKeysPerSecond`;
+    if (small.length === 0) return keys > limit ? refuse(figure, wait) : pass(figure, result);
+    const both = `${figure}, and ${many(unknown.rows, 'rows')} not verified before: ${firstOf(small)}`;
+    return keys + unknown.rows > limit
+      ? refuse(both, 'start verify again')
+      : warn(both, 'start verify again, or have them compared in the pause', result);
   },
 };
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
 import { inspectCapture } from '../capture/check';
 import { readRelations, type Relation } from '../catalog/relations';
 import { readBacklog, total, type Backlog } from '../catch-up/backlog';
@@ -8,7 +9,11 @@ import { Context } from '../context';
 import { tablesThatStay } from '../cutover/way-back';
 import { Failure, oneLine } from '../errors';
 import { fenceGaps, letWait } from '../fence';
+import { DirtyVerifier } from '../verify/dirty/verify-dirty';
+import { VerifyAgain } from '../verify/dirty/verify-again';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './facts';
+import { clearIdentity, watchIdentity } from './identity';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { takeOver, type Ends } from './applier';
 import { SUPERVISOR, wantedDirection } from './supervisor-job';
 
@@ -50,15 +55,21 @@ async function feed(context: Context, ends: Ends): Promise<void> {
   let obstacles: Obstacles = { reasons: [], relations: new Set() };
   let check = 0;
   let fed = 0;
+  const verifier = new DirtyVerifier(context, relations);
+  const again = new VerifyAgain(context);
   while (wantedDirection(context.config) === 'back') {
     if (Date.now() >= check) {
       relations = await readRelations(ends.source, context.config);
       obstacles = await obstaclesOf(context, ends, relations);
       await catchUp.close();
       catchUp = new CatchUp(context, relations, lease);
+      verifier.over(relations);
+      await watchOverIdentity(context, ends.source, relations);
       check = Date.now() + CHECK_EVERY_MS;
     }
     const captured = relations.filter((relation) => !obstacles.relations.has(relation.sql));
+    await verifier.step();
+    again.step(captured);
     const backlog = await readBacklog(ends.source, captured, COUNT_LIMIT);
     const { keys, refusals } = await applyAll(catchUp, backlog);
     await remember(context, [...obstacles.reasons, ...refusals]);
@@ -67,6 +78,14 @@ async function feed(context: Context, ends: Ends): Promise<void> {
     context.progress.report(fed, 0, 'keys fed back', `${total(backlog)} changes behind`);
     if (total(backlog) === 0 || refusals.length > 0) await sleep(LOOK_EVERY_MS);
   }
+}
+
+/** A jump of the serving end stands as a problem until every relation has been compared as a whole after it. */
+async function watchOverIdentity(context: Context, source: Client, relations: readonly Relation[]): Promise<void> {
+  const identity = await watchIdentity(context, source);
+  const dirty = await DirtyKeys.open(context);
+  const { unverified } = await dirty.count(relations).finally(() => dirty.close());
+  if (unverified.length === 0) await clearIdentity(context, source, identity);
 }
 
 /** All at once; when a row is refused, table by table, so that one table does not hold up the others. */

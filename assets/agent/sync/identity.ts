@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import type { Context } from '../context';
 import { sql } from '../sql';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { IDENTITY_FACT, type Problems } from './facts';
 
 /** Fact of the source as it was last seen. */
@@ -66,19 +67,37 @@ export function jumpBetween(before: Identity, now: Identity): string | undefined
  * stands as a problem until a full verify that began after it has passed. Returns what is known now.
  */
 export async function watchIdentity(context: Context, source: Client): Promise<Identity> {
-  const before = await context.state.fact<Identity>(SEEN_FACT);
+  const before = await context.state.fact<Identity | null>(SEEN_FACT);
   const now = await readIdentity(source);
   const jump = before && jumpBetween(before, now);
   if (before && jump !== undefined) {
-    const line = `the source may have lost what the target has: ${jump}; start verify, which finds it, and then go on`;
+    const wayOn =
+      context.direction === 'forward'
+        ? 'start verify, which finds it, and then go on'
+        : 'all is compared again by itself: wait for that';
+    const [here, there] = [context.real('source'), context.real('target')];
+    const line = `the ${here} may have lost what the ${there} has: ${jump}; ${wayOn}`;
     const known = (await context.state.fact<Problems | null>(IDENTITY_FACT))?.problems ?? [];
     await context.state.setFact(IDENTITY_FACT, { problems: [...known, line].slice(-5) });
+    await forgetComparisons(context);
     await context.evidence('the source is the same', false, 'readIdentity', { before, now, jump });
     await context.state.count('source.jumps', 1);
   }
   // The problem is written first: killed in between, the jump is seen and told once more.
   await context.state.setFact(SEEN_FACT, now);
   return now;
+}
+
+/** To be called when nothing has been written to this end since it was looked at: what it was then does not matter. */
+export const forgetIdentity = async ({ state }: Context): Promise<void> => {
+  await state.setFact(SEEN_FACT, null);
+  await state.setFact(IDENTITY_FACT, null);
+};
+
+/** What was found equal with transactions that the source has lost since is not known to be equal any more. */
+async function forgetComparisons(context: Context): Promise<void> {
+  const dirty = await DirtyKeys.open(context);
+  await dirty.forgetAll().finally(() => dirty.close());
 }
 
 /** To be called when a full verify has passed: what happened before it began can have done no harm. */

@@ -25,6 +25,7 @@ import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 import { syncedRelations } from './synced';
 import { TakeBack } from './take-back';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
+import { VerifyAgain } from '../verify/dirty/verify-again';
 import { DirtyVerifier } from '../verify/dirty/verify-dirty';
 
 /** Time between two rounds of the duties; milliseconds. */
@@ -62,7 +63,10 @@ async function guardQueues(config: AgentConfig): Promise<void> {
     if (await context.state.phase('cutover')) return;
     const source = await context.connect('source');
     const queueBytes = await readQueueBytes(source);
-    const { pace, reason } = judge({ active: 0, lockWaitMs: 0, hostFreeBytes: Infinity, queueBytes }, config.brake);
+    const { pace, reason } = judge(
+      { active: 0, lockWaitMs: 0, hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
+      config.brake,
+    );
     if (pace === 'off') await takeCaptureOff(context, source, reason);
   } finally {
     await context.close();
@@ -107,6 +111,7 @@ async function watch(config: AgentConfig): Promise<void> {
 
 /** In the order in which they are run. */
 function dutiesOf(watch: Watch, dirty: DirtyKeys, verifier: DirtyVerifier): Duty[] {
+  const again = new VerifyAgain(watch.context);
   return [
     new TakeBack(watch),
     new Healer(watch),
@@ -114,6 +119,7 @@ function dutiesOf(watch: Watch, dirty: DirtyKeys, verifier: DirtyVerifier): Duty
     { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch) },
     { name: 'purge', everyMs: 5_000, run: () => purge(watch, dirty) },
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
+    { name: 'verify again', everyMs: 1_000, run: () => Promise.resolve(again.step(watch.relations)) },
     { name: 'capture', everyMs: 10_000, run: () => lookAtCapture(watch) },
     { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
     { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },

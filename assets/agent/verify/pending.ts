@@ -5,6 +5,7 @@ import { CAPTURE_SCHEMA, deltaName, trackName } from '../capture/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { ident, literal, qualified, sql } from '../sql';
+import type { KeyDifference } from './comparison';
 import { usableKey } from './relation-sql';
 
 /** How one key's row stands on an end. */
@@ -13,6 +14,16 @@ export interface RowState {
   readonly hash: string | null;
   /** A change of the key is captured and not yet known to be applied; always false on the target. */
   readonly pending: boolean;
+}
+
+/** How a key differs, from its rows on both ends. */
+export function differenceOf(key: readonly string[], here: RowState, there: RowState): KeyDifference {
+  return {
+    kind: there.hash === null ? 'missing on target' : here.hash === null ? 'extra on target' : 'different',
+    key,
+    ...(here.hash !== null && { sourceHash: here.hash }),
+    ...(there.hash !== null && { targetHash: there.hash }),
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
-import { compareAll, type Comparison } from './compare-all';
+import { compareAll, type CompareAllOptions, type Comparison } from './compare-all';
 import { compareLive } from './compare-live';
 import { differing } from './comparison';
 import { DirtyKeys } from './dirty/dirty-keys';
@@ -37,10 +37,28 @@ async function compareOnce(
   relations: readonly Relation[],
   repairs: Map<Relation, number> | undefined,
 ): Promise<Comparison> {
-  context.progress.restart();
+  const { progress } = context;
+  progress.restart();
+  const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
+  return compareRows(context, relations, repairs, ({ rows, relation }) =>
+    progress.report(rows, Math.max(rows, expected), 'rows', relation),
+  );
+}
+
+/**
+ * Compares every row of the relations while writes go on, once, with evidence. What is equal counts as verified.
+ *
+ * @param repairs where keys that differ, and were handed to the queues of changes, are counted. @default none are
+ */
+export async function compareRows(
+  context: Context,
+  relations: readonly Relation[],
+  repairs?: Map<Relation, number>,
+  onProgress?: CompareAllOptions['onProgress'],
+): Promise<Comparison> {
   const dirty = await DirtyKeys.open(context);
   try {
-    const comparison = await compareAndKeep(context, relations, repairs, dirty);
+    const comparison = await compareAndKeep(context, relations, repairs, dirty, onProgress);
     await keepEvidence(context, relations, comparison);
     return comparison;
   } finally {
@@ -54,9 +72,9 @@ async function compareAndKeep(
   relations: readonly Relation[],
   repairs: Map<Relation, number> | undefined,
   dirty: DirtyKeys,
+  onProgress: CompareAllOptions['onProgress'],
 ): Promise<Comparison> {
   const { verify } = context.config;
-  const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
   const begun = await context.with('source', (source) => dirty.begin(source, relations));
   const comparison = await compareAll({
     openSource: () => context.connect('source'),
@@ -65,7 +83,7 @@ async function compareAndKeep(
     jobs: verify.jobs,
     chunkRows: verify.chunkRows,
     maxRowsPerSecond: verify.maxRowsPerSecond,
-    onProgress: ({ rows, relation }) => context.progress.report(rows, Math.max(rows, expected), 'rows', relation),
+    ...(onProgress && { onProgress }),
     compare: (options) =>
       compareLive(
         {
@@ -82,10 +100,12 @@ async function compareAndKeep(
         verify,
       ),
   });
-  const equal = new Set(
-    comparison.comparisons.filter(({ differences }) => differing(differences) === 0).map(({ relation }) => relation),
+  const equal = new Map(
+    comparison.comparisons
+      .filter(({ differences }) => differing(differences) === 0)
+      .map(({ relation, sourceRows }) => [relation, sourceRows]),
   );
-  for (const [relation, beginning] of begun) await dirty.end(relation, beginning, equal.has(relation.sql));
+  for (const [relation, beginning] of begun) await dirty.end(relation, beginning, equal.get(relation.sql));
   return comparison;
 }
 

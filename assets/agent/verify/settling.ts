@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { DifferenceTally, type DifferenceKind, type KeyDifference } from './comparison';
-import type { KeyStates, RowState } from './pending';
+import { DifferenceTally, type KeyDifference } from './comparison';
+import { differenceOf, type KeyStates, type RowState } from './pending';
 
 /** How long and how often a key is looked at again. */
 export interface Patience {
@@ -29,7 +29,7 @@ interface Candidate {
   last: string | null;
 }
 
-type Verdict = 'equal' | 'again' | 'in flight' | DifferenceKind;
+type Verdict = 'equal' | 'again' | 'in flight' | 'different';
 
 /** Looks in a row that prove a difference. The second would do, but for a row that changes there and back in between. */
 const STRIKES = 3;
@@ -98,7 +98,7 @@ export class Settling {
         if (verdict === 'again') open.push(candidate);
         else if (verdict === 'in flight') undecided.push(candidate.key);
         else if (verdict !== 'equal') {
-          proven.push(difference(candidate.key, verdict, here[i] as RowState, there[i] as RowState));
+          proven.push(differenceOf(candidate.key, here[i] as RowState, there[i] as RowState));
         }
       });
       this.proven.add(proven);
@@ -116,21 +116,9 @@ export class Settling {
     if (here.pending) candidate.strikes = 0;
     else candidate.strikes = candidate.strikes > 0 && candidate.last === here.hash ? candidate.strikes + 1 : 1;
     candidate.last = here.hash;
-    if (candidate.strikes >= STRIKES) {
-      if (there.hash === null) return 'missing on target';
-      return here.hash === null ? 'extra on target' : 'different';
-    }
+    if (candidate.strikes >= STRIKES) return 'different';
     const patient = performance.now() - candidate.since < this.patience.settleSeconds * 1000;
     const undecided = candidate.strikes > 1 || candidate.looks < STRIKES;
     return patient || undecided ? 'again' : 'in flight';
   }
-}
-
-function difference(key: readonly string[], kind: DifferenceKind, here: RowState, there: RowState): KeyDifference {
-  return {
-    kind,
-    key,
-    ...(here.hash !== null && { sourceHash: here.hash }),
-    ...(there.hash !== null && { targetHash: there.hash }),
-  };
 }

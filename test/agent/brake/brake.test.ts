@@ -1,31 +1,114 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { Brake } from '../../../assets/agent/brake/brake';
-import { judge, readLoad } from '../../../assets/agent/brake/readings';
+import { QueueGrowth } from '../../../assets/agent/brake/queue-growth';
+import { judge, readFreeBytes, readLoad } from '../../../assets/agent/brake/readings';
 import { capture } from '../../../assets/agent/capture';
 import { runPhase } from '../../../assets/agent/phase';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
-const LIMITS = { slowSessions: 2, pauseSessions: 4, lockWaitMs: 300, queueMegabytes: 0, hostFreeMegabytes: 0 };
+/** No limit. */
+const NONE = {
+  slowSessions: 0,
+  pauseSessions: 0,
+  lockWaitMs: 0,
+  queueMegabytes: 0,
+  queueGrowthMegabytes: 0,
+  hostFreeMegabytes: 0,
+};
+
+const LIMITS = {
+  slowSessions: 2,
+  pauseSessions: 4,
+  lockWaitMs: 300,
+  queueMegabytes: 0,
+  queueGrowthMegabytes: 0,
+  hostFreeMegabytes: 0,
+};
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(20);
 }
 
+/** Time between two looks of the brake; milliseconds. */
+const LOOK_MS = 40;
+
 describe('what follows from the readings', () => {
-  const calm = { active: 0, lockWaitMs: 0, queueBytes: 0, hostFreeBytes: 1e12 };
+  const calm = { active: 0, lockWaitMs: 0, queueBytes: 0, queueGrowth: 0, hostFreeBytes: 1e12 };
+  const limits = { ...LIMITS, queueMegabytes: 1_000, queueGrowthMegabytes: 10, hostFreeMegabytes: 5 };
   test.each([
     ['nothing', {}, 'free', ''],
+    ['load under the limit', { active: 1 }, 'free', ''],
     ['some load', { active: 2 }, 'slow', '2 sessions are active on the source'],
+    ['load under the second limit', { active: 3 }, 'slow', '3 sessions are active on the source'],
     ['much load', { active: 4 }, 'paused', '4 sessions are active on the source'],
+    ['growth under the limit', { queueGrowth: 9.9e6 }, 'free', ''],
+    ['fast growth', { queueGrowth: 10e6 }, 'slow', 'the captured changes grow by 10 MB a minute'],
+    ['a short wait for us', { lockWaitMs: 299 }, 'free', ''],
     ['a wait for us', { lockWaitMs: 301 }, 'paused', 'waits 301 ms for a lock of ours'],
+    ['room on the host', { hostFreeBytes: 5e6 }, 'free', ''],
     ['a full host', { hostFreeBytes: 4e6 }, 'paused', '4 MB are free on the host'],
+    ['queues under the limit', { queueBytes: 999e6 }, 'free', ''],
     ['long queues', { queueBytes: 2e9, active: 9 }, 'off', 'take 2000 MB of the source'],
   ])('%s', (_, readings, pace, reason) => {
-    const verdict = judge({ ...calm, ...readings }, { ...LIMITS, queueMegabytes: 1_000, hostFreeMegabytes: 5 });
+    const verdict = judge({ ...calm, ...readings }, limits);
     expect([verdict.pace, verdict.reason]).toEqual([pace, expect.stringContaining(reason)]);
   });
+
+  test('a limit of 0 is none', () => {
+    const none = { slowSessions: 0, pauseSessions: 0, lockWaitMs: 0, queueMegabytes: 0, queueGrowthMegabytes: 0 };
+    const worst = { active: 1e4, lockWaitMs: 1e9, queueBytes: 1e15, queueGrowth: 1e12, hostFreeBytes: 0 };
+    expect(judge(worst, { ...none, hostFreeMegabytes: 0 })).toEqual({ pace: 'free', reason: '' });
+  });
 });
+
+describe('the growth of the captured changes', () => {
+  const grow = (sizes: readonly number[]): number[] => {
+    const growth = new QueueGrowth();
+    return sizes.map((bytes, i) => growth.add(bytes, i * 5_000));
+  };
+
+  test('is not judged by one burst, then told for a minute, and forgotten after it', () => {
+    expect(grow([0, 50, 50, 50, 50])).toEqual([0, 0, 0, 200, 150]);
+    expect(grow([0, ...Array.from({ length: 13 }, () => 50)]).slice(-2)).toEqual([50, 0]);
+  });
+
+  test('is none where they shrink', () => expect(grow([90, 80, 70, 60])).toEqual([0, 0, 0, 0]));
+});
+
+/** Writers of the application, each always in the midst of a statement, and what they met. */
+class Writers {
+  writes = 0;
+  readonly errors: unknown[] = [];
+  private readonly stopping = new AbortController();
+  private readonly all: Promise<void>[] = [];
+
+  constructor(
+    private readonly migration: TestMigration,
+    private readonly statement: string,
+  ) {}
+
+  async add(count: number): Promise<void> {
+    const clients = await Promise.all(Array.from({ length: count }, () => this.migration.admin('source')));
+    this.all.push(...clients.map((client) => this.write(client)));
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await Promise.all(this.all);
+  }
+
+  private async write(client: Client): Promise<void> {
+    while (!this.stopping.signal.aborted) {
+      await client.query(this.statement).catch((error: unknown) => this.errors.push(error));
+      this.writes += 1;
+    }
+    await client.end();
+  }
+}
 
 describe('the brake on a living source', () => {
   let migration: TestMigration;
@@ -34,39 +117,105 @@ describe('the brake on a living source', () => {
   beforeAll(async () => {
     migration = await startMigration();
     source = await migration.admin('source');
-    await source.query('CREATE TABLE public.item (id int PRIMARY KEY, v int); INSERT INTO public.item VALUES (1, 0)');
+    await source.query(
+      'CREATE TABLE public.item (id serial PRIMARY KEY, v int); INSERT INTO public.item VALUES (0, 0)',
+    );
     await source.query('CREATE TABLE public.other (id int PRIMARY KEY)');
     await capture.run(await migration.context('capture'));
   });
   afterAll(() => migration.stop());
 
-  test('slows, then pauses while sessions of others are busy, and goes on when they are not', async () => {
-    const brake = Brake.open(await migration.context('copy', { brake: LIMITS }));
-    const busy: { client: Client; work: Promise<unknown> }[] = [];
-    const add = async (): Promise<void> => {
-      const client = await migration.admin('source');
-      busy.push({ client, work: client.query('SELECT pg_sleep(600)').catch(() => undefined) });
+  /** Work whose pieces ask the brake, as a copy does: how many it has done. */
+  function worker(brake: Brake) {
+    const stopping = new AbortController();
+    const work = { pieces: 0, done: Promise.resolve() };
+    work.done = (async () => {
+      while (!stopping.signal.aborted) {
+        await brake.clear();
+        await sleep(5 + Math.min(50, brake.wait()));
+        if (brake.pace !== 'paused') work.pieces += 1;
+      }
+    })();
+    return {
+      pieces: () => work.pieces,
+      stop: async () => {
+        stopping.abort();
+        await brake.close();
+        await work.done;
+      },
     };
-    await Promise.all([add(), add()]);
+  }
+  const open = async (limits: Partial<typeof LIMITS>): Promise<Brake> =>
+    Brake.open(await migration.context('copy', { brake: { ...NONE, ...limits } }), LOOK_MS);
+
+  test('slows, then stands still while writers are busy, and goes on when they are not', async () => {
+    const brake = await open({ slowSessions: 2, pauseSessions: 4 });
+    const work = worker(brake);
+    const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT length(pg_sleep(0.3)::text)');
+    await writers.add(2);
     await until(() => brake.pace === 'slow');
     brake.wait();
     await sleep(30);
     expect(brake.wait()).toBeGreaterThanOrEqual(25);
-    await Promise.all([add(), add()]);
+    await writers.add(3);
     await until(() => brake.pace === 'paused');
     expect(brake.wait()).toBe(1_000);
-    let clear = false;
-    const cleared = brake.clear().then(() => (clear = true));
-    await sleep(300);
-    expect(clear).toBe(false);
-    const { rows } = await source.query(
-      `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()`,
-    );
-    expect(rows).toHaveLength(4);
-    await cleared;
-    expect(brake.pace).toBe('free');
-    await brake.close();
-    await Promise.all(busy.map(({ client }) => client.end()));
+    await writers.stop();
+    const before = work.pieces();
+    await until(() => brake.pace === 'free' && work.pieces() > before);
+    expect([writers.errors, writers.writes > 0]).toEqual([[], true]);
+    await work.stop();
+  });
+
+  test('slows while captured changes grow fast, and goes on when they do not any more', async () => {
+    const brake = await open({ queueGrowthMegabytes: 60 });
+    const work = worker(brake);
+    const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT 1 FROM generate_series(1, 3000)');
+    await writers.add(1);
+    await until(() => brake.pace === 'slow');
+    await writers.stop();
+    const before = work.pieces();
+    await until(() => brake.pace === 'free' && work.pieces() > before);
+    expect(writers.errors).toEqual([]);
+    await work.stop();
+  });
+
+  test('stands still while somebody waits for a lock of ours, and goes on when nobody does', async () => {
+    const brake = await open({ lockWaitMs: 100 });
+    const work = worker(brake);
+    const holder = await migration.admin('source');
+    await holder.query(`SET application_name = 'ibex copy'; BEGIN; LOCK TABLE public.item IN SHARE MODE`);
+    const writers = new Writers(migration, 'INSERT INTO public.item (v) VALUES (1)');
+    await writers.add(1);
+    await until(() => brake.pace === 'paused');
+    await holder.query('ROLLBACK');
+    const before = work.pieces();
+    await until(() => brake.pace === 'free' && work.pieces() > before);
+    await writers.stop();
+    expect(writers.errors).toEqual([]);
+    await holder.end();
+    await work.stop();
+  });
+
+  test('stands still while the disk of the host is nearly full, and goes on when there is room', async () => {
+    const stateDirectory = mkdtempSync(join('/dev/shm', 'ibex-brake-'));
+    try {
+      // Half of the file is for what others do on that disk meanwhile.
+      const hostFreeMegabytes = (await readFreeBytes(stateDirectory)) / 1e6 - 400;
+      const { host } = migration.config;
+      const limits = { host: { ...host, stateDirectory }, brake: { ...NONE, hostFreeMegabytes } };
+      const brake = Brake.open(await migration.context('copy', limits), LOOK_MS);
+      const work = worker(brake);
+      await until(() => work.pieces() > 3);
+      execFileSync('fallocate', ['-l', '800M', join(stateDirectory, 'dump')]);
+      await until(() => brake.pace === 'paused');
+      rmSync(join(stateDirectory, 'dump'));
+      const before = work.pieces();
+      await until(() => brake.pace === 'free' && work.pieces() > before);
+      await work.stop();
+    } finally {
+      rmSync(stateDirectory, { recursive: true });
+    }
   });
 
   test('sees that somebody waits for a lock of ours, and not for one of others', async () => {
@@ -85,22 +234,10 @@ describe('the brake on a living source', () => {
   });
 
   test('takes capture off at the hard limit; writers see no error, and every phase refuses', async () => {
-    const brake = { ...LIMITS, slowSessions: 0, pauseSessions: 0, queueMegabytes: 1 };
-    const context = await migration.context('dump', { brake });
-    const errors: unknown[] = [];
-    const state = { writes: 0, on: true };
-    const writer = await migration.admin('source');
-    const writing = (async () => {
-      while (state.on) {
-        await writer
-          .query(
-            `INSERT INTO public.item SELECT coalesce(max(id), 0) + i FROM public.item, generate_series(1, 500) i GROUP BY i`,
-          )
-          .catch((error: unknown) => errors.push(error));
-        state.writes += 1;
-      }
-    })();
-    const open = Brake.open(context);
+    const context = await migration.context('dump', { brake: { ...NONE, queueMegabytes: 5 } });
+    const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT 1 FROM generate_series(1, 500)');
+    await writers.add(4);
+    const open = Brake.open(context, LOOK_MS);
     await expect(
       (async () => {
         for (;;) {
@@ -112,12 +249,10 @@ describe('the brake on a living source', () => {
       /capture was taken off because the captured changes take \d+ MB .*; run cleanup and migrate again/,
     );
     await open.close();
-    const before = state.writes;
-    await until(() => state.writes > before + 3);
-    state.on = false;
-    await writing;
-    await writer.end();
-    expect(errors).toEqual([]);
+    const before = writers.writes;
+    await until(() => writers.writes > before + 12);
+    await writers.stop();
+    expect(writers.errors).toEqual([]);
     const { rows } = await source.query(`
       SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'bucardo%')::int AS triggers,
         (SELECT count(*) FROM pg_namespace WHERE nspname = 'bucardo')::int AS schemas`);

@@ -274,7 +274,14 @@ describe('the source', () => {
         return copyAll(context, COPY_PROBES).finally(() => brake.close());
       },
       {
-        brake: { slowSessions: 0, pauseSessions: 3, lockWaitMs: 0, queueMegabytes: 0, hostFreeMegabytes: 0 },
+        brake: {
+          slowSessions: 0,
+          pauseSessions: 3,
+          lockWaitMs: 0,
+          queueMegabytes: 0,
+          queueGrowthMegabytes: 0,
+          hostFreeMegabytes: 0,
+        },
         copy: { ...copy.migration.config.copy, jobs: 1, chunkMegabytes: 100, maxBytesPerSecond: 700_000 },
       },
     );

@@ -28,8 +28,8 @@ beforeAll(async () => {
       compareAtFreeze: false,
       switches: [{ kind: 'command', command: ['/bin/sh', '-c', script, 'hook'], timeoutSeconds: 60 }],
     },
-    // A transaction that is open beforehand would keep the pause from being begun.
-    async ({ config }) => ({ ready: { ...config.ready, transactionSeconds: 600 } }),
+    // An open transaction, or on a slow machine what waits to be applied, would keep the pause from being begun.
+    async ({ config }) => ({ ready: { ...config.ready, transactionSeconds: 600, lagSeconds: 600 } }),
   );
 });
 afterAll(async () => {
@@ -231,6 +231,36 @@ describe.each<[string, End, End]>([
     expect([status, output]).toEqual([1, expect.stringContaining('table "public"."t" has other columns')]);
     await goesOn();
     await withoutProblems();
+  });
+
+  it('with a row that differs ends in the pause, names it, and gives writes back', async () => {
+    hook('true');
+    const alter = (statement: string): Promise<unknown> =>
+      ways[other].query(`BEGIN; SET LOCAL session_replication_role = replica; ${statement}; COMMIT`);
+    const { client } = (await ways.migration.context('test')).state;
+    await alter('INSERT INTO public.t VALUES (99)');
+    try {
+      await client.query(
+        `INSERT INTO ibex.verified (schema_name, relation_name, verified_at) VALUES ('public', 't', now())
+         ON CONFLICT (schema_name, relation_name) DO UPDATE SET verified_at = now()`,
+      );
+      await client.query(`INSERT INTO ibex.dirty_key (schema_name, relation_name, key) VALUES ('public', 't', '{99}')`);
+      const { status, output } = await ways.run(phase);
+      expect([status, output]).toEqual([
+        1,
+        // The pause finds it, unless the supervisor looks often enough before.
+        expect.stringMatching(
+          /1 rows differ although everything is applied: "public"."t" \(99\) extra on target; |rows of "public"."t" were found different/,
+        ),
+      ]);
+      await goesOn();
+      expect(told()).toEqual([]);
+      // From then on the gate knows, and no second pause is spent on it.
+      expect((await ways.run(phase)).output).toContain('rows of "public"."t" were found different');
+    } finally {
+      await alter('DELETE FROM public.t WHERE id = 99');
+      await client.query('DELETE FROM ibex.dirty_key');
+    }
   });
 
   it('succeeds after all that, with every row', async () => {

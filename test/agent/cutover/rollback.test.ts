@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { UNFENCE_WORDS } from '../../../assets/agent/unfence';
+import type { LastProof } from '../../../assets/agent/verify/dirty/last-keys';
 import { startBothWays, type BothWays } from './both-ways';
 
 const TABLES = `
@@ -43,6 +44,10 @@ async function bothAlike(): Promise<void> {
   }
 }
 
+/** What the last move of this direction has proven in its pause. */
+const proofOf = async (scope: '' | 'back.'): Promise<LastProof | undefined> =>
+  ((await ways.fact(`${scope}cutover.result`)) as { proof?: LastProof }).proof;
+
 const waitFor = async (what: () => Promise<boolean>): Promise<void> => {
   while (!(await what())) await sleep(50);
 };
@@ -69,6 +74,15 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     expect([output, status]).toEqual([expect.stringMatching(/^cutover: the target takes writes; .* 0 different$/), 0]);
     await bothAlike();
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
+    // Nobody had verified: so few rows are compared in the pause.
+    const { whole = [], unverified } = (await proofOf('')) ?? {};
+    expect([
+      whole
+        .map(({ relation }) => relation)
+        .sort()
+        .slice(0, 2),
+      unverified,
+    ]).toEqual([['"public"."account"', '"public"."emptied"'], []]);
     await ways.target.query(writes('two'));
   });
 
@@ -90,6 +104,8 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     await bothAlike();
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
     expect(await ways.fences()).toEqual(['open', 'closed']);
+    expect(await proofOf('back.')).toMatchObject({ unverified: [] });
+    expect((await proofOf('back.'))?.keys).toBeGreaterThan(0);
     expect(await next(ways.source)).toBeGreaterThan(last);
     expect((await ways.run('rollback')).output).toMatch(/^rollback: done already/);
     await ways.source.query(writes('four'));

@@ -237,8 +237,21 @@ describe('keys left to compare', () => {
       `INSERT INTO ibex.dirty_key (schema_name, relation_name, key, strikes) VALUES ('public', 'item', '{1}', ${strikes})`,
     );
 
-  test('are warned of before a verify, block above the limit, and when one was found different', async () => {
-    expect(await ask(name)).toMatchObject({ verdict: 'warn', figure: expect.stringContaining('"public"."item"') });
+  test('of tables that no verify has found equal, the rows count; so many block, and few are compared in the pause', async () => {
+    await source.query(`INSERT INTO public.item (label) VALUES ('a'), ('b')`);
+    expect(await ask(name)).toMatchObject({
+      verdict: 'warn',
+      figure: expect.stringContaining('0 keys, and 2 rows not verified before: "public"."item", "public"."child"'),
+    });
+    expect(await ask(name, { keysToCompare: 1 })).toMatchObject({
+      verdict: 'block',
+      figure: expect.stringContaining('not verified as a whole: "public"."item"'),
+      todo: 'start verify again',
+    });
+    await source.query('DELETE FROM public.item');
+  });
+
+  test('block above the limit, and when one was found different', async () => {
     await context.state.client.query(
       `INSERT INTO ibex.verified (schema_name, relation_name, verified_at)
        SELECT 'public', name, now() FROM unnest(ARRAY['item', 'child']) AS name`,
@@ -247,7 +260,7 @@ describe('keys left to compare', () => {
     expect(await ask(name)).toMatchObject({ verdict: 'pass', figure: '1 keys' });
     expect(await ask(name, { keysToCompare: 0 })).toMatchObject({ verdict: 'block', figure: '1 keys' });
     await mark(3);
-    expect(await ask(name)).toMatchObject({ verdict: 'block', figure: '1 keys were found different' });
+    expect(await ask(name)).toMatchObject({ verdict: 'block', figure: 'rows of "public"."item" were found different' });
   });
 });
 

@@ -94,5 +94,6 @@ export function agentConfig({ servers }: Ends, directory: string): AgentConfig {
       sequentialCheck: 'once',
       settleSeconds: 0.3,
     },
+    ready: { keysToCompare: 20_000 },
   } as AgentConfig;
 }

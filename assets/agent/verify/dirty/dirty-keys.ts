@@ -7,11 +7,24 @@ import type { Context } from '../../context';
 import { Failure } from '../../errors';
 import { ident, literal, sql } from '../../sql';
 
-/** What must be compared again before all is known to be equal. */
-export interface DirtyCount {
+/** What is known of one relation, and what is left to compare of it. */
+export interface Standing {
+  readonly relation: Relation;
+  /** When a comparison of it as a whole last found it equal; null when none has, or not since it was copied anew. */
+  readonly verifiedAt: Date | null;
+  /** The source's rows that comparison saw; null as above. */
+  readonly rows: number | null;
+  /** Whether it was verified once, and was copied anew since. */
+  readonly again: boolean;
   /** Keys applied since they were compared last; one applied often counts as often. */
   readonly keys: number;
   /** Keys among them that were looked at again and again, and differ. */
+  readonly different: number;
+}
+
+/** What must be compared again before all is known to be equal. */
+export interface DirtyCount {
+  readonly keys: number;
   readonly different: number;
   /** Relations that no verify has found equal as a whole, or that were copied anew since; quoted names. */
   readonly unverified: readonly string[];
@@ -24,6 +37,13 @@ export interface DirtyKey {
   readonly key: readonly string[];
   readonly strikes: number;
   readonly lastHash: string | null;
+}
+
+/** Marks of any relation, each key once. */
+export interface DirtyPage {
+  readonly keys: readonly (DirtyKey & { readonly schema: string; readonly name: string })[];
+  /** The last mark that was read; where the next page begins. */
+  readonly last: string;
 }
 
 /** Where a comparison of a whole relation began. */
@@ -111,7 +131,9 @@ export class DirtyKeys {
   /** Says that a relation must be compared as a whole again, since it was copied anew. */
   async markAll(relation: Relation): Promise<void> {
     await this.host.query(
-      `UPDATE ibex.verified SET verified_at = NULL, round = round + 1 WHERE schema_name = $1 AND relation_name = $2`,
+      sql`
+        UPDATE ibex.verified SET verified_at = NULL, again_since = clock_timestamp(), round = round + 1
+        WHERE schema_name = $1 AND relation_name = $2`,
       names(relation),
     );
   }
@@ -141,13 +163,19 @@ export class DirtyKeys {
     return begun;
   }
 
-  /** Keeps how the comparison of a relation ended: if it was equal, all marks older than its beginning go. */
-  async end(relation: Relation, { round, upTo }: Begun, equal: boolean): Promise<void> {
+  /**
+   * Keeps how the comparison of a relation ended: if it was equal, all marks older than its beginning go.
+   *
+   * @param rows the source's rows that were compared, when all were equal
+   */
+  async end(relation: Relation, { round, upTo }: Begun, rows: number | undefined): Promise<void> {
+    const equal = rows !== undefined;
     const { rowCount } = await this.host.query(
       sql`
-        UPDATE ibex.verified SET verified_at = CASE WHEN $4 THEN clock_timestamp() END
+        UPDATE ibex.verified SET verified_at = CASE WHEN $4::bigint IS NOT NULL THEN clock_timestamp() END, rows = $4,
+          again_since = NULL
         WHERE schema_name = $1 AND relation_name = $2 AND round = $3`,
-      [...names(relation), round, equal],
+      [...names(relation), round, rows ?? null],
     );
     if (!equal || rowCount === 0) return;
     await this.host.query(`DELETE FROM ibex.dirty_key WHERE schema_name = $1 AND relation_name = $2 AND id <= $3`, [
@@ -156,53 +184,71 @@ export class DirtyKeys {
     ]);
   }
 
-  /** What is left to be compared of these relations. */
-  async count(relations: readonly Relation[]): Promise<DirtyCount> {
+  /** What is known of these relations, in their order. */
+  async standing(relations: readonly Relation[]): Promise<Standing[]> {
     const { rows } = await this.host.query(
       sql`
-        SELECT r.name, v.verified_at IS NOT NULL AS verified,
-          count(k.id)::int AS keys, (count(k.id) FILTER (WHERE k.strikes >= ${STRIKES}))::int AS different
-        FROM unnest($1::text[], $2::text[], $3::text[]) AS r (schema_name, relation_name, name)
+        SELECT v.verified_at AS "verifiedAt", v.rows::float8 AS rows, v.again_since IS NOT NULL AS again,
+          coalesce(k.keys, 0) AS keys, coalesce(k.different, 0) AS different
+        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (schema_name, relation_name, place)
         LEFT JOIN ibex.verified v USING (schema_name, relation_name)
-        LEFT JOIN ibex.dirty_key k USING (schema_name, relation_name)
-        GROUP BY 1, 2 ORDER BY 1`,
-      [
-        relations.map((relation) => relation.schema),
-        relations.map((relation) => relation.name),
-        relations.map((relation) => relation.sql),
-      ],
+        LEFT JOIN (SELECT schema_name, relation_name, count(*)::int AS keys,
+            (count(*) FILTER (WHERE strikes >= ${STRIKES}))::int AS different
+          FROM ibex.dirty_key GROUP BY 1, 2) AS k USING (schema_name, relation_name)
+        ORDER BY r.place`,
+      [relations.map((relation) => relation.schema), relations.map((relation) => relation.name)],
     );
-    const counts = rows as { name: string; verified: boolean; keys: number; different: number }[];
+    return (rows as Omit<Standing, 'relation'>[]).map((row, i) => ({ relation: relations[i] as Relation, ...row }));
+  }
+
+  /** What is left to be compared of these relations. */
+  async count(relations: readonly Relation[]): Promise<DirtyCount> {
+    const standing = await this.standing(relations);
     return {
-      keys: counts.reduce((sum, { keys }) => sum + keys, 0),
-      different: counts.reduce((sum, { different }) => sum + different, 0),
-      unverified: counts.filter(({ verified }) => !verified).map(({ name }) => name),
+      keys: standing.reduce((sum, { keys }) => sum + keys, 0),
+      different: standing.reduce((sum, { different }) => sum + different, 0),
+      unverified: standing.filter(({ verifiedAt }) => verifiedAt === null).map(({ relation }) => relation.sql),
     };
   }
 
-  /**
-   * The oldest marks of a relation, each key once.
-   *
-   * @param after the last mark that was read before. @default from the first on
-   * @param proven whether to include keys that are proven different already. @default only those in doubt
-   */
-  async oldest(relation: Relation, limit: number, after = '0', proven = false): Promise<DirtyKey[]> {
+  /** The oldest marks of a relation that are in doubt, each key once. */
+  async oldest(relation: Relation, limit: number): Promise<DirtyKey[]> {
     const { rows } = await this.host.query(
       sql`
         SELECT array_agg(id::text ORDER BY id) AS ids, key, max(strikes) AS strikes,
           (array_agg(last_hash ORDER BY strikes DESC))[1] AS "lastHash" FROM (
-          SELECT * FROM ibex.dirty_key WHERE schema_name = $1 AND relation_name = $2 AND id > $3
-            AND (strikes < ${STRIKES} OR $5) ORDER BY id LIMIT $4) AS k
+          SELECT * FROM ibex.dirty_key WHERE schema_name = $1 AND relation_name = $2 AND strikes < ${STRIKES}
+          ORDER BY id LIMIT $3) AS k
         GROUP BY key`,
-      [...names(relation), after, limit, proven],
+      [...names(relation), limit],
     );
     return rows as DirtyKey[];
   }
 
-  /** Takes marks away: their keys were compared, or will be marked again. */
+  /** The next marks of all relations, those of keys that are proven different too; undefined when none is left. */
+  async page(after: string, limit: number): Promise<DirtyPage | undefined> {
+    const { rows } = await this.host.query(
+      sql`
+        SELECT schema_name AS schema, relation_name AS name, key, array_agg(id::text) AS ids,
+          max(strikes) AS strikes, NULL AS "lastHash", max(max(id)) OVER ()::text AS last
+        FROM (SELECT * FROM ibex.dirty_key WHERE id > $1 ORDER BY id LIMIT $2) AS k
+        GROUP BY 1, 2, 3`,
+      [after, limit],
+    );
+    const first = rows[0] as { last: string } | undefined;
+    return first && { keys: rows as DirtyPage['keys'], last: first.last };
+  }
+
+  /** Takes marks away, and what proves a difference of the same keys: they were compared, or will be marked again. */
   async clear(keys: readonly DirtyKey[]): Promise<void> {
     if (keys.length === 0) return;
-    await this.host.query('DELETE FROM ibex.dirty_key WHERE id = ANY ($1::bigint[])', [keys.flatMap(({ ids }) => ids)]);
+    await this.host.query(
+      sql`
+        WITH gone AS (DELETE FROM ibex.dirty_key WHERE id = ANY ($1::bigint[]) RETURNING schema_name, relation_name, key)
+        DELETE FROM ibex.dirty_key AS d USING gone WHERE d.strikes >= ${STRIKES} AND d.schema_name = gone.schema_name
+          AND d.relation_name = gone.relation_name AND d.key = gone.key`,
+      [keys.flatMap(({ ids }) => ids)],
+    );
   }
 
   /** Notes of a key how often it has differed in a row, and the source's hash of it then. */

@@ -9,8 +9,11 @@ import type { Relation } from '../../../../assets/agent/catalog/relations';
 import { applyChanges } from '../../../../assets/agent/catch-up/apply';
 import { Context } from '../../../../assets/agent/context';
 import { Lease, prepareLeases } from '../../../../assets/agent/lease';
+import { watchIdentity } from '../../../../assets/agent/sync/identity';
 import { DirtyKeys } from '../../../../assets/agent/verify/dirty/dirty-keys';
 import { DirtyVerifier } from '../../../../assets/agent/verify/dirty/verify-dirty';
+import { LastKeys } from '../../../../assets/agent/verify/dirty/last-keys';
+import { VerifyAgain } from '../../../../assets/agent/verify/dirty/verify-again';
 import { verifyRows } from '../../../../assets/agent/verify/rows';
 import { agentConfig, startEnds, type Ends } from '../ends';
 
@@ -99,7 +102,7 @@ it('a key that changes again is marked anew when that is forgotten', async () =>
   expect(await verifier.step()).toEqual({ equal: 1, pending: 0, different: 0 });
 });
 
-it('a change that was lost on its way is found after three looks, and again in the pause', async () => {
+it('a change that was lost on its way is found after three looks, until a later look finds the key equal', async () => {
   await verify();
   await write(`UPDATE public.t SET v = 'lost' WHERE k = 'k7'`);
   await apply('SELECT 1');
@@ -107,31 +110,85 @@ it('a change that was lost on its way is found after three looks, and again in t
   for (const different of [0, 0, 1]) expect(await verifier.step()).toEqual({ equal: 0, pending: 0, different });
   expect(await verifier.step()).toEqual({ equal: 0, pending: 0, different: 0 });
   expect(await dirty.count([relation])).toEqual({ keys: 1, different: 1, unverified: [] });
-  const { keys, differences, unverified } = await verifier.remaining();
-  expect({ keys, unverified }).toEqual({ keys: 1, unverified: [] });
-  expect(differences).toMatchObject([{ relation: '"public"."t"', kind: 'different', key: ['k7'] }]);
-  await ends.run('target', `UPDATE public.t SET v = 'lost' WHERE k = 'k7'`);
-  expect(await verifier.remaining()).toEqual({ keys: 1, differences: [], unverified: [] });
-  expect((await dirty.count([relation])).keys).toBe(0);
+  await change(`UPDATE public.t SET v = 'again' WHERE k = 'k7'`);
+  expect(await verifier.step()).toEqual({ equal: 1, pending: 0, different: 0 });
+  expect(await dirty.count([relation])).toEqual({ keys: 0, different: 0, unverified: [] });
 });
 
-it('the pause compares every marked key, however many there are', async () => {
-  await verify();
-  await change(`UPDATE public.t SET v = 'new'; UPDATE public.t SET v = 'newer'`);
-  for (let i = 0; i < 4; i++) await change(`UPDATE public.t SET v = '${i}'`);
-  expect((await dirty.count([relation])).keys).toBe(6000);
-  await ends.run('target', `DELETE FROM public.t WHERE k = 'k999'`);
-  const { keys, differences } = await verifier.remaining();
-  expect(keys).toBeGreaterThanOrEqual(1000);
-  expect(new Set(differences.map(({ key, kind }) => `${kind} ${key.join()}`))).toEqual(
-    new Set(['missing on target k999']),
-  );
+describe('in the pause, when nobody writes and everything is applied,', () => {
+  let last: LastKeys;
+  beforeEach(async () => (last = await LastKeys.open(context)));
+  afterEach(() => last.close());
+  const compare = (left = () => 60_000): ReturnType<LastKeys['compare']> => last.compare([relation], left);
+
+  it('every marked key is compared, and the proof says what was known before', async () => {
+    const began = Date.now();
+    await verify();
+    await change(`UPDATE public.t SET v = 'new' WHERE k <> 'k1'`);
+    await change(`UPDATE public.t SET v = 'newer' WHERE k = 'k2'; DELETE FROM public.t WHERE k = 'k3'`);
+    const proof = await compare();
+    expect(proof).toMatchObject({ keys: 999, whole: [], differences: [], different: 0, unverified: [] });
+    expect(proof.before).toMatchObject({ relations: 1, rows: 1000 });
+    expect(Date.parse(proof.before.from ?? '')).toBeGreaterThanOrEqual(began);
+    expect(await dirty.count([relation])).toEqual({ keys: 0, different: 0, unverified: [] });
+  });
+
+  it('a marked key that differs is found at once, stays marked, and is free again once it is equal', async () => {
+    await verify();
+    await change(`UPDATE public.t SET v = 'new' WHERE k IN ('k7', 'k8', 'k9')`);
+    await ends.run('target', `UPDATE public.t SET v = 'wrong' WHERE k = 'k7'; DELETE FROM public.t WHERE k = 'k8'`);
+    const { keys, different, differences } = await compare();
+    expect([keys, different]).toEqual([3, 2]);
+    expect(differences).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ relation: '"public"."t"', kind: 'different', key: ['k7'] }),
+        expect.objectContaining({ relation: '"public"."t"', kind: 'missing on target', key: ['k8'] }),
+      ]),
+    );
+    expect(await dirty.count([relation])).toEqual({ keys: 2, different: 2, unverified: [] });
+    await ends.run('target', `UPDATE public.t SET v = 'new' WHERE k = 'k7'; INSERT INTO public.t VALUES ('k8', 'new')`);
+    expect(await compare()).toMatchObject({ keys: 2, different: 0 });
+    expect((await dirty.count([relation])).keys).toBe(0);
+  });
+
+  it('a row that nobody marked is not looked at: the comparison on held snapshots has to find it', async () => {
+    await verify();
+    await ends.run('target', `UPDATE public.t SET v = 'wrong' WHERE k = 'k7'`);
+    expect(await compare()).toMatchObject({ keys: 0, different: 0 });
+  });
+
+  it('a relation of which nothing is known is compared as a whole, and known from then on', async () => {
+    expect(await compare()).toMatchObject({ keys: 0, whole: [{ relation: '"public"."t"', rows: 1000 }] });
+    expect((await dirty.count([relation])).unverified).toEqual([]);
+    expect(await compare()).toMatchObject({ whole: [], before: { relations: 1, rows: 1000 } });
+  });
+
+  it('an unmarked difference in such a relation is found', async () => {
+    await ends.run('target', `INSERT INTO public.t VALUES ('extra', 'v')`);
+    expect(await compare()).toMatchObject({ different: 1, differences: [{ kind: 'extra on target', key: ['extra'] }] });
+    expect((await dirty.count([relation])).unverified).toEqual(['"public"."t"']);
+  });
+
+  it('one that is larger than the limit is left out, and said to be unknown', async () => {
+    const config = { ...context.config, ready: { ...context.config.ready, keysToCompare: 999 } };
+    const one = await LastKeys.open(Object.assign(Object.create(context) as Context, { config }));
+    expect(await one.compare([relation], () => 60_000)).toMatchObject({ whole: [], unverified: ['"public"."t"'] });
+    await one.close();
+  });
+
+  it('what is seen after the time is not kept', async () => {
+    await verify();
+    await change(`UPDATE public.t SET v = 'new' WHERE k = 'k7'`);
+    await ends.run('target', `UPDATE public.t SET v = 'wrong' WHERE k = 'k7'`);
+    await expect(compare(() => 0)).rejects.toThrow('the time ran out');
+    expect(await dirty.count([relation])).toEqual({ keys: 1, different: 0, unverified: [] });
+  });
 });
 
 it('what is forgotten while a comparison is under way stays marked after it', async () => {
   const begun = await dirty.begin(ends.source, [relation]);
   await change(`UPDATE public.t SET v = 'new' WHERE k = 'k1'`);
-  for (const [one, beginning] of begun) await dirty.end(one, beginning, true);
+  for (const [one, beginning] of begun) await dirty.end(one, beginning, 1000);
   expect(await dirty.count([relation])).toEqual({ keys: 1, different: 0, unverified: [] });
 });
 
@@ -152,14 +209,37 @@ it('a comparison that finds a difference verifies nothing, and one that finds no
   expect(await dirty.count([relation])).toEqual({ keys: 0, different: 0, unverified: [] });
 });
 
-it('a relation that was truncated and copied anew has to be compared as a whole', async () => {
+it('a relation that was truncated and copied anew has to be compared as a whole, which is done by itself', async () => {
   await verify();
   await write(`TRUNCATE public.t; INSERT INTO public.t VALUES ('only', 'v')`);
   const sessions = { source: await ends.open('source'), target: await ends.open('target'), dirty };
   await applyChanges(sessions, lease, relation);
   await Promise.all([sessions.source.end(), sessions.target.end()]);
   expect((await dirty.count([relation])).unverified).toEqual(['"public"."t"']);
-  expect((await verifier.remaining()).unverified).toEqual(['"public"."t"']);
+  const again = new VerifyAgain(context);
+  again.step([relation]);
+  await again.close();
+  expect(await dirty.standing([relation])).toMatchObject([
+    { rows: 1, again: false, verifiedAt: expect.any(Date) as Date },
+  ]);
+});
+
+it('a relation that never was verified waits for a verify: only on the way back nobody starts one', async () => {
+  const forward = new VerifyAgain(context);
+  forward.step([relation]);
+  await forward.close();
+  expect((await dirty.count([relation])).unverified).toEqual(['"public"."t"']);
+});
+
+it('nothing is known any more after the source has jumped back in time', async () => {
+  await verify();
+  await change(`UPDATE public.t SET v = 'new' WHERE k = 'k1'`);
+  await watchIdentity(context, ends.source);
+  const { value } = (await context.state.client.query(`SELECT value FROM ibex.fact WHERE name = 'source.seen'`))
+    .rows[0] as { value: object };
+  await context.state.setFact('source.seen', { ...value, txid: '9000000000' });
+  await watchIdentity(context, ends.source);
+  expect(await dirty.count([relation])).toEqual({ keys: 0, different: 0, unverified: ['"public"."t"'] });
 });
 
 it('a change is not forgotten when its mark cannot be kept', async () => {

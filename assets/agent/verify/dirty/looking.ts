@@ -1,0 +1,107 @@
+import type { Client } from 'pg';
+import type { Relation } from '../../catalog/relations';
+import type { Context } from '../../context';
+import type { TypeShape } from '../../row-hash';
+import { readTypeShapes } from '../../type-shapes';
+import { KeyStates, type RowState } from '../pending';
+import { hashOf } from '../relation-sql';
+import { prepareSessions } from '../session';
+
+/** Keys in one statement. */
+export const LOOK_KEYS = 500;
+
+/** A session on each end, ready to compare. */
+export interface Pair {
+  readonly source: Client;
+  readonly target: Client;
+}
+
+/** Looks at keys on both ends, with sessions of its own, which are opened when they are first needed. */
+export class Looking {
+  private idle: Pair[] = [];
+  private known = new WeakMap<Relation, Promise<KeyStates>>();
+  private types: Promise<(typeOid: number) => TypeShape> | undefined;
+
+  constructor(private readonly context: Context) {}
+
+  /** Opens sessions until so many pairs stand ready, and reads what the source's types are made of. */
+  async ready(pairs: number): Promise<void> {
+    const missing = Math.max(0, pairs - this.idle.length);
+    this.idle.push(...(await Promise.all(Array.from({ length: missing }, () => this.open()))));
+    await this.with(({ source }) => this.shapes(source));
+  }
+
+  /** Runs work with a pair that nobody else uses; one that failed is closed, since it may be in the midst of something. */
+  async with<T>(work: (pair: Pair) => Promise<T>): Promise<T> {
+    const pair = this.idle.pop() ?? (await this.open());
+    try {
+      const done = await work(pair);
+      this.idle.push(pair);
+      return done;
+    } catch (error) {
+      await end(pair);
+      // What was being read on it may have failed with it.
+      this.forget();
+      throw error;
+    }
+  }
+
+  /** How the rows of these keys stand, on the source and on the target; at most `LOOK_KEYS`. */
+  async look(
+    { source, target }: Pair,
+    relation: Relation,
+    keys: readonly (readonly string[])[],
+  ): Promise<[RowState, RowState][]> {
+    const states = await this.statesOf(source, relation);
+    // The target first: what the source then calls applied may be newer than this look, but not than the next.
+    const there = await states.onTarget(target, keys);
+    const here = await states.onSource(source, keys);
+    return keys.map((_, i) => [here[i] as RowState, there[i] as RowState]);
+  }
+
+  /** The same while nobody writes: both ends are asked at once. */
+  async lookAtRest(
+    { source, target }: Pair,
+    relation: Relation,
+    keys: readonly (readonly string[])[],
+  ): Promise<[RowState, RowState][]> {
+    const states = await this.statesOf(source, relation);
+    const [here, there] = await Promise.all([states.onSource(source, keys), states.onTarget(target, keys)]);
+    return keys.map((_, i) => [here[i] as RowState, there[i] as RowState]);
+  }
+
+  /** What the source's types are made of; read once. */
+  shapes(source: Client): Promise<(typeOid: number) => TypeShape> {
+    return (this.types ??= readTypeShapes(source));
+  }
+
+  /** Forgets what was known of relations and types, as after DDL. */
+  forget(): void {
+    this.known = new WeakMap();
+    this.types = undefined;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.idle.splice(0).map(end));
+    this.forget();
+  }
+
+  private statesOf(source: Client, relation: Relation): Promise<KeyStates> {
+    const known = this.known.get(relation);
+    if (known) return known;
+    const states = this.shapes(source).then((shapes) => KeyStates.of(source, relation, hashOf(relation, shapes)));
+    this.known.set(relation, states);
+    return states;
+  }
+
+  private async open(): Promise<Pair> {
+    const source = await this.context.connect('source', 'compare keys');
+    const pair = { source, target: await this.context.connect('target', 'compare keys') };
+    await prepareSessions(pair.source, pair.target);
+    return pair;
+  }
+}
+
+async function end({ source, target }: Pair): Promise<void> {
+  await Promise.allSettled([source.end(), target.end()]);
+}

@@ -1,0 +1,54 @@
+import type { Relation } from '../../catalog/relations';
+import type { Context } from '../../context';
+import { oneLine } from '../../errors';
+import { compareRows } from '../rows';
+import { DirtyKeys } from './dirty-keys';
+
+/** Time after which a relation is tried again that could not be verified, or was found different; milliseconds. */
+const AGAIN_MS = 600_000;
+
+/** Time from one look for such relations to the next; milliseconds. */
+const LOOK_MS = 5_000;
+
+/**
+ * Verifies relations as a whole that were copied anew after a TRUNCATE, beside other work and one at a time, so that the
+ * pause finds them known. On the way back, where nobody starts a verify, every relation of which nothing is known.
+ */
+export class VerifyAgain {
+  private running: Promise<void> | undefined;
+  private readonly notBefore = new Map<string, number>();
+  private lookAt = -Infinity;
+
+  constructor(private readonly context: Context) {}
+
+  /** Begins with one relation that needs it, unless one is under way or the source is in need. Does not wait for it. */
+  step(relations: readonly Relation[]): void {
+    if (this.running !== undefined || performance.now() < this.lookAt || this.context.brake.pace !== 'free') return;
+    this.lookAt = performance.now() + LOOK_MS;
+    this.running = this.one(relations)
+      .catch((error: unknown) => this.context.log.warn({ cause: oneLine(error) }, 'a relation was not verified again'))
+      .finally(() => (this.running = undefined));
+  }
+
+  /** Waits for the relation that is under way. */
+  async close(): Promise<void> {
+    await this.running;
+  }
+
+  private async one(relations: readonly Relation[]): Promise<void> {
+    const dirty = await DirtyKeys.open(this.context);
+    const standing = await dirty.standing(relations).finally(() => dirty.close());
+    const every = this.context.direction === 'back';
+    const next = standing.find(
+      ({ relation, verifiedAt, again }) =>
+        verifiedAt === null && (again || every) && Date.now() >= (this.notBefore.get(relation.sql) ?? 0),
+    );
+    if (next === undefined) return;
+    this.notBefore.set(next.relation.sql, Date.now() + AGAIN_MS);
+    const { ok, rowsCompared, rowsDifferent, notCompared } = await compareRows(this.context, [next.relation]);
+    const found = { relation: next.relation.sql, rowsCompared, rowsDifferent, notCompared };
+    if (!ok) return this.context.log.error(found, 'a relation differs, or cannot be compared');
+    this.notBefore.delete(next.relation.sql);
+    this.context.log.info(found, 'verified again as a whole');
+  }
+}
