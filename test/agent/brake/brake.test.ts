@@ -103,7 +103,13 @@ class Writers {
 
   private async write(client: Client): Promise<void> {
     while (!this.stopping.signal.aborted) {
-      await client.query(this.statement).catch((error: unknown) => this.errors.push(error));
+      try {
+        await client.query(this.statement);
+      } catch (error) {
+        this.errors.push(error);
+        // A session that has ended refuses at once, for ever.
+        await sleep(20);
+      }
       this.writes += 1;
     }
     await client.end();
@@ -150,13 +156,13 @@ describe('the brake on a living source', () => {
 
   test('slows, then stands still while writers are busy, and goes on when they are not', async () => {
     const brake = await open({ slowSessions: 2, pauseSessions: 4 });
-    const work = worker(brake);
     const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT length(pg_sleep(0.3)::text)');
     await writers.add(2);
     await until(() => brake.pace === 'slow');
     brake.wait();
     await sleep(30);
     expect(brake.wait()).toBeGreaterThanOrEqual(25);
+    const work = worker(brake);
     await writers.add(3);
     await until(() => brake.pace === 'paused');
     expect(brake.wait()).toBe(1_000);

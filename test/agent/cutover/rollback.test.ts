@@ -104,8 +104,11 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     await bothAlike();
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
     expect(await ways.fences()).toEqual(['open', 'closed']);
-    expect(await proofOf('back.')).toMatchObject({ unverified: [] });
-    expect((await proofOf('back.'))?.keys).toBeGreaterThan(0);
+    // What was not verified again by then is compared as a whole, the rest by the keys that changed.
+    const { keys = 0, whole = [], before, unverified } = (await proofOf('back.')) ?? {};
+    expect(unverified).toEqual([]);
+    expect(keys + whole.reduce((sum, { rows }) => sum + rows, 0)).toBeGreaterThan(0);
+    expect(whole.length + (before?.relations ?? 0)).toBeGreaterThanOrEqual(READ.length);
     expect(await next(ways.source)).toBeGreaterThan(last);
     expect((await ways.run('rollback')).output).toMatch(/^rollback: done already/);
     await ways.source.query(writes('four'));
