@@ -96,6 +96,11 @@ const leftToCompare: Gate = {
     const keys = standing.reduce((sum, one) => sum + one.keys, 0);
     const different = standing.filter((one) => one.different > 0).map(({ relation }) => relation.sql);
     const [small, large] = [unknown.small.map(({ sql }) => sql), unknown.large.map(({ sql }) => sql)];
+    const copiedAnew = new Set(standing.filter((one) => one.again).map(({ relation }) => relation.sql));
+    const verifying = (of: readonly string[]): string =>
+      of.every((relation) => copiedAnew.has(relation))
+        ? 'wait: what was copied anew after a TRUNCATE is verified again by the sync itself; or start verify'
+        : 'start verify again';
     const result = { keys, limit, different, notVerified: { small, large, rows: unknown.rows } };
     const forward = context.direction === 'forward';
     // A rollback may be urgent: then the budget of the pause is the limit, and the snapshots held in it are compared.
@@ -109,14 +114,14 @@ const leftToCompare: Gate = {
             'have them written anew where they serve',
             result,
           );
-    if (large.length > 0) return refuse(`not verified as a whole: ${firstOf(large)}`, 'start verify again');
+    if (large.length > 0) return refuse(`not verified as a whole: ${firstOf(large)}`, verifying(large));
     const figure = many(keys, 'keys');
     const wait = `wait until it is under ${limit.toLocaleString('en-US')}, or raise agent.verify.dirtyKeysPerSecond`;
     if (small.length === 0) return keys > limit ? refuse(figure, wait) : pass(figure, result);
     const both = `${figure}, and ${many(unknown.rows, 'rows')} not verified before: ${firstOf(small)}`;
     return keys + unknown.rows > limit
-      ? refuse(both, 'start verify again')
-      : warn(both, 'start verify again, or have them compared in the pause', result);
+      ? refuse(both, verifying(small))
+      : warn(both, `${verifying(small)}, or have them compared in the pause`, result);
   },
 };
 

@@ -69,7 +69,7 @@ async function feed(context: Context, ends: Ends): Promise<void> {
     }
     const captured = relations.filter((relation) => !obstacles.relations.has(relation.sql));
     await verifier.step();
-    again.step(captured);
+    void again.step(captured);
     const backlog = await readBacklog(ends.source, captured, COUNT_LIMIT);
     const { keys, refusals } = await applyAll(catchUp, backlog);
     await remember(context, [...obstacles.reasons, ...refusals]);

@@ -119,7 +119,7 @@ function dutiesOf(watch: Watch, dirty: DirtyKeys, verifier: DirtyVerifier): Duty
     { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch) },
     { name: 'purge', everyMs: 5_000, run: () => purge(watch, dirty) },
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
-    { name: 'verify again', everyMs: 1_000, run: () => Promise.resolve(again.step(watch.relations)) },
+    { name: 'verify again', everyMs: 1_000, run: async () => void again.step(watch.relations) },
     { name: 'capture', everyMs: 10_000, run: () => lookAtCapture(watch) },
     { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
     { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },

@@ -235,8 +235,14 @@ describe.each<[string, End, End]>([
 
   it('with a row that differs ends in the pause, names it, and gives writes back', async () => {
     hook('true');
-    const alter = (statement: string): Promise<unknown> =>
-      ways[other].query(`BEGIN; SET LOCAL session_replication_role = replica; ${statement}; COMMIT`);
+    const alter = async (statement: string): Promise<void> => {
+      await ways[other].query('BEGIN; SET LOCAL session_replication_role = replica');
+      try {
+        await ways[other].query(statement);
+      } finally {
+        await ways[other].query('COMMIT');
+      }
+    };
     const { client } = (await ways.migration.context('test')).state;
     await alter('INSERT INTO public.t VALUES (99)');
     try {

@@ -173,7 +173,7 @@ export class DirtyKeys {
     const { rowCount } = await this.host.query(
       sql`
         UPDATE ibex.verified SET verified_at = CASE WHEN $4::bigint IS NOT NULL THEN clock_timestamp() END, rows = $4,
-          again_since = NULL
+          again_since = CASE WHEN $4::bigint IS NULL THEN again_since END
         WHERE schema_name = $1 AND relation_name = $2 AND round = $3`,
       [...names(relation), round, rows ?? null],
     );

@@ -21,18 +21,17 @@ export class VerifyAgain {
 
   constructor(private readonly context: Context) {}
 
-  /** Begins with one relation that needs it, unless one is under way or the source is in need. Does not wait for it. */
-  step(relations: readonly Relation[]): void {
+  /**
+   * Compares one relation that needs it, unless one is under way or the source is in need. Who has other work does not
+   * wait for it: it ends with the sessions of the context at the latest.
+   */
+  async step(relations: readonly Relation[]): Promise<void> {
     if (this.running !== undefined || performance.now() < this.lookAt || this.context.brake.pace !== 'free') return;
     this.lookAt = performance.now() + LOOK_MS;
     this.running = this.one(relations)
       .catch((error: unknown) => this.context.log.warn({ cause: oneLine(error) }, 'a relation was not verified again'))
       .finally(() => (this.running = undefined));
-  }
-
-  /** Waits for the relation that is under way. */
-  async close(): Promise<void> {
-    await this.running;
+    return this.running;
   }
 
   private async one(relations: readonly Relation[]): Promise<void> {

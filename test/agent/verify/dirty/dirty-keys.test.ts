@@ -216,18 +216,19 @@ it('a relation that was truncated and copied anew has to be compared as a whole,
   await applyChanges(sessions, lease, relation);
   await Promise.all([sessions.source.end(), sessions.target.end()]);
   expect((await dirty.count([relation])).unverified).toEqual(['"public"."t"']);
-  const again = new VerifyAgain(context);
-  again.step([relation]);
-  await again.close();
+  await ends.run('target', `UPDATE public.t SET v = 'other' WHERE k = 'only'`);
+  await new VerifyAgain(context).step([relation]);
+  // Different: it is tried again later, not given up.
+  expect(await dirty.standing([relation])).toMatchObject([{ again: true, verifiedAt: null }]);
+  await ends.run('target', `UPDATE public.t SET v = 'v' WHERE k = 'only'`);
+  await new VerifyAgain(context).step([relation]);
   expect(await dirty.standing([relation])).toMatchObject([
     { rows: 1, again: false, verifiedAt: expect.any(Date) as Date },
   ]);
 });
 
 it('a relation that never was verified waits for a verify: only on the way back nobody starts one', async () => {
-  const forward = new VerifyAgain(context);
-  forward.step([relation]);
-  await forward.close();
+  await new VerifyAgain(context).step([relation]);
   expect((await dirty.count([relation])).unverified).toEqual(['"public"."t"']);
 });
 
