@@ -87,7 +87,6 @@ export interface ForkSettings {
   readonly secretArn?: string;
 }
 
-/** The network load balancer in front of the target: the applications' address. */
 /** The source behind the load balancer until the cutover, which then leads the same address to the target. */
 export interface EndpointSourceSettings {
   /** The source's addresses, private IPv4 (RFC 1918 or 6598) outside the VPC that its route tables reach; 1 to 10. */
@@ -101,6 +100,7 @@ export interface EndpointSourceSettings {
   readonly otherPort: number;
 }
 
+/** The network load balancer in front of the target: the applications' address. */
 export interface EndpointSettings {
   /** Whether the internet can reach it at all; chosen by nobody but you. */
   readonly scheme: 'internal' | 'internet-facing';

@@ -29,7 +29,7 @@ export function bucardoProcesses(host: HostConfig): number[] {
 }
 
 /** Titles of this host's Bucardo, which tell what each process is, and for which sync. */
-export function bucardoTitles(host: HostConfig): { readonly pid: number; readonly title: string }[] {
+function bucardoTitles(host: HostConfig): { readonly pid: number; readonly title: string }[] {
   return bucardoProcesses(host).flatMap((pid) => {
     try {
       return [{ pid, title: readFileSync(`/proc/${pid}/cmdline`, 'utf8') }];
