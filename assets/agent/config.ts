@@ -199,7 +199,10 @@ export interface ReadyConfig {
   readonly transactionSeconds: number;
   /** Used part of its range from which a sequence is warned of; per cent. */
   readonly sequencePercent: number;
-  /** Whether the runbook migrate takes a snapshot of the target between approval and cutover, and waits for it. */
+  /**
+   * Whether the runbook migrate takes a snapshot of the target between approval and cutover, and waits for it; and whether
+   * a cutover that is started alone is refused without one that is complete.
+   */
   readonly snapshot: boolean;
   /** Age from which the last snapshot of ours is warned of; hours. */
   readonly snapshotHours: number;

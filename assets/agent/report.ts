@@ -2,6 +2,7 @@ import { appliedByBucardo, BUCARDO_ROWS_FACT } from './bucardo/runs';
 import type { AgentConfig } from './config';
 import { connectTo } from './connect';
 import { endpointOf, type End } from './endpoints';
+import { ROLLBACK_POINT, type RollbackPoint } from './ready/aws-gates';
 import { State } from './state';
 import { WATCH_FACT } from './watch/record';
 
@@ -12,6 +13,7 @@ export async function report(config: AgentConfig): Promise<Record<string, unknow
     const phases = await state.phases();
     const counters = await state.counters();
     const bucardo = await appliedByBucardo(config.host);
+    const evidence = await state.allEvidence();
     const rememberedByBucardo = (await state.fact<number>(BUCARDO_ROWS_FACT)) ?? 0;
     return {
       migration: config.migration,
@@ -35,11 +37,19 @@ export async function report(config: AgentConfig): Promise<Record<string, unknow
       rollback: await state.facing('back').fact('cutover.result'),
       watch: (await state.fact(WATCH_FACT)) ?? null,
       timeline: await state.fact('cutover.timeline'),
-      evidence: await state.allEvidence(),
+      rollbackPoint: rollbackPointOf(evidence),
+      evidence,
     };
   } finally {
     await state.close();
   }
+}
+
+/** The snapshot to which the target can be put back, as the gates of the last cutover, else of `ready`, have found it. */
+function rollbackPointOf(evidence: readonly Record<string, unknown>[]): RollbackPoint | null {
+  const asked = evidence.filter(({ gate }) => gate === ROLLBACK_POINT.name);
+  const last = asked.findLast(({ phase }) => phase === 'cutover') ?? asked.at(-1);
+  return (last?.['result'] as { result: RollbackPoint | null } | undefined)?.result ?? null;
 }
 
 async function version(config: AgentConfig, end: End): Promise<string | null> {

@@ -21,15 +21,14 @@ const onAws = (
   name: string,
   query: string,
   again: boolean,
-  ask: (aws: AwsAccount, stateDirectory: string, hours: number) => Promise<Answer>,
+  ask: (aws: AwsAccount, stateDirectory: string) => Promise<Answer>,
 ): Gate => ({
   name,
   query,
   again,
   // An alarm may be the very reason to go back.
   forwardOnly: true,
-  ask: async ({ aws, context: { config } }) =>
-    aws ? ask(aws, config.host.stateDirectory, config.ready.snapshotHours) : NOT_AWS,
+  ask: async ({ aws, context: { config } }) => (aws ? ask(aws, config.host.stateDirectory) : NOT_AWS),
 });
 
 const alarms = onAws('no alarm', 'cloudwatch:DescribeAlarms StateValue=ALARM', true, async (aws) => {
@@ -80,18 +79,34 @@ async function pendingMembers({ rds }: AwsAccount, cluster: string): Promise<str
   );
 }
 
-/** The newest snapshot of ours; the runbook migrate takes one after the approval, so ready may well find none yet. */
+/** What the gate of the rollback point found: the newest snapshot of ours. */
+export interface RollbackPoint {
+  readonly name: string;
+  readonly status: string;
+  readonly at: string;
+}
+
+/**
+ * The newest snapshot of ours. The runbook migrate takes one after the approval, so ready may well find none yet; the
+ * cutover does not begin before there is one, unless none is wanted.
+ */
 export const ROLLBACK_POINT: Gate = {
-  ...onAws('rollback point', 'rds:DescribeDBClusterSnapshots or rds:DescribeDBSnapshots', true, async (aws, _, hours) => {
+  name: 'rollback point',
+  query: 'rds:DescribeDBClusterSnapshots or rds:DescribeDBSnapshots',
+  again: true,
+  forwardOnly: true,
+  ask: async ({ aws, context: { config }, freezing }) => {
+    if (!aws) return NOT_AWS;
     const snapshots = (await readSnapshots(aws)).filter(({ name }) => name.startsWith(SNAPSHOT_PREFIX));
     const [newest] = snapshots.toSorted((a, b) => b.at.getTime() - a.at.getTime());
+    const missing = freezing && config.ready.snapshot ? block : warn;
     const todo = 'start the runbook snapshot; migrate takes one by itself after the approval';
-    if (!newest) return warn('no snapshot', todo, snapshots);
-    if (newest.status !== 'available') return warn(`${newest.name} is ${newest.status}`, todo, newest);
+    if (!newest) return missing('no snapshot', todo, null);
+    if (newest.status !== 'available') return missing(`${newest.name} is ${newest.status}`, todo, newest);
     const age = (Date.now() - newest.at.getTime()) / MS_PER_HOUR;
     const figure = `snapshot ${newest.name}, ${age.toFixed(1)} hours old`;
-    return age > hours ? warn(figure, todo, newest) : pass(figure, newest);
-  }), // prettier-ignore
+    return age > config.ready.snapshotHours ? warn(figure, todo, newest) : pass(figure, newest);
+  },
 };
 
 interface Snapshot {

@@ -106,11 +106,16 @@ const closed: Gate = {
   },
 };
 
+/**
+ * With what a session of the application begins: ours has set its own since it began. Beside it, what roles and databases
+ * carry; a setting that our own login carries hides the server's from us.
+ */
 const DURABILITY = sql`
-  SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes')
+  SELECT name, reset_val AS setting, false AS ours FROM pg_settings
+  WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes')
   UNION ALL
-  SELECT format('%s for %s', split_part(c, '=', 1),
-      coalesce('role ' || quote_ident(r.rolname), 'database ' || quote_ident(d.datname))), split_part(c, '=', 2)
+  SELECT format('%s for %s', split_part(c, '=', 1), coalesce('role ' || quote_ident(r.rolname),
+      'database ' || quote_ident(d.datname), 'every role')), split_part(c, '=', 2), r.rolname IS NOT DISTINCT FROM session_user
   FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) AS c
   LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
   WHERE c LIKE 'synchronous\_commit=%' AND (d.datname IS NULL OR d.datname = current_database())
@@ -125,16 +130,21 @@ const durable: Gate = {
   forwardOnly: false,
   ask: async ({ target }) => {
     const { aurora } = (await target.query(IS_AURORA)).rows[0] as { aurora: boolean };
-    const settings = (await target.query(DURABILITY)).rows as { name: string; setting: string }[];
+    const settings = (await target.query(DURABILITY)).rows as { name: string; setting: string; ours: boolean }[];
     // Aurora's storage keeps the log itself: fsync and full_page_writes mean nothing there.
     const meant = settings.filter(({ name }) => !aurora || name.startsWith('synchronous_commit'));
-    const off = meant.filter(({ setting }) => setting === 'off');
+    const off = firstOf(meant.filter(({ setting }) => setting === 'off').map(({ name }) => name));
+    const hiding = settings.find(({ ours }) => ours);
+    const problems = [
+      ...(off === '' ? [] : [`${off} is off`]),
+      ...(hiding ? [`${hiding.name}, our own login, hides the server's`] : []),
+    ];
     const result = { aurora, settings };
-    return off.length === 0
+    return problems.length === 0
       ? pass('a commit survives a crash', result)
       : block(
-          `${firstOf(off.map(({ name }) => name))} is off`,
-          'set it on: a crash would lose what clients were told',
+          problems.join('; '),
+          `${off === '' ? 'ALTER ROLE … RESET synchronous_commit' : 'set it on'}: a crash would lose what clients were told`,
           result,
         );
   },

@@ -31,10 +31,16 @@ afterEach(async () => {
   rmSync(stateDirectory, { recursive: true });
 });
 
-async function ask(name: string, target: AwsTarget = TARGET, timeoutMs?: number): Promise<Answer> {
-  const config = { aws: target, host: { stateDirectory }, ready: { snapshotHours: 24 } } as unknown as AgentConfig;
+async function ask(
+  name: string,
+  target: AwsTarget = TARGET,
+  timeoutMs?: number,
+  { freezing = false, snapshot = true } = {},
+): Promise<Answer> {
+  const ready = { snapshot, snapshotHours: 24 };
+  const config = { aws: target, host: { stateDirectory }, ready } as unknown as AgentConfig;
   const gate = AWS_GATES.find((one) => one.name === name)!;
-  return gate.ask({ context: { config }, aws: openAws(config, timeoutMs) } as unknown as Look);
+  return gate.ask({ context: { config }, aws: openAws(config, timeoutMs), freezing } as unknown as Look);
 }
 
 const result = (action: string, text: string): AwsAnswer => ({
@@ -144,6 +150,22 @@ describe('the rollback point', () => {
     answers['DescribeDBClusterSnapshots'] = ofCluster(...snapshots);
     expect(await ask('rollback point')).toMatchObject({ verdict, figure });
     expect(new URLSearchParams(aws.calls[0]!.body).get('DBClusterIdentifier')).toBe('shop');
+  });
+
+  test.each([
+    ['no snapshot', []],
+    ['ibex-1 is creating', [['ibex-1', 'creating', hoursAgo(1)]]],
+    ['ibex-1 is failed', [['ibex-1', 'failed', hoursAgo(1)]]],
+  ] as const)('is awaited before the freeze, unless none is wanted: %s', async (figure, snapshots) => {
+    answers['DescribeDBClusterSnapshots'] = ofCluster(...snapshots);
+    const freezing = (snapshot: boolean) => ask('rollback point', TARGET, undefined, { freezing: true, snapshot });
+    expect(await freezing(true)).toMatchObject({ verdict: 'block', figure });
+    expect(await freezing(false)).toMatchObject({ verdict: 'warn', figure });
+  });
+
+  test('does not hold up the freeze when it is old', async () => {
+    answers['DescribeDBClusterSnapshots'] = ofCluster(['ibex-1', 'available', hoursAgo(25)]);
+    expect((await ask('rollback point', TARGET, undefined, { freezing: true })).verdict).toBe('warn');
   });
 
   test('is one of the instance where there is no cluster', async () => {

@@ -7,6 +7,7 @@ import { askAll, blocked, type Asked } from '../../../assets/agent/ready/ask';
 import type { Gate } from '../../../assets/agent/ready/gate';
 import { GATES } from '../../../assets/agent/ready/gates';
 import { gateLine, gateTable } from '../../../assets/agent/ready/table';
+import { report } from '../../../assets/agent/report';
 import { Switches } from '../../../assets/agent/switch/switches';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
@@ -87,6 +88,14 @@ describe('the gates', () => {
     expect(asked.map(({ verdict }) => verdict)).toEqual(['block', 'pass']);
     expect(blocked(asked)).toBe('broken: cannot be asked: no answer; mend that and start ready again');
   });
+});
+
+test('the report names the snapshot that the cutover found, before and after a later look', async () => {
+  expect(await report(migration.config)).toMatchObject({ rollbackPoint: null });
+  const found = (name: string) => ({ verdict: 'pass', result: { name, status: 'available', at: '2026-01-01' } });
+  await context.state.evidence('cutover', 'rollback point', true, '', found('ibex-1'));
+  await context.state.evidence('ready', 'rollback point', true, '', found('ibex-2'));
+  expect(await report(migration.config)).toMatchObject({ rollbackPoint: { name: 'ibex-1' } });
 });
 
 describe('the answers', () => {
@@ -177,6 +186,32 @@ describe('the target', () => {
     await target.query(`ALTER DATABASE ${database} SET synchronous_commit = off`);
     expect((await ask(off)).figure).toContain(`synchronous_commit for database ${database}`);
     await target.query(`ALTER DATABASE ${database} RESET synchronous_commit`);
+  });
+
+  /** Changes the whole server, and waits until the gate says so. */
+  async function server(change: string, figure: (figure: string) => boolean): Promise<void> {
+    const admin = await migration.admin('target');
+    await admin.query(`ALTER SYSTEM ${change}`);
+    await admin.query('SELECT pg_reload_conf()');
+    await admin.end();
+    for (const until = Date.now() + 10_000; !figure((await ask('durable commits on the target')).figure);)
+      if (Date.now() > until) throw new Error(`${change}: ${(await ask('durable commits on the target')).figure}`);
+  }
+
+  test('blocks when the whole server gives up durable commits, though our own sessions do not', async () => {
+    try {
+      await server('SET synchronous_commit = off', (figure) => /synchronous_commit( is off|,)/.test(figure));
+    } finally {
+      await server('RESET synchronous_commit', (figure) => !figure.includes('synchronous_commit'));
+    }
+  });
+
+  test('blocks when our own login carries a setting that hides what the server has', async () => {
+    const hides = 'synchronous_commit for role master, our own login, hides';
+    expect((await ask('durable commits on the target')).figure).not.toContain(hides);
+    await target.query('ALTER ROLE master SET synchronous_commit = on');
+    expect((await ask('durable commits on the target')).figure).toContain(hides);
+    await target.query('ALTER ROLE master RESET synchronous_commit');
   });
 });
 
