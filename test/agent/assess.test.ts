@@ -188,12 +188,37 @@ it('refuses a source login without rights, table by table', async () => {
   try {
     const { refusals, warnings } = await take({ source: { ...migration.config.source, secret: 'poor' } });
     expect(refusals).toEqual([
-      expect.stringContaining('lacks TRIGGER, UPDATE, DELETE or TRUNCATE (to lock it) on public.closed'),
+      expect.stringContaining('lacks TRIGGER, one of UPDATE, DELETE and TRUNCATE (to lock it) on public.closed'),
       expect.stringContaining('may not create schemas'),
     ]);
-    expect(warnings).toContainEqual(expect.stringContaining('there is no way back after the cutover'));
+    expect(warnings).toContainEqual(expect.stringContaining('may not set session_replication_role'));
   } finally {
     await source.query('DROP TABLE closed; DROP ROLE poor');
+  }
+});
+
+it('warns of each right that only the way back needs, with what gives it, unless none is wanted', async () => {
+  await source.query(`CREATE TABLE lockable (id serial PRIMARY KEY); CREATE ROLE narrow LOGIN;
+    GRANT SELECT, TRIGGER, TRUNCATE ON lockable TO narrow; GRANT SELECT ON SEQUENCE lockable_id_seq TO narrow;
+    GRANT CREATE ON DATABASE ${migration.config.source.database} TO narrow`);
+  await source.query(`ALTER ROLE narrow PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
+  writeFileSync(`${migration.secrets}/narrow`, JSON.stringify({ username: 'narrow', password: PASSWORD }), {
+    mode: 0o600,
+  });
+  const narrow = { source: { ...migration.config.source, secret: 'narrow' } };
+  try {
+    const { refusals, warnings } = await take(narrow);
+    expect(refusals).toEqual([]);
+    const rights = warnings.filter((warning) => warning.includes('lacks'));
+    expect(rights).toEqual([
+      expect.stringContaining(
+        `source login "narrow" lacks INSERT on "public"."lockable": GRANT INSERT ON TABLE "public"."lockable" TO "narrow"; source login "narrow" lacks DELETE on "public"."lockable": GRANT DELETE ON TABLE "public"."lockable" TO "narrow"; source login "narrow" lacks UPDATE on "public"."lockable_id_seq": GRANT UPDATE ON SEQUENCE "public"."lockable_id_seq" TO "narrow";`,
+      ),
+    ]);
+    const without = await take({ ...narrow, cutover: { ...migration.config.cutover, wayBack: 'none' } });
+    expect(without.warnings.filter((warning) => warning.includes('lacks'))).toEqual([]);
+  } finally {
+    await source.query('DROP TABLE lockable; DROP OWNED BY narrow; DROP ROLE narrow');
   }
 });
 

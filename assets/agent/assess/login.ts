@@ -1,3 +1,4 @@
+import { missingLine, missingRights } from '../cutover/way-back-rights';
 import { readLogin } from '../secrets';
 import { inTransaction } from '../schema/tried';
 import { sql } from '../sql';
@@ -5,7 +6,10 @@ import { askFor, refusal, warning, type Check, type Finding } from './check';
 import type { Client } from 'pg';
 import { oneLine } from '../errors';
 
-/** What capture, dump, fence and sync need on each table; LOCK TABLE asks for a right to change rows. */
+/**
+ * What capture, dump, fence and sync need on each table. LOCK TABLE asks for a right to change rows, whichever it is; what
+ * the way back needs besides is asked apart.
+ */
 const TABLE_RIGHTS = (version: number): string => sql`
   SELECT format('%I.%I', n.nspname, c.relname) AS name, current_user AS login,
     concat_ws(', ',
@@ -13,7 +17,7 @@ const TABLE_RIGHTS = (version: number): string => sql`
       CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END,
       CASE WHEN NOT has_table_privilege(c.oid, 'TRIGGER') THEN 'TRIGGER' END,
       CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE${version >= 170000 ? ', MAINTAIN' : ''}')
-        THEN 'UPDATE, DELETE or TRUNCATE (to lock it)' END) AS missing
+        THEN 'one of UPDATE, DELETE and TRUNCATE (to lock it)' END) AS missing
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
     AND n.nspname <> 'information_schema' AND n.nspname <> ALL ($1::text[])
@@ -37,6 +41,22 @@ const SEQUENCE_RIGHTS = sql`
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> ALL ($1::text[])
     AND CASE c.relkind WHEN 'S' THEN NOT has_sequence_privilege(c.oid, 'SELECT') ELSE false END ORDER BY 1`;
+
+/** Without them the cutover, which arms the way back, does not begin; a login that cannot be given them is told once. */
+const wayBackRights: Check = {
+  gate: 'rights for the way back',
+  run: async ({ context, source }) => {
+    const query = 'missingRights';
+    if (context.config.cutover.wayBack === 'none') return { query, result: 'no way back is wanted', findings: [] };
+    const missing = await missingRights(source, context.config);
+    const more = missing.length > NAMED ? `, and ${missing.length - NAMED} more in the evidence` : '';
+    const text = `there is no way back after the cutover, which will refuse to begin: ${missing.slice(0, NAMED).map(missingLine).join('; ')}${more}; or acknowledge by agent.cutover.wayBackWithout, or wayBack "none"`;
+    return { query, result: missing, findings: missing.length > 0 ? [warning(text)] : [] };
+  },
+};
+
+/** Missing rights that one warning names. */
+const NAMED = 20;
 
 const sequenceRights = askFor<{ name: string; login: string }>(
   'rights on sequences',
@@ -155,6 +175,7 @@ export const loginChecks: readonly Check[] = [
   loginName,
   tableRights,
   sequenceRights,
+  wayBackRights,
   databaseRights,
   replicaRole,
   rowSecurity,

@@ -24,9 +24,10 @@ const SEQUENCES = sql`
 
 type Listed = Omit<Sequence, 'last' | 'called'> & { readonly last: string | null };
 
-async function listSequences(client: Client, config: AgentConfig): Promise<Listed[]> {
+/** The same without what only the sequence itself tells; but for those that are left out of the way back. */
+export async function listSequences(client: Client, config: AgentConfig): Promise<Listed[]> {
   const { rows } = await client.query(SEQUENCES, [hiddenSchemas(config)]);
-  return rows as Listed[];
+  return (rows as Listed[]).filter(({ schema, name }) => !config.leftOut?.includes(qualified(schema, name)));
 }
 
 /** All sequences of the application, those of identity columns too. */

@@ -9,8 +9,11 @@ import { oneLine } from '../errors';
 import { prepareLeases } from '../lease';
 import { columnDifferences } from '../schema/same-columns';
 import { inTransaction } from '../schema/tried';
+import { qualified } from '../sql';
 import type { Ends } from '../sync/applier';
 import { forgetIdentity } from '../sync/identity';
+import { listSequences } from './sequences';
+import { missingLine, missingRights } from './way-back-rights';
 
 /** Something that a rollback would leave behind on the target. */
 export interface NoGo {
@@ -92,7 +95,25 @@ const unarmed = (problems: ReadonlyMap<string, string>): NoGo[] =>
  */
 async function noGoes(source: Client, target: Client, context: Context): Promise<NoGo[]> {
   const [here, there] = [await readRelations(source, context.config), await readRelations(target, context.config)];
-  return [...tablesThatStay(here, there), ...(await largeObjects(target))];
+  return [
+    ...tablesThatStay(here, there),
+    ...(await rights(source, context)),
+    ...(await sequencesThatStay(source, target, context)),
+    ...(await largeObjects(target)),
+  ];
+}
+
+const rights = async (source: Client, { config }: Context): Promise<NoGo[]> =>
+  (await missingRights(source, config)).map((missing) => ({ name: missing.name, why: missingLine(missing) }));
+
+/** Sequences of the target that the source has not: the rollback could not set them there. */
+async function sequencesThatStay(source: Client, target: Client, { config }: Context): Promise<NoGo[]> {
+  const names = async (client: Client): Promise<string[]> =>
+    (await listSequences(client, config)).map(({ schema, name }) => qualified(schema, name));
+  const here = new Set(await names(source));
+  return (await names(target))
+    .filter((name) => !here.has(name))
+    .map((name) => ({ name, why: `sequence ${name} is missing on the source` }));
 }
 
 /** Tables of the target that the source has not, or has otherwise. */
