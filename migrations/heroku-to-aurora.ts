@@ -105,8 +105,8 @@ export const settings: MigrationSettings = {
     dump: {
       // Connections to the source; Heroku's plans limit them.
       jobs: 8,
-      // Level of pg_dump -Z.
-      compression: 5,
+      // Or 'none', 'lz4' or 'zstd', each with a level of its own.
+      compression: 'gzip:5',
     },
     // Connections to the target, one for each vCPU.
     restore: { jobs: 8 },

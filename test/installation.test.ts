@@ -24,7 +24,7 @@ test('the configuration holds the settings, the target and where things are on t
     source: { port: 5432, sslmode: 'verify-full' },
     target: { database: 'app', sslmode: 'verify-full', sslRootCert: '/opt/ibex/rds-global-bundle.pem' },
     excludeSchemas: ['heroku_ext'],
-    dump: { jobs: 3, compression: 5 },
+    dump: { jobs: 3, compression: 'gzip:5' },
     host: {
       user: 'postgres',
       stateDirectory: '/database/ibex',

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Compression } from './dump/compression';
 import { UsageError } from './errors';
 import type { PlansConfig } from './plans/config';
 import type { PoolerConfig, SwitchConfig } from './switch/config';
@@ -75,8 +76,11 @@ export interface AgentConfig {
   readonly dump: {
     /** Parallel pg_dump jobs, each a connection to the source. */
     readonly jobs: number;
-    /** pg_dump -Z level, 0 (none) to 9. */
-    readonly compression: number;
+    /**
+     * How the files are compressed, and at which level: none, gzip (1 to 9), or, with client programs of 16 or newer, lz4 (1
+     * to 12) or zstd (1 to 22); such as `zstd:3`. @default 'gzip:5'
+     */
+    readonly compression: Compression;
   };
   readonly restore: {
     /** Parallel tables and index builds, each a connection to the target. */

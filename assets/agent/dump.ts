@@ -6,6 +6,7 @@ import { dumpOptions } from './archive/schema-dump';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
+import { compressOption, requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
 import { holdWhilePaused } from './dump/hold';
@@ -49,6 +50,7 @@ export async function dumpRows(
 ): Promise<PhaseOutcome> {
   const { config } = context;
   const directory = rowArchive(config.host.stateDirectory);
+  await requireCompression(config);
   const source = await context.connect('source');
   const relations = await readRelations(source, config);
   await requireCapture(context, source, probes, 'before the dump');
@@ -123,7 +125,7 @@ async function runDump(context: Context, relations: readonly Relation[], directo
     '--data-only',
     '--format=directory',
     `--jobs=${config.dump.jobs}`,
-    `--compress=${config.dump.compression}`,
+    compressOption(config.dump.compression),
     `--file=${directory}`,
     '--verbose',
     ...dumpOptions(context),

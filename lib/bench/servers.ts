@@ -129,7 +129,7 @@ export async function startBenchServers(
         bucardo: '/usr/bin/bucardo',
       },
       ...withOverrides(ON_ONE_MACHINE, {
-        dump: { compression: 0 },
+        dump: { compression: 'none' },
         copy: { method: 'stream' },
         sync: { takeBackKeys: 0, syncs: 1 },
         cutover: { wayBack: 'none' },

@@ -1,5 +1,6 @@
 import { MOST_SYNCS, syncNames } from '../../assets/agent/bucardo/names';
 import type { SyncHandler } from '../../assets/agent/config';
+import { COMPRESSION_LEVELS, type Compression, type CompressionMethod } from '../../assets/agent/dump/compression';
 import { byDefault, flag, integer, listOf, mapOf, object, oneOf, optional, secretArn, text, type Rule } from './check';
 import { DEFAULT_AGENT } from './defaults';
 import { switchesRule } from './switch-rules';
@@ -25,6 +26,17 @@ const copyMethod: Rule<Agent['copy']['method']> = (value, path, mistakes) => {
   return 'stream';
 };
 
+const COMPRESSION = Object.entries(COMPRESSION_LEVELS)
+  .map(([method, [least, most]]) => `"${method}" or "${method}:${least}" to "${method}:${most}"`)
+  .join(', ');
+
+const compressionRule = text<Compression>(`must be "none", ${COMPRESSION}`, (value) => {
+  if (value === 'none') return true;
+  const [, method = '', level] = /^(gzip|lz4|zstd)(?::([1-9]\d?))?$/.exec(value) ?? [];
+  const levels = COMPRESSION_LEVELS[method as CompressionMethod] as readonly [number, number] | undefined;
+  return levels !== undefined && (level === undefined || Number(level) <= levels[1]);
+});
+
 const handler = object<SyncHandler>({
   when: oneOf('conflict', 'exception'),
   file: text('must be an absolute path on the host', /^\/./),
@@ -47,7 +59,7 @@ export const agentRule = object<Agent>({
     {},
     object<Agent['dump']>({
       jobs: jobs(dump.jobs),
-      compression: byDefault(dump.compression, integer('level of pg_dump -Z', 0, 9)),
+      compression: byDefault(dump.compression, compressionRule),
     }),
   ),
   restore: byDefault({}, object<Agent['restore']>({ jobs: jobs(restore.jobs) })),

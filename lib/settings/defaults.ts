@@ -16,7 +16,7 @@ export const DEFAULT_NODE = {
 export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
   // Writers of a table queue at most this long behind the trigger's installation, then it steps back and tries again.
   capture: { lockTimeoutMs: 2_000, attempts: 60 },
-  dump: { jobs: 8, compression: 5 },
+  dump: { jobs: 8, compression: 'gzip:5' },
   restore: { jobs: 8 },
   copy: {
     method: 'dump',

@@ -253,6 +253,17 @@ it('refuses programs that are missing', async () => {
   ]);
 });
 
+it('refuses a compression that the programs do not know, when there is to be a dump', async () => {
+  const dump = { jobs: 1, compression: 'zstd:3' } as const;
+  const { copy } = migration.config;
+  expect((await take({ dump, copy: { ...copy, method: 'stream' } })).refusals).toEqual([]);
+  expect((await take({ dump, copy: { ...copy, method: 'dump' } })).refusals).toEqual([
+    expect.stringMatching(
+      /^agent\.dump\.compression "zstd:3" cannot be had: pg_dump .* knows only gzip; install client/,
+    ),
+  ]);
+});
+
 it('names both ends when neither can be reached', async () => {
   const nobody = { host: '127.0.0.1', port: 1 };
   const { source: from, target: to } = migration.config;

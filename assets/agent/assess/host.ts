@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { runTool } from '../archive/client-tools';
+import { requireCompression } from '../dump/compression';
 import { dumpBytes, freeBytes, size } from '../dump/disk';
 import { oneLine } from '../errors';
 import { refusal, warning, type Check, type Finding } from './check';
@@ -27,6 +28,9 @@ const tools: Check = {
       } catch (error) {
         findings.push(refusal(oneLine(error)));
       }
+    }
+    if (config.copy.method === 'dump' && findings.length === 0) {
+      await requireCompression(config).catch((error: unknown) => findings.push(refusal(oneLine(error))));
     }
     try {
       const { stdout } = await promisify(execFile)(config.host.bucardo, ['--no-bucardorc', '--version']);

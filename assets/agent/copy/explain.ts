@@ -9,8 +9,13 @@ const CURES: Readonly<Record<string, string>> = {
   '42P01': 'it was dropped; migrate again without it, or bring it back',
   '42703': 'a column was dropped or renamed; undo that, or run cleanup and migrate again',
   '42501': 'grant that right',
-  '53100': 'the disk is full; enlarge it',
 };
+
+/** The writing end says at which line it stands; the reading one may lack room for temporary files. */
+const fullVolume = (where = ''): string =>
+  where.startsWith('COPY ')
+    ? 'a volume of the target is full; what is there is kept; enlarge it'
+    : 'a disk is full; what is there is kept; enlarge it';
 
 const TOO_LONG =
   'a server takes rows of up to 1 GB, counted as text unless all types of the table have a binary form; make it smaller, or keep that value in parts';
@@ -28,7 +33,9 @@ export function explainCopy(relation: Relation, error: unknown, part?: Part, row
   const isValue = code?.startsWith('22') ?? false;
   const places = [isValue && part && describePart(part), row, where && oneLine(where)].filter(Boolean).join(', ');
   const place = places === '' ? '' : ` (${places})`;
-  const cure = (isTooLong(root) ? TOO_LONG : code !== undefined && CURES[code]) || undefined;
+  const cure =
+    (isTooLong(root) ? TOO_LONG : code === '53100' ? fullVolume(where) : code !== undefined && CURES[code]) ||
+    undefined;
   return new Failure(
     `rows of ${relation.sql} cannot be copied: ${oneLine(root)}${place}${cure === undefined ? '' : `; ${cure}`}; start copy again, it resumes`,
     { cause: error },

@@ -60,7 +60,7 @@ it('pg_dump stands still while the brake says so, and goes on; what writers do m
   await copy.prepare(FILL);
   const brake = { ...UNBRAKED, pace: 'free' as Pace };
   const dumped = copy.within('dump', (context) => dumpRows(Object.assign(context, { brake })), {
-    dump: { jobs: 2, compression: 9 },
+    dump: { jobs: 2, compression: 'gzip:9' },
   });
   const writer = { running: true };
   const writing = (async () => {
@@ -98,7 +98,7 @@ it('pg_dump stands still while the brake says so, and goes on; what writers do m
   async () => {
     await copy.prepare(FILL);
     const dump = () =>
-      copy.within('dump', (context) => dumpRows(context, ENOUGH), { dump: { jobs: 1, compression: 0 } });
+      copy.within('dump', (context) => dumpRows(context, ENOUGH), { dump: { jobs: 1, compression: 'none' } });
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', state()]);
     try {
       await expect(dump()).rejects.toThrow(
