@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { entryScripts } from './archive/entry-sql';
 import { makeEntries } from './archive/make-entries';
 import { applicationEntries, classify, type PostDataEntry } from './archive/post-data';
 import { markRestored, prepareRestored, restoredEntries, unrestored } from './archive/restored';
@@ -36,7 +37,8 @@ export async function buildConstraints(context: Context, target: Client): Promis
     let built = 0;
     progress.restart();
     const made = (entry: PostDataEntry): void => progress.report((built += 1), entries.length, 'objects', entry.text);
-    await makeEntries({ context, archive, workers: [target, ...helpers], owners, warnings, made }, entries);
+    const scripts = await entryScripts(config, archive, entries);
+    await makeEntries({ workers: [target, ...helpers], owners, warnings, scripts, made }, entries);
     for (const warning of warnings) log.warn(warning);
     return { built: built + (await fillMaterializedViews(source, target, context)) };
   } finally {

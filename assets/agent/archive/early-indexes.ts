@@ -48,7 +48,7 @@ export async function entryMaker(
   const archive = schemaArchive(context.config.host.stateDirectory);
   const owners = await readForeignOwners(source, context.config);
   const scripts = await entryScripts(context.config, archive, entries);
-  return { context, archive, workers, owners, warnings: [], scripts, made };
+  return { workers, owners, warnings: [], scripts, made };
 }
 
 /** Builds the keys and plain indexes that the target does not have yet. Returns how many. */

@@ -30,17 +30,41 @@ export async function entrySql(config: AgentConfig, archive: string, entries: re
 }
 
 /**
- * The same, entry by entry, in one run of pg_restore instead of one for each. Empty where the script cannot be told
- * apart, because a definition holds what looks like a heading.
+ * The same, entry by entry, in one run of pg_restore instead of one for each. Where the script cannot be told apart,
+ * because a definition holds what looks like a heading, the list is halved until that entry is alone.
  */
 export async function entryScripts(
   config: AgentConfig,
   archive: string,
   entries: readonly TocEntry[],
 ): Promise<ReadonlyMap<string, string>> {
-  const parts = splitEntries(await entrySql(config, archive, entries));
-  if (parts.length !== entries.length) return new Map();
-  return new Map(entries.map((entry, i) => [entry.key, parts[i] as string]));
+  const script = await entrySql(config, archive, entries);
+  const [first] = entries;
+  if (first !== undefined && entries.length === 1) return new Map([[first.key, script]]);
+  const parts = partsOf(script, entries);
+  if (parts) return parts;
+  const half = Math.ceil(entries.length / 2);
+  const [some, others] = [entries.slice(0, half), entries.slice(half)];
+  return new Map([...(await entryScripts(config, archive, some)), ...(await entryScripts(config, archive, others))]);
+}
+
+const HEADING = /^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)\n--\n/;
+
+/** The part of a script that makes each entry, by its key; undefined unless every heading is that of one entry. */
+export function partsOf(script: string, entries: readonly TocEntry[]): Map<string, string> | undefined {
+  const byText = new Map<string, string[]>();
+  for (const part of splitEntries(script)) {
+    const [, name, type, schema, owner = ''] = HEADING.exec(part) ?? [];
+    const text = `${type} ${schema} ${name} ${owner === '-' ? '' : owner}`;
+    byText.set(text, [...(byText.get(text) ?? []), part]);
+  }
+  const found = new Map<string, string>();
+  for (const { key, text } of entries) {
+    const part = byText.get(text)?.shift();
+    if (part === undefined) return undefined;
+    found.set(key, part);
+  }
+  return [...byText.values()].some((left) => left.length > 0) ? undefined : found;
 }
 
 /** Cuts pg_restore's script at the comments that it writes above each entry. */

@@ -1,31 +1,31 @@
 import type { Client } from 'pg';
-import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { withCreateRights } from '../schema/owner-grants';
 import type { ForeignOwner } from '../schema/source-roles';
 import { inTransaction, tried } from '../schema/tried';
-import { asMember, entrySql } from './entry-sql';
+import { asMember } from './entry-sql';
 import type { EntryKind, PostDataEntry } from './post-data';
 import { markRestored } from './restored';
 import { runTasks, type Task } from './tasks';
 
 /** What it takes to make entries of the schema archive on the target. */
 export interface EntryMaker {
-  readonly context: Context;
-  readonly archive: string;
   /** Sessions on the target, each of which makes one entry at a time. */
   readonly workers: readonly Client[];
   readonly owners: readonly ForeignOwner[];
   /** What the target refused of grants and comments, one line each; added to. */
   readonly warnings: string[];
-  /** Scripts that were read before, by the entry's key; others are read one by one. */
-  readonly scripts?: ReadonlyMap<string, string>;
+  /** What makes each entry, by its key. */
+  readonly scripts: ReadonlyMap<string, string>;
   /** Called after each entry. */
   readonly made: (entry: PostDataEntry) => void;
 }
 
 /** How often an entry that met another's locks is tried. */
 const DEADLOCK_TRIES = 5;
+
+/** Under which pg_restore's statements mean the same everywhere; one round trip, since there may be thousands of entries. */
+const SETTINGS = `SET LOCAL search_path = ''; SET LOCAL client_min_messages = warning; SET LOCAL check_function_bodies = false`;
 
 /** Kinds that are made side by side: each takes long, and locks none but its own tables. */
 const SIDE_BY_SIDE: readonly EntryKind[] = ['key', 'unique', 'plain index', 'foreign key'];
@@ -63,9 +63,10 @@ function runsOf(entries: readonly PostDataEntry[]): PostDataEntry[][] {
 }
 
 async function makeEntry(maker: EntryMaker, target: Client, entry: PostDataEntry): Promise<void> {
-  const { context, owners, warnings, made } = maker;
+  const { owners, scripts, warnings, made } = maker;
   const isGrant = entry.classOid === 0 && entry.text.startsWith('ACL ');
-  const script = maker.scripts?.get(entry.key) ?? (await entrySql(context.config, maker.archive, [entry]));
+  const script = scripts.get(entry.key);
+  if (script === undefined) throw new Failure(`${entry.text} was not read from the archive; start again`);
   const statements = isGrant ? asMember(script) : script;
   const work = async (): Promise<void> => {
     if (!isGrant) await target.query(statements);
@@ -74,9 +75,7 @@ async function makeEntry(maker: EntryMaker, target: Client, entry: PostDataEntry
   };
   const transaction = (): Promise<void> =>
     inTransaction(target, async () => {
-      await target.query(`SET LOCAL search_path = ''`);
-      await target.query('SET LOCAL client_min_messages = warning');
-      await target.query('SET LOCAL check_function_bodies = false');
+      await target.query(SETTINGS);
       await (statements.includes(' OWNER TO ') ? withCreateRights(target, owners, work) : work());
       await markRestored(target, entry.key);
     });

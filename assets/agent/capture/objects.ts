@@ -59,7 +59,11 @@ export function keyOf(relation: Relation): Key {
   return relation.key;
 }
 
-/** The statements that make a relation's queue of changed keys and the function that fills it. */
+/**
+ * The statements that make a relation's queue of changed keys and the function that fills it. Several are sent as one,
+ * and so are one transaction: with thousands of tables, what counts is how often the source has to flush its log. The
+ * queue's own are apart, since writers wait for them, and must not for those who hold the track.
+ */
 export function queueStatements(relation: Relation): string[] {
   const { columns } = keyOf(relation);
   const name = deltaName(relation.schema, relation.name);
@@ -73,7 +77,7 @@ export function queueStatements(relation: Relation): string[] {
   const names = identList(columns.map((column) => column.name));
   const values = (row: 'NEW' | 'OLD'): string => columns.map((column) => `${row}.${ident(column.name)}`).join(', ');
   const same = columns.map(({ name, equals }) => `OLD.${ident(name)} ${equals} NEW.${ident(name)}`).join(' AND ');
-  return [
+  const ofQueue = [
     sql`
       CREATE TABLE IF NOT EXISTS ${queue} (
         ${columns.map((column) => `${ident(column.name)} ${column.type}`).join(', ')},
@@ -81,6 +85,8 @@ export function queueStatements(relation: Relation): string[] {
         captured_at timestamptz NOT NULL DEFAULT clock_timestamp()) WITH (${QUEUE_STORAGE})`,
     `CREATE INDEX IF NOT EXISTS ${index('dex1')} ON ${queue} (txntime)`,
     `CREATE INDEX IF NOT EXISTS ${index('dex2')} ON ${queue} (${names})`,
+  ];
+  const others = [
     `CREATE TABLE IF NOT EXISTS ${track} (txntime timestamptz, target text) WITH (${QUEUE_STORAGE})`,
     `CREATE INDEX IF NOT EXISTS ${index('dex3')} ON ${track} (target text_pattern_ops, txntime)`,
     `CREATE UNLOGGED TABLE IF NOT EXISTS ${stage} (txntime timestamptz, target text)`,
@@ -99,6 +105,7 @@ export function queueStatements(relation: Relation): string[] {
       END
       $function$`,
   ];
+  return [ofQueue.join(';\n'), others.join(';\n')];
 }
 
 /** The statement that lets a relation be in a sync: Bucardo would make a trigger of its own where it finds none of ours. */

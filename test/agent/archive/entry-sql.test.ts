@@ -1,4 +1,9 @@
-import { asMember, splitEntries, statementsOf } from '../../../assets/agent/archive/entry-sql';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asMember, entryScripts, partsOf, splitEntries, statementsOf } from '../../../assets/agent/archive/entry-sql';
+import { parseToc } from '../../../assets/agent/archive/toc';
+import type { AgentConfig } from '../../../assets/agent/config';
 
 const SCRIPT = `--
 -- PostgreSQL database dump
@@ -63,4 +68,57 @@ it('splits a script into its entries', () => {
     '-- Name: f(); Type: FUNCTION; Schema: public; Owner: a',
     '-- Name: TABLE t; Type: ACL; Schema: public; Owner: a',
   ]);
+});
+
+describe('scripts of single entries', () => {
+  let directory: string;
+  beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'ibex-test-'))));
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const text = (name: string): string => `RULE public ${name} a`;
+  const part = (name: string, body = ''): string =>
+    `--\n-- Name: ${name}; Type: RULE; Schema: public; Owner: a\n--\n\nCREATE RULE ${name};${body}\n\n`;
+  const entries = (...names: string[]) =>
+    parseToc(names.map((name, i) => `${i + 1}; 2618 ${i} ${text(name)}`).join('\n'));
+
+  /** A pg_restore that writes what the directory has for each name of the list, and counts its runs. */
+  function config(bodies: Record<string, string>): { config: AgentConfig; runs: () => number } {
+    const scripts = Object.entries(bodies);
+    for (const [name, body] of scripts) writeFileSync(join(directory, `${name}.sql`), part(name, body));
+    const program = join(directory, 'pg_restore');
+    const lines = `echo run >> ${directory}/runs; prev=; for arg; do [ "$prev" = -L ] && list=$arg; prev=$arg; done
+      while read -r _ _ _ _ _ name _; do cat "${directory}/$name.sql"; done < "$list"`;
+    writeFileSync(program, `#!/bin/sh\n${lines}\n`);
+    chmodSync(program, 0o755);
+    const host = { clientTools: directory, runDirectory: directory };
+    const runs = (): number => readFileSync(join(directory, 'runs'), 'utf8').trim().split('\n').length;
+    return { config: { host } as AgentConfig, runs };
+  }
+
+  it('come from one run of pg_restore, whatever their number', async () => {
+    const names = Array.from({ length: 50 }, (_, i) => `r${i}`);
+    const { config: own, runs } = config(Object.fromEntries(names.map((name) => [name, ''])));
+    const scripts = await entryScripts(own, 'archive', entries(...names));
+    expect(entries(...names).map(({ key }) => scripts.get(key)?.trim())).toEqual(
+      names.map((name) => part(name).trim()),
+    );
+    expect(runs()).toBe(1);
+  });
+
+  it('are whole where a definition holds what looks like a heading, and nothing is left out', async () => {
+    const names = Array.from({ length: 8 }, (_, i) => `r${i}`);
+    const bodies = Object.fromEntries(names.map((name) => [name, name === 'r5' ? `\n${part('r6')}` : '']));
+    const { config: own } = config(bodies);
+    const scripts = await entryScripts(own, 'archive', entries(...names));
+    expect(entries(...names).map(({ key }) => scripts.get(key)?.trim())).toEqual(
+      names.map((name) => part(name, bodies[name]).trim()),
+    );
+  });
+
+  it('are told apart by their headings, since pg_restore writes grants after all others', () => {
+    const parts = partsOf(part('b') + part('a'), entries('a', 'b'));
+    expect(entries('a', 'b').map(({ key }) => parts?.get(key))).toEqual([part('a'), part('b')]);
+    expect(partsOf(part('b') + part('b'), entries('a', 'b'))).toBeUndefined();
+    expect(partsOf(part('a'), entries('a', 'b'))).toBeUndefined();
+  });
 });

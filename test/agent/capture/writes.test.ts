@@ -28,6 +28,14 @@ afterAll(() => migration.stop());
 
 const item = (): Promise<string[]> => takeKeys(source, 'delta_public_item');
 
+it('makes what belongs to a table in few transactions, each of which has the source flush its log', async () => {
+  const { rows } = await source.query(
+    `SELECT count(*)::int AS objects, count(DISTINCT xmin::text)::int AS transactions FROM pg_class
+     WHERE relnamespace = 'bucardo'::regnamespace AND relname LIKE '%\\_public\\_item'`,
+  );
+  expect(rows).toEqual([{ objects: 6, transactions: 2 }]);
+});
+
 describe('capture records the key of every changed row', () => {
   beforeEach(async () => {
     await source.query('DELETE FROM item; INSERT INTO item SELECT i, i::text FROM generate_series(1, 5) i');
