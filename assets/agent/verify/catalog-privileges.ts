@@ -1,10 +1,5 @@
-import { isApplicationSchema } from '../catalog/schemas';
 import { sql } from '../sql';
-
-const SCHEMA = isApplicationSchema('n.nspname', '$1');
-
-const notOfExtension = (catalog: string, oid: string): string =>
-  `NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '${catalog}'::regclass AND e.objid = ${oid} AND e.deptype = 'e')`;
+import { notOfExtension, ROUTINE, SCHEMA } from './catalog-sql';
 
 /**
  * Rights beside the owner's own, which owners of each server have by themselves. MAINTAIN came with 17, which has it in
@@ -14,7 +9,7 @@ const rights = (kind: string, what: string, acl: string, owner: string, from: st
   SELECT ${kind}, format('%s on %s for %s', e.privilege_type, ${what},
       CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END),
     CASE WHEN e.is_grantable THEN 'WITH GRANT OPTION' ELSE '' END, NULL, true, NULL,
-    CASE e.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(e.grantee)::text END
+    CASE e.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(e.grantee)::text END, NULL
   FROM ${from} CROSS JOIN LATERAL aclexplode(${acl}) AS e
   WHERE e.grantee <> ${owner} AND e.privilege_type <> 'MAINTAIN'`;
 
@@ -38,7 +33,7 @@ export const privilegeQueries: readonly string[] = [
   )} AND a.attacl IS NOT NULL AND NOT a.attisdropped AND c.relpersistence <> 't' AND ${SCHEMA} AND ${notOfExtension('pg_class', 'c.oid')}`,
   `${rights(
     `'privilege'`,
-    `format('function %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))`,
+    `'function ' || ${ROUTINE}`,
     `coalesce(p.proacl, acldefault('f', p.proowner))`,
     'p.proowner',
     'pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace',
@@ -63,7 +58,7 @@ export const privilegeQueries: readonly string[] = [
     SELECT 'setting', format('%s of %s', split_part(c.pair, '=', 1),
         CASE s.setrole WHEN 0 THEN 'the database' ELSE 'role ' || quote_ident(pg_get_userbyid(s.setrole)) END),
       substr(c.pair, strpos(c.pair, '=') + 1), NULL, true, NULL,
-      CASE s.setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(s.setrole)::text END
+      CASE s.setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(s.setrole)::text END, NULL
     FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c (pair)
     WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
       AND NOT (s.setdatabase = 0 AND s.setrole = 0)`,
