@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import type { HostConfig } from './config';
 import type { Endpoint } from './endpoints';
 import { Failure, oneLine } from './errors';
+import { sql } from './sql';
 
 /**
  * What every session of ours fixes, whatever a role or database carries: text forms that are equal on all majors (so that
@@ -55,6 +56,16 @@ export async function connectTo(endpoint: Endpoint, purpose: string): Promise<Cl
   });
   const where = `${endpoint.end} ${endpoint.host}:${endpoint.port}/${endpoint.database} as ${endpoint.user}`;
   return open(client, where, endPrepared);
+}
+
+/** Fixes further settings of a session, those that its server knows. */
+export async function setKnown(client: Client, settings: Readonly<Record<string, string>>): Promise<void> {
+  await client.query(
+    sql`
+      SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)
+      WHERE current_setting(name, true) IS NOT NULL`,
+    [Object.keys(settings), Object.values(settings)],
+  );
 }
 
 /** Opens a session on the host's own PostgreSQL, by its socket, without a password. */

@@ -5,7 +5,8 @@ import { copiedColumns, type Relation } from '../catalog/relations';
 import type { Lease } from '../lease';
 import { ident, identList, literal, qualified } from '../sql';
 import { explain, isWorthRepeating, type Sessions } from './apply';
-import { CopyInterrupted, copyRows } from './copy-rows';
+import { PipeBroken } from '../copy/pipe';
+import { copyRows } from './copy-rows';
 
 /** Keys of one relation that are few: they are held in memory, and sent as values. */
 export const FEW = 1_000;
@@ -33,8 +34,8 @@ export async function applyFew(sessions: Sessions, lease: Lease, relations: read
       return await once(sessions, lease, relations, at);
     } catch (error) {
       const relation = at.relation ?? relations[0];
-      if (error instanceof CopyInterrupted || !isWorthRepeating(error) || attempt === ATTEMPTS) {
-        throw relation ? explain(relation, error instanceof CopyInterrupted ? error.cause : error) : error;
+      if (error instanceof PipeBroken || !isWorthRepeating(error) || attempt === ATTEMPTS) {
+        throw relation ? explain(relation, error instanceof PipeBroken ? error.cause : error) : error;
       }
       await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
     }

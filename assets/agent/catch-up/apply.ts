@@ -7,7 +7,8 @@ import { oneLine, Failure } from '../errors';
 import type { Lease } from '../lease';
 import { ident, identList, literal, qualified } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
-import { CopyInterrupted, copyRows } from './copy-rows';
+import { PipeBroken } from '../copy/pipe';
+import { copyRows } from './copy-rows';
 
 /** Both sessions of one applier. */
 export interface Sessions {
@@ -50,7 +51,7 @@ export async function applyChanges(
     try {
       return await once(sessions, lease, relation, portion);
     } catch (error) {
-      if (error instanceof CopyInterrupted) throw explain(relation, error.cause);
+      if (error instanceof PipeBroken) throw explain(relation, error.cause);
       if (!isWorthRepeating(error) || attempt === ATTEMPTS) throw explain(relation, error);
       await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
     }

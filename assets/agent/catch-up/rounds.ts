@@ -1,12 +1,23 @@
 import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { setKnown } from '../connect';
 import type { Lease } from '../lease';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { applyChanges, type Portion, type Sessions } from './apply';
 import { applyFew, FEW } from './apply-few';
 import { readBacklog, total, type Backlog } from './backlog';
 import { BATCH, cutQueue } from './cut-queue';
+
+/**
+ * Keys of one range are hashed in memory while the relation is read along its key, by one core: rows then come in the
+ * key's order, in which the target's index takes them a quarter faster, and the source's other cores stay its own.
+ */
+const SOURCE_SETTINGS: Readonly<Record<string, string>> = {
+  work_mem: '32MB',
+  max_parallel_workers_per_gather: '0',
+  jit: 'off',
+};
 
 /** Applies the changes of many relations with several sessions at once. */
 export class CatchUp {
@@ -160,6 +171,7 @@ export class CatchUp {
 
   private async open(): Promise<Sessions> {
     const source = await this.context.connect('source', 'catch-up');
+    await setKnown(source, SOURCE_SETTINGS);
     const target = await this.context.connect('target', 'catch-up');
     return { source, target, dirty: await DirtyKeys.open(this.context) };
   }

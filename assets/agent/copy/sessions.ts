@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { setKnown } from '../connect';
 import type { Context } from '../context';
 import { Failure } from '../errors';
 
@@ -25,12 +26,7 @@ export async function openEnds(context: Context): Promise<Ends> {
 
 async function openSource(context: Context): Promise<Client> {
   const source = await context.connect('source');
-  const names = Object.keys(SOURCE_SETTINGS);
-  await source.query(
-    `SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)
-     WHERE current_setting(name, true) IS NOT NULL`,
-    [names, names.map((name) => SOURCE_SETTINGS[name])],
-  );
+  await setKnown(source, SOURCE_SETTINGS);
   return source;
 }
 
