@@ -6,6 +6,7 @@ import {
   ensureFenceSchema,
   fenceFunction,
   fenceTrigger,
+  notRefusing,
   readFenceable,
   readFenceState,
   unfenceTrigger,
@@ -81,10 +82,7 @@ export async function openForGood(left: Client): Promise<boolean> {
 
 /** Tables of a closed end that take writes all the same, one line each: without a trigger of ours, or with one altered. */
 export async function fenceGaps(client: Client): Promise<string[]> {
-  return (await readFenceable(client)).flatMap((table) => {
-    if (table.fenced) return [];
-    return [table.altered ? `the fence of ${table.sql} is disabled` : `${table.sql} has no fence`];
-  });
+  return (await readFenceable(client)).flatMap((table) => notRefusing(table) ?? []);
 }
 
 async function putUp(client: Client, tables: readonly FencedTable[]): Promise<void> {

@@ -37,6 +37,7 @@ export async function report(config: AgentConfig): Promise<Record<string, unknow
       rollback: await state.facing('back').fact('cutover.result'),
       watch: (await state.fact(WATCH_FACT)) ?? null,
       timeline: await state.fact('cutover.timeline'),
+      rollbackTimeline: await state.facing('back').fact('cutover.timeline'),
       rollbackPoint: rollbackPointOf(evidence),
       evidence,
     };

@@ -203,6 +203,31 @@ describe('fencing', () => {
     }
   });
 
+  it('waits for what is prepared while it goes up, and then lets nothing be written that could be prepared', async () => {
+    const writer = await migration.admin('source');
+    await armFence(await session());
+    await writer.query('BEGIN; INSERT INTO child VALUES (8, 2)');
+    const proof = fence(60, 20_000);
+    while ((await readFenceState(source))?.kind !== 'until') await sleep(5);
+    let stands = false;
+    void proof.then(() => (stands = true));
+    await writer.query(`PREPARE TRANSACTION 'late'`);
+    const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'`;
+    while ((await source.query(waiting)).rowCount === 0) await sleep(5);
+    expect(stands).toBe(false);
+    await writer.query(`COMMIT PREPARED 'late'`);
+    await proof;
+    expect(await source.query('DELETE FROM child WHERE id = 8').then(() => 'passed', codeOf)).toBe(REFUSED);
+    await writer.query('BEGIN');
+    expect(await writer.query('INSERT INTO child VALUES (9, 2)').then(() => 'passed', codeOf)).toBe(REFUSED);
+    await writer.query(`PREPARE TRANSACTION 'later'`);
+    expect((await source.query('SELECT FROM pg_prepared_xacts')).rowCount).toBe(0);
+    expect((await source.query('SELECT id FROM child ORDER BY id')).rows).toEqual([{ id: 1 }, { id: 8 }]);
+    await openSource(await session());
+    await source.query('DELETE FROM child WHERE id = 8');
+    await writer.end();
+  });
+
   it('with its triggers there beforehand, refuses a transaction at work its next write, so that nobody runs into a deadlock', async () => {
     expect(await armFence(await session())).toEqual([]);
     for (const [, statement] of WRITES) expect(await refusal(source, statement)).toBeUndefined();
@@ -378,6 +403,17 @@ describe('the point of no return', () => {
 });
 
 describe('the end that was left', () => {
+  it('refuses writes for good, also over a crash of its server', async () => {
+    const { deadline } = await fence();
+    await makeFenceFinal(await session(), deadline);
+    await migration.source.kill();
+    await migration.source.start();
+    source = await migration.admin('source');
+    expect(await readFenceState(source)).toEqual({ kind: 'final' });
+    for (const [, statement] of WRITES) expect(await refusal(source, statement)).toBe(REFUSED);
+    expect(await openSource(await session())).toBe('final');
+  });
+
   it('waits for its turn once the other end takes writes, and not before', async () => {
     const context = await migration.context('cutover');
     const target = await context.connect('target');
@@ -423,6 +459,23 @@ describe('the fence around the target', () => {
       const applied = `SET LOCAL session_replication_role = 'replica'; ${statement}`;
       expect(await refusal(master, applied)).toBeUndefined();
     }
+  });
+
+  it('holds also over a crash of its server, and opens after one', async () => {
+    await migration.target.kill();
+    await migration.target.start();
+    master = await (await migration.context('schema')).connect('target');
+    await master.query('SET search_path = public');
+    expect(await readFenceState(master)).toEqual({ kind: 'closed' });
+    expect(await fenceGaps(master)).toEqual([]);
+    expect(await refusal(master, 'INSERT INTO item VALUES (9)')).toBe(REFUSED);
+    await openTarget(master);
+    await migration.target.kill();
+    await migration.target.start();
+    master = await (await migration.context('schema')).connect('target');
+    await master.query('SET search_path = public');
+    expect(await refusal(master, 'INSERT INTO item VALUES (9)')).toBeUndefined();
+    await closeTarget(await migration.context('schema'), master);
   });
 
   it('stands for good until it is opened, for all tables at once, and may be closed again', async () => {

@@ -58,7 +58,8 @@ const rules = askFor<{ name: string; relation: string }>('rules', 'source', RULE
   ),
 );
 
-const REPLICA_ROLES = sql`
+/** Roles whose sessions write past triggers, by a setting that holds in this database. */
+export const REPLICA_ROLES = sql`
   SELECT coalesce(r.rolname, 'all roles') AS role, setting
   FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c (setting)
   LEFT JOIN pg_roles r ON r.oid = s.setrole

@@ -6,13 +6,15 @@ import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
+import { proveRefusal } from '../fence/prove-refusal';
 import type { Finished, Switches } from '../switch/switches';
-import { catalogChanges, readTables, type WatchedTables } from '../sync/catalog-watch';
+import type { WatchedTables } from '../sync/catalog-watch';
 import type { LastKeys, LastProof } from '../verify/dirty/last-keys';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
 import { proveRows } from './prove-rows';
 import type { Readers } from './readers';
-import { forwardSequences } from './sequences';
+import { sameTables } from './same-tables';
+import { setSequences } from './sequences';
 import type { Timeline } from './timeline';
 
 /** What the pause works on. */
@@ -66,7 +68,7 @@ export const letGo = ({ context, timeline, switches }: PauseInput): Promise<Fini
   timeline.step('let clients go on', () => switches.release(context.real('target')), false);
 
 async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'released'>> {
-  const { context, source, target, timeline, holders, switches } = input;
+  const { context, source, timeline, holders, switches } = input;
   const left = (): number => timeline.left();
   const to = context.real('target');
   let held: HeldSnapshots | undefined;
@@ -77,12 +79,12 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
     const drainedKeys = await timeline.step('drain', () => drain(input));
     await timeline.step('prove', () => prove(input));
     const proof = await timeline.step('compare', () => proveRows(input));
-    const sequences = await timeline.step('sequences', () => forwardSequences(source, target, context.config));
+    const sequences = await timeline.step('sequences', () => sequencesGoOn(input));
     if (holders) held = await timeline.step('hold snapshots', () => holders.hold());
     const switched = await timeline.step('switch', () => switches.move(to, left), false);
     await timeline.step(
       'point of no return',
-      () => makeFenceFinal(source, fence.deadline, () => sameTables(input)),
+      () => makeFenceFinal(source, fence.deadline, () => sameTables(context, source, input.tables, false)),
       false,
     );
     return { fence, drainedKeys, proof, sequences, switched, held };
@@ -117,7 +119,8 @@ export async function drain({ source, relations, catchUp }: PauseInput): Promise
 /** The proof that the target has everything, asked of the source in one new snapshot. */
 async function prove(input: PauseInput): Promise<void> {
   const { context, source, relations } = input;
-  await sameTables(input);
+  await proveRefusal(context, source);
+  await sameTables(context, source, input.tables, true);
   const left = total(await readBacklog(source, relations, 1_000));
   const { problems } = await inspectCapture(context, source, relations);
   const passed = left === 0 && problems.size === 0;
@@ -126,18 +129,12 @@ async function prove(input: PauseInput): Promise<void> {
   if (problems.size > 0) throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}`);
 }
 
-/** Throws Failure when a table was made or altered since the gates looked: what is in it would not be moved. */
-async function sameTables({ context, source, tables }: PauseInput): Promise<void> {
-  const changes = catalogChanges(tables, await readTables(context, source));
-  if (changes.length === 0) return;
-  const named = `${changes.slice(0, NAMED).join('; ')}${changes.length > NAMED ? ` and ${changes.length - NAMED} more` : ''}`;
-  throw new Failure(
-    `tables were altered on the ${context.real('source')} after this ${context.phase} began: ${named}; then start ${context.phase} again`,
-  );
+/** Puts the target's sequences ahead, and keeps where each of both ends stands. Returns how many there are. */
+async function sequencesGoOn({ context, source, target }: PauseInput): Promise<number> {
+  const set = await setSequences(source, target, context.config);
+  await context.evidence('sequences go on', true, 'pg_sequences, setval', set);
+  return set.length;
 }
-
-/** Changed tables that one message names. */
-const NAMED = 5;
 
 /** Opens the source again and moves the clients back, unless the point of no return turns out to be behind us. */
 async function giveBack({ context, source, timeline, switches }: PauseInput, cause: unknown): Promise<void> {

@@ -80,26 +80,38 @@ export function forwarded(sequence: Sequence, margin: number): bigint {
   return ahead >= BigInt(sequence.max) || ahead <= BigInt(sequence.min) ? last : ahead;
 }
 
+/** A sequence that was put ahead. */
+export interface SetSequence {
+  readonly name: string;
+  /** Where the source's stands. */
+  readonly source: string;
+  /** Where the target's stands now. */
+  readonly target: string;
+  /** Whether these values were given out; if not, they are the ones to come. */
+  readonly called: boolean;
+}
+
 /**
  * Puts each sequence of the target ahead of the source's, in one statement. Bucardo would set them backwards as well,
- * and dies of negative ones. Returns how many were set.
+ * and dies of negative ones.
  *
  * @param missing what to do about a sequence that the target has not. @default refuse
  */
-export async function forwardSequences(
+export async function setSequences(
   source: Client,
   target: Client,
   config: AgentConfig,
   missing: 'refuse' | 'leave' = 'refuse',
-): Promise<number> {
+): Promise<SetSequence[]> {
   const sequences =
     missing === 'leave'
       ? await withStarts(source, await onBoth(source, target, config))
       : await readSequences(source, config);
-  if (sequences.length === 0) return 0;
-  await target.query(
-    `SELECT count(setval(format('%I.%I', s.schema, s.name)::regclass, s.value, s.called))
-     FROM unnest($1::text[], $2::text[], $3::int8[], $4::bool[]) AS s (schema, name, value, called)`,
+  if (sequences.length === 0) return [];
+  const { rows } = await target.query(
+    `SELECT setval(format('%I.%I', s.schema, s.name)::regclass, s.value, s.called)::text AS value
+     FROM unnest($1::text[], $2::text[], $3::int8[], $4::bool[]) WITH ORDINALITY AS s (schema, name, value, called, no)
+     ORDER BY s.no`,
     [
       sequences.map((sequence) => sequence.schema),
       sequences.map((sequence) => sequence.name),
@@ -107,5 +119,14 @@ export async function forwardSequences(
       sequences.map((sequence) => sequence.called),
     ],
   );
-  return sequences.length;
+  return sequences.map(({ schema, name, last, called }, at) => ({
+    name: qualified(schema, name),
+    source: last,
+    target: (rows[at] as { value: string }).value,
+    called,
+  }));
 }
+
+/** The same; returns how many were set. */
+export const forwardSequences = async (...parameters: Parameters<typeof setSequences>): Promise<number> =>
+  (await setSequences(...parameters)).length;

@@ -13,11 +13,22 @@ const FUNCTION = `${ident(SCHEMA)}.fence`;
 /** A table that can be fenced. */
 export interface FencedTable {
   readonly sql: string;
-  /** Whether our trigger stands there and fires for applications, and for them only. */
+  /** Whether our trigger stands there as it was made, and fires for applications, and for them only. */
   readonly fenced: boolean;
-  /** Whether it stands there, but was switched off, or on for appliers too. */
+  /** Whether one of its name stands there that was altered: switched off, on for appliers too, or `strange`. */
   readonly altered: boolean;
+  /** Whether one of its name calls another function, or not before each statement of every kind. */
+  readonly strange: boolean;
 }
+
+/** pg_trigger.tgtype of BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT. */
+const EVERY_STATEMENT = 2 + 4 + 8 + 16 + 32;
+
+/** A trigger that refuses all that the fence's function refuses: no other function, event, column or condition. */
+const AS_MADE = sql`
+  (t.tgfoid = (SELECT p.oid FROM pg_proc p JOIN pg_namespace f ON f.oid = p.pronamespace
+      WHERE f.nspname = ${literal(SCHEMA)} AND p.proname = 'fence' AND p.pronargs = 0)
+    AND t.tgtype = ${EVERY_STATEMENT} AND t.tgqual IS NULL AND t.tgattr::text = '')`;
 
 /**
  * Every ordinary, partitioned and leaf table of every application schema, also those that are not migrated: a write
@@ -27,7 +38,9 @@ export async function readFenceable(client: Client): Promise<FencedTable[]> {
   const { rows } = await client.query(
     sql`
       SELECT n.nspname AS schema, c.relname AS name,
-        t.tgenabled IS NOT DISTINCT FROM 'O' AS fenced, t.tgenabled <> 'O' IS TRUE AS altered
+        (t.tgenabled = 'O' AND ${AS_MADE}) IS TRUE AS fenced,
+        t.oid IS NOT NULL AND (t.tgenabled = 'O' AND ${AS_MADE}) IS NOT TRUE AS altered,
+        t.oid IS NOT NULL AND ${AS_MADE} IS NOT TRUE AS strange
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = ${literal(FENCE_TRIGGER)}
       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${isApplicationSchema('n.nspname', '$1')}
@@ -36,11 +49,16 @@ export async function readFenceable(client: Client): Promise<FencedTable[]> {
       ORDER BY n.nspname, c.relname`,
     [OWN_SCHEMAS],
   );
-  return (rows as { schema: string; name: string; fenced: boolean; altered: boolean }[]).map((row) => ({
-    sql: qualified(row.schema, row.name),
-    fenced: row.fenced,
-    altered: row.altered,
-  }));
+  return (rows as (Omit<FencedTable, 'sql'> & { schema: string; name: string })[]).map(
+    ({ schema, name, ...trigger }) => ({ sql: qualified(schema, name), ...trigger }),
+  );
+}
+
+/** What is wrong with the fence of one table; undefined when it stands as it was made. */
+export function notRefusing({ sql: table, fenced, altered, strange }: FencedTable): string | undefined {
+  if (fenced) return undefined;
+  if (strange) return `the trigger ${FENCE_TRIGGER} of ${table} is not the fence`;
+  return altered ? `the fence of ${table} is disabled` : `${table} has no fence`;
 }
 
 /**
@@ -80,10 +98,10 @@ export function fenceFunction(state: FenceState): string {
  * sessions in replica role, as appliers are.
  */
 export const fenceTrigger = (table: FencedTable): string =>
-  table.altered
+  table.altered && !table.strange
     ? `ALTER TABLE ${table.sql} ENABLE TRIGGER ${ident(FENCE_TRIGGER)}`
     : sql`
-        CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table.sql}
+        ${table.strange ? `${unfenceTrigger(table.sql)};` : ''} CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table.sql}
         FOR EACH STATEMENT EXECUTE PROCEDURE ${FUNCTION}()`;
 
 /** The statement that takes the fence off one table. */

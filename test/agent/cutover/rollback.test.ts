@@ -114,6 +114,29 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     await ways.source.query(writes('four'));
   });
 
+  it('has proven each move: who is refused, that the catalog is the same, and where each sequence goes on', async () => {
+    const report = JSON.parse((await ways.run('report')).output) as Record<string, unknown> & {
+      evidence: { phase: string; gate: string; passed: boolean; result: unknown }[];
+    };
+    for (const [phase, login] of [
+      ['cutover', 'mover'],
+      ['rollback', 'master'],
+    ] as const) {
+      const of = (gate: string): unknown =>
+        report.evidence.findLast((each) => each.phase === phase && each.gate === gate && each.passed)?.result;
+      expect(of('writes are refused')).toMatchObject({ roles: expect.arrayContaining([login]), untried: 0 });
+      const catalog = of('the catalog is the same behind the fence') as { before: string; now: string };
+      expect(catalog.now).toBe(catalog.before);
+      const sequences = of('sequences go on') as { name: string; source: string; target: string }[];
+      expect(sequences.map(({ name }) => name)).toEqual(['"public"."account_id_seq"', '"public"."emptied_id_seq"']);
+      for (const { source, target } of sequences) expect(Number(target)).toBe(Number(source) + 100);
+    }
+    for (const pause of ['timeline', 'rollbackTimeline']) {
+      const steps = (report[pause] as { steps: { step: string }[] }).steps.map(({ step }) => step);
+      expect(steps).toEqual(expect.arrayContaining(['fence', 'prove', 'open']));
+    }
+  });
+
   it('moves them to the target a second time', async () => {
     const { status, output } = await ways.run('cutover');
     expect([output, status]).toEqual([expect.stringMatching(/^cutover: the target takes writes; .* 0 different$/), 0]);

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { forwarded, forwardSequences, readSequences } from '../../../assets/agent/cutover/sequences';
+import { forwarded, forwardSequences, readSequences, setSequences } from '../../../assets/agent/cutover/sequences';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 const MARGIN = 100;
@@ -98,6 +98,14 @@ describe('the sequences of the target, set by its master user, who is no superus
       (s) => s.name,
     );
     expect(names).not.toContain('other');
+  });
+
+  it('are told one by one, with where each end stands', async () => {
+    const config = { ...migration.config, excludeSchemas: ['left_out'] };
+    await source.query(`SELECT setval('public.up', 500)`);
+    const set = await setSequences(source, target, config);
+    expect(set).toContainEqual({ name: '"public"."up"', source: '500', target: '600', called: true });
+    expect(set).toContainEqual({ name: '"public"."never"', source: '7', target: '7', called: false });
   });
 
   it('are set again to the same when a cutover is run again before writes are open', async () => {
