@@ -1,14 +1,13 @@
-import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import type { Client } from 'pg';
 import { killBucardo } from './bucardo/daemon';
 import { BUCARDO_DATABASE, BUCARDO_LOGIN } from './bucardo/names';
 import { endSourceSessions, expelBucardo } from './bucardo/login';
 import { appliedByBucardo, BUCARDO_ROWS_FACT } from './bucardo/runs';
-import { CAPTURE_SCHEMA } from './capture/names';
-import { reachEnds, type Reached } from './cleanup/ends';
+import { reachEnds } from './cleanup/ends';
 import { keepOnlyFence } from './cleanup/fence';
-import { dropCapture, ourTriggers } from './cleanup/source';
+import { dumpDirectory, leftovers, passwordFiles } from './cleanup/leftovers';
+import { dropCapture } from './cleanup/source';
 import { connectToHost } from './connect';
 import type { Context } from './context';
 import { claimMove } from './cutover/move';
@@ -26,28 +25,37 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const { host } = context.config;
   await claimMove(context);
   const reached = await reachEnds(context);
-  const { source, target, keepFence } = reached;
+  const { source, target, keepFence, gone } = reached;
   await stopSupervisor(context.config);
   await killBucardo(host);
   const triggers = (source ? await cleanSource(context, source, keepFence) : 0) + (await cleanTarget(context, target));
   await context.state.setFact(BUCARDO_ROWS_FACT, (await appliedByBucardo(host)).rows);
   await dropBucardoDatabase(context);
-  forgetPasswords(host.runDirectory);
-  rmSync(join(host.stateDirectory, 'dump'), { recursive: true, force: true });
+  for (const file of passwordFiles(host)) rmSync(file);
+  rmSync(dumpDirectory(host), { recursive: true, force: true });
 
-  const left = [...reached.untouched, ...(await leftovers(reached))];
-  await context.evidence('nothing is left', left.length === 0, 'leftovers', left);
+  const left = [...reached.untouched, ...(await leftovers(host, reached))];
+  await context.evidence('nothing is left', left.length === 0, 'leftovers', gone ? { left, gone } : left);
   if (left.length > 0)
     throw new Failure(`still there: ${left.join('; ')}${reached.untouched.length > 0 ? '' : '; start cleanup again'}`);
-  await retireMigratorLogin(context);
+  await retireLogin(context);
   // What a new migration would find done, or refuse for, is gone. After a cutover the record is kept.
   const cutOver = (await context.state.phase('cutover'))?.status === 'succeeded';
   if (!cutOver && !keepFence) await context.state.startOver();
   const fence = keepFence ? '; the source stays fenced, so that no stray client writes there' : '';
   return {
-    message: `${triggers} triggers and all objects of Ibex and Bucardo are gone from both ends${fence}`,
+    message: `${triggers} triggers and all objects of Ibex and Bucardo are gone from ${gone ? 'the target; the source, gone for good, was left as it is' : 'both ends'}${fence}`,
     result: { triggers },
   };
+}
+
+/** Last, since all the rest is done by it; what the server then says of it is evidence of its own. */
+async function retireLogin(context: Context): Promise<void> {
+  const retired = await retireMigratorLogin(context);
+  if (!retired) return;
+  const passed = !retired.mayLogIn && !retired.elevated && !retired.ownsDatabase;
+  await context.evidence('the target login is retired', passed, 'pg_roles, pg_database', retired);
+  if (!passed) throw new Failure(`target login "${retired.login}" is not retired; start cleanup again`);
 }
 
 async function cleanSource(context: Context, source: Client, keepFence: boolean): Promise<number> {
@@ -72,12 +80,6 @@ async function cleanTarget(context: Context, target: Client | undefined): Promis
   return triggers;
 }
 
-function forgetPasswords(runDirectory: string): void {
-  for (const file of readdirSync(runDirectory)) {
-    if (/(\.pgpass|_service\.conf|^bucardorc)$/.test(file)) rmSync(join(runDirectory, file));
-  }
-}
-
 async function dropLogin(target: Client): Promise<void> {
   const known = await target.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);
   if (known.rowCount === 0) return;
@@ -93,22 +95,6 @@ async function dropBucardoDatabase(context: Context): Promise<void> {
   } finally {
     await host.end();
   }
-}
-
-async function leftovers({ source, target, keepFence }: Reached): Promise<string[]> {
-  const left: string[] = [];
-  const look = async (client: Client, where: string, schemas: readonly string[]): Promise<void> => {
-    for (const schema of schemas) {
-      const found = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema]);
-      if (found.rowCount !== 0) left.push(`schema ${schema} on the ${where}`);
-      for (const { trigger, table } of await ourTriggers(client, schema)) left.push(`trigger ${trigger} on ${table}`);
-    }
-    const role = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);
-    if (role.rowCount !== 0) left.push(`role ${BUCARDO_LOGIN} on the ${where}`);
-  };
-  if (source) await look(source, 'source', keepFence ? [CAPTURE_SCHEMA] : [CAPTURE_SCHEMA, 'ibex']);
-  if (target) await look(target, 'target', [CAPTURE_SCHEMA, 'ibex']);
-  return left;
 }
 
 /** Removes everything of ours from both ends, from whatever state the migration is in, and proves it. */

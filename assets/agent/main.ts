@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { acknowledgeGone, GONE_WORDS } from './cleanup/gone';
 import { readConfig, type AgentConfig, type RunOptions } from './config';
 import { COPY_WORKER, copyBeside } from './copy/beside';
 import { UsageError, oneLine } from './errors';
@@ -71,6 +72,13 @@ function program(): Command {
     .option('--accept <words>', `must be "${UNFENCE_WORDS}"`)
     .action(async (options: { accept?: string }) => {
       say(await unfence(settings(), options.accept));
+    });
+  ibex
+    .command('gone')
+    .description('let cleanup end without a source that never comes back')
+    .option('--accept <words>', `must be "${GONE_WORDS}"`)
+    .action(async (options: { accept?: string }) => {
+      say(await acknowledgeGone(settings(), options.accept));
     });
   ibex
     .command('approve')

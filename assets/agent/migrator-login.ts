@@ -7,7 +7,7 @@ import { Failure, oneLine } from './errors';
 import { scramVerifier } from './schema/scram';
 import { inTransaction } from './schema/tried';
 import { readLogin } from './secrets';
-import { ident, literal } from './sql';
+import { ident, literal, sql } from './sql';
 
 /**
  * Makes sure that our login works on the target. RDS changes the master's password every seven days, in the midst of a
@@ -31,21 +31,40 @@ export async function ensureMigratorLogin(context: Context): Promise<void> {
 /**
  * Takes the login's password and its right to log in, and gives the database back to the master: the end of a
  * migration. The role itself stays, as the one that may administer the roles which it has made (from PostgreSQL 16 on
- * nobody else may), and the master is its member. Does nothing where the configuration names no master.
+ * nobody else may), and the master is its member. Returns what the server says of it afterwards. Does nothing where the
+ * configuration names no master.
  */
-export async function retireMigratorLogin(context: Context): Promise<void> {
+export async function retireMigratorLogin(context: Context): Promise<RetiredLogin | undefined> {
   const { masterSecret } = context.config.target;
-  if (masterSecret === undefined) return;
+  if (masterSecret === undefined) return undefined;
   const login = await context.endpoint('target');
-  await asMaster(context, login, masterSecret, (master) =>
-    inTransaction(master, async () => {
+  return asMaster(context, login, masterSecret, async (master) => {
+    await inTransaction(master, async () => {
       const role = ident(login.user);
       await master.query(`ALTER DATABASE ${ident(login.database)} OWNER TO CURRENT_USER`);
       await master.query(`ALTER ROLE ${role} NOLOGIN PASSWORD NULL`);
       if (await hasElevated(master)) await master.query(`REVOKE rds_superuser FROM ${role}`);
-    }),
-  );
+    });
+    const { rows } = await master.query(RETIRED, [login.user, login.database]);
+    return (rows as RetiredLogin[])[0];
+  });
 }
+
+/** A login of ours as it is left. */
+export interface RetiredLogin {
+  readonly login: string;
+  readonly mayLogIn: boolean;
+  /** Whether it is a member of rds_superuser. */
+  readonly elevated: boolean;
+  readonly ownsDatabase: boolean;
+}
+
+const RETIRED = sql`
+  SELECT r.rolname AS login, r.rolcanlogin AS "mayLogIn",
+    EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles e ON e.oid = m.roleid
+      WHERE m.member = r.oid AND e.rolname = 'rds_superuser') AS elevated,
+    EXISTS (SELECT FROM pg_database d WHERE d.datname = $2 AND d.datdba = r.oid) AS "ownsDatabase"
+  FROM pg_roles r WHERE r.rolname = $1`;
 
 async function works(login: Endpoint): Promise<boolean> {
   try {
@@ -56,12 +75,12 @@ async function works(login: Endpoint): Promise<boolean> {
   }
 }
 
-async function asMaster(
+async function asMaster<T>(
   context: Context,
   login: Endpoint,
   secret: string,
-  work: (master: Client) => Promise<void>,
-): Promise<void> {
+  work: (master: Client) => Promise<T>,
+): Promise<T> {
   const { username, password } = await readLogin(context.config.secrets, secret);
   if (username === login.user) {
     throw new Failure(
@@ -70,7 +89,7 @@ async function asMaster(
   }
   const master = await connectTo({ ...login, user: username, password }, `${context.phase} master`);
   try {
-    await work(master);
+    return await work(master);
   } catch (error) {
     throw new Failure(`target: master "${username}" cannot change login "${login.user}": ${oneLine(error)}`);
   } finally {

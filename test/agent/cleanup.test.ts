@@ -1,6 +1,10 @@
 import { execFile } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Client } from 'pg';
 import { cleanup } from '../../assets/agent/cleanup';
+import { acknowledgeGone, GONE_WORDS } from '../../assets/agent/cleanup/gone';
+import { dumpDirectory, leftovers } from '../../assets/agent/cleanup/leftovers';
 import type { AgentConfig } from '../../assets/agent/config';
 import type { End } from '../../assets/agent/endpoints';
 import { fenceFunction, type FenceState } from '../../assets/agent/fence/objects';
@@ -104,6 +108,20 @@ describe('cleanup', () => {
     expect(await ours('source')).toContain('bucardo_delta');
   });
 
+  it('ends without a source that is said to be gone for good, which is evidence, and says so of no source that answers', async () => {
+    const config = { ...ways.migration.config, ...away('source') };
+    await expect(acknowledgeGone(config, 'yes')).rejects.toThrow(`gone needs --accept "${GONE_WORDS}"`);
+    await expect(acknowledgeGone(ways.migration.config, GONE_WORDS)).rejects.toThrow('the source answers');
+    await expect(clean(away('source'))).rejects.toThrow(`or, when it never comes back, ibex gone --accept`);
+    expect(await acknowledgeGone(config, GONE_WORDS)).toMatch(/^the source is taken for gone/);
+    expect(await clean(away('source'))).toMatch(/gone from the target; the source, gone for good, was left as it is$/);
+    expect(await ours('source')).toContain('bucardo_delta');
+    const context = await ways.migration.context('report');
+    const evidence = (await context.state.allEvidence()).findLast(({ gate }) => gate === 'nothing is left');
+    await context.close();
+    expect(evidence).toMatchObject({ passed: true, result: { left: [], gone: { accepted: GONE_WORDS } } });
+  });
+
   it('with Bucardo broken, and somebody looking at its database, drops that all the same', async () => {
     const host = await ways.migration.host.connect();
     await host.query('CREATE DATABASE bucardo');
@@ -130,6 +148,35 @@ describe('cleanup', () => {
     );
     expect(rows).toEqual([]);
     expect(await ways.takesWrites('source')).toBe(false);
+  });
+
+  it('would name whatever was still there: on the host, beside the fence, and a fence that is not final', async () => {
+    const { host } = ways.migration.config;
+    const reached = { source: ways.source, target: ways.target, untouched: [], keepFence: true };
+    expect(await leftovers(host, reached)).toEqual([]);
+    const server = await ways.migration.host.connect();
+    await server.query('CREATE DATABASE bucardo');
+    writeFileSync(join(host.runDirectory, 'source.pgpass'), '');
+    mkdirSync(dumpDirectory(host));
+    await ways.source.query('CREATE TABLE ibex.relation (id int)');
+    await setFence(ways.source, { kind: 'closed' });
+    await ways.target.query('CREATE ROLE ibex_bucardo; CREATE SCHEMA bucardo');
+    expect(await leftovers(host, reached)).toEqual([
+      `password file ${join(host.runDirectory, 'source.pgpass')}`,
+      `dump ${dumpDirectory(host)}`,
+      'database bucardo on the host',
+      'the fence of the source is closed, not final',
+      'relation ibex.relation on the source',
+      'schema bucardo on the target',
+      'role ibex_bucardo on the target',
+    ]);
+    await server.query('DROP DATABASE bucardo');
+    await server.end();
+    rmSync(join(host.runDirectory, 'source.pgpass'));
+    rmSync(dumpDirectory(host), { recursive: true });
+    await ways.source.query('DROP TABLE ibex.relation');
+    await setFence(ways.source, { kind: 'final' });
+    await ways.target.query('DROP SCHEMA bucardo; DROP ROLE ibex_bucardo');
   });
 
   it('leaves the fence to a step of its own, which wants to hear what that means', async () => {

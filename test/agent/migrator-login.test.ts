@@ -109,7 +109,7 @@ it('is retired at the end: nobody logs in with it, and the master has the databa
   await ensureMigratorLogin(context);
   const target = await context.connect('target');
   await target.query('CREATE ROLE made_by_us NOLOGIN');
-  await retireMigratorLogin(context);
+  expect(await retireMigratorLogin(context)).toEqual({ login, mayLogIn: false, elevated: false, ownsDatabase: false });
   expect(await roleOf(login)).toMatchObject({ login: false, elevated: false });
   expect(await ownerOf(migration.config.target.database ?? '')).toBe('master');
   const master = await migration.context('x', { target: { ...migration.config.target, secret: 'master' } });

@@ -4,6 +4,7 @@ import type { End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 import { readFenceState } from '../fence/objects';
 import { requireStanding } from '../fence/standing';
+import { GONE_WORDS, goneSource, type Gone } from './gone';
 
 /** Both ends, as far as they can be changed now. */
 export interface Reached {
@@ -11,6 +12,8 @@ export interface Reached {
   readonly target: Client | undefined;
   /** Why an end is left as it is, one line each: with what may be left there and how to take it off. */
   readonly untouched: readonly string[];
+  /** What was said of a source that is gone for good, and so is left as it is; absent when it is to be cleaned. */
+  readonly gone?: Gone;
   /** Whether the source was left for the target, so that its fence has to stay. */
   readonly keepFence: boolean;
 }
@@ -38,9 +41,12 @@ export async function reachEnds(context: Context): Promise<Reached> {
   const away = lone === here ? there : here;
   // A secret that cannot be read is a mistake on this host, and soon mended.
   if ('error' in away && away.unread) throw away.error;
-  const untouched = [
-    `the ${away.end} cannot be changed (${oneLine('error' in away ? away.error : '')}): triggers, schemas bucardo and ibex and the fence may be left there; start cleanup again, or ${REMEDY}`,
-  ];
+  const gone = away.end === 'source' ? await goneSource(context) : undefined;
+  const untouched = gone
+    ? []
+    : [
+        `the ${away.end} cannot be changed (${oneLine('error' in away ? away.error : '')}): triggers, schemas bucardo and ibex and the fence may be left there; start cleanup again, or ${REMEDY}${away.end === 'source' ? `; or, when it never comes back, ibex gone --accept "${GONE_WORDS}" on the host, then cleanup` : ''}`,
+      ];
   const state = await readFenceState(lone.client);
   const [own, other] = [lone.end, away.end];
   if (state?.kind === 'final' || state?.kind === 'closed') {
@@ -54,6 +60,7 @@ export async function reachEnds(context: Context): Promise<Reached> {
     target: own === 'target' ? lone.client : undefined,
     untouched,
     keepFence: false,
+    ...(gone && { gone }),
   };
 }
 

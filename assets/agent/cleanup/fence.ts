@@ -3,7 +3,7 @@ import { leaveForGood } from '../fence';
 import { ident } from '../sql';
 
 /** Relations of ours beside the fence: leases, their generations, what was restored. */
-const OURS = `
+export const OURS = `
   SELECT c.relname AS name, c.relkind = 'S' AS sequence FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = 'ibex' AND c.relkind IN ('r', 'S') ORDER BY c.relkind`;
 
