@@ -27,7 +27,9 @@ async function analyze(servers: BenchServers, database: string): Promise<void> {
 /** `pgcopydb clone` with two jobs of each kind; it vacuums and analyzes by itself. */
 export const pgcopydb: CopyWay = {
   name: 'pgcopydb clone',
-  absent: missing('pgcopydb'),
+  get absent() {
+    return missing('pgcopydb');
+  },
   run: async (servers, database) => {
     const directory = join(servers.directory, 'pgcopydb');
     rmSync(directory, { recursive: true, force: true });

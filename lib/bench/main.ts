@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { UsageError } from '../../assets/agent/errors';
 import { ROOT } from '../bundle';
 import { npmCommand, path, runCommand, wholeNumber, type Console } from '../command-line';
 import { whenAborted } from '../rehearsal/cli/interruption';
+import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
 import type { Benchmark } from './benchmark';
 import { capture, installDelay } from './capture';
 import { catchUp, longBacklog } from './catch-up';
@@ -13,6 +14,7 @@ import { removeDatabases } from './data';
 import { lag } from './lag';
 import { manyTables } from './many-tables';
 import { describeMachine, describeTools } from './machine';
+import { debian13Pgcopydb } from './pgcopydb';
 import { toJson, writeReport } from './report';
 import { planOf, runAll, type Measured } from './run';
 import { startBenchServers } from './servers';
@@ -73,6 +75,9 @@ async function measure(
   const began = performance.now();
   const machine = describeMachine();
   for (const line of [machine, ...planOf(chosen, quick)]) say(line);
+  const newer = await debian13Pgcopydb(say);
+  // pgcopydb, which starts pg_dump and pg_restore by name, finds those that are measured beside it.
+  process.env['PATH'] = [newer, DEBIAN_POSTGRES, process.env['PATH']].filter(Boolean).join(delimiter);
   const servers = await startBenchServers(MAJORS, say);
   const data = new DataSets(servers);
   const complete = !quick && options.only === undefined && options.rounds === undefined;

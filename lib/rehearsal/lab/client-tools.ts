@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Failure } from '../../../assets/agent/errors';
 import { cached, cacheDirectory } from './cache';
@@ -13,10 +13,11 @@ const execute = promisify(execFile);
 const DEBIAN_12_TOOLS = 15;
 /** Debian 13 has the tools of this major. */
 const DEBIAN_13_TOOLS = 17;
-const PROGRAMS = ['pg_dump', 'pg_restore', 'psql'];
+const PACKAGE = `postgresql-client-${DEBIAN_13_TOOLS}`;
+const PROGRAMS = ['pg_dump', 'pg_restore', 'psql'].map((name) => `usr/lib/postgresql/${DEBIAN_13_TOOLS}/bin/${name}`);
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-/** Unpacks the packages that postgresql-client-17 of Debian 13 needs, itself included, into a directory; injected by tests. */
+/** Unpacks a package of Debian 13, and what it needs, into a directory; injected by tests. */
 export type FetchDebian13 = (root: string) => Promise<void>;
 
 /**
@@ -28,7 +29,7 @@ export async function clientTools(
   version: number,
   log: (line: string) => void,
   cache = cacheDirectory(),
-  fetch: FetchDebian13 = fetchDebian13,
+  fetch: FetchDebian13 = (root) => fetchDebian13(root, PACKAGE),
 ): Promise<string> {
   if (version <= DEBIAN_12_TOOLS) return DEBIAN_POSTGRES;
   const entry = join(cache, `client-tools-${DEBIAN_13_TOOLS}`);
@@ -47,30 +48,35 @@ export async function clientTools(
           `PostgreSQL ${DEBIAN_13_TOOLS}'s client tools cannot be fetched: ${cause}; mend apt's access to Debian's archive, or rehearse with a --source-version up to ${DEBIAN_12_TOOLS}`,
         );
       }
-      wrap(directory, join(entry, 'root'));
+      wrapDebian13(directory, join(entry, 'root'), PROGRAMS);
     },
     cache,
   );
   return join(entry, 'bin');
 }
 
-/** Small programs that start the fetched ones with the C library and loader that they were built for. */
-function wrap(directory: string, root: string): void {
+/**
+ * Makes, in `bin` of a directory, small programs that start fetched ones with the C library and loader that they were
+ * built for.
+ *
+ * @param root where the packages are, or will be
+ * @param programs paths under it
+ */
+export function wrapDebian13(directory: string, root: string, programs: readonly string[]): void {
   mkdirSync(join(directory, 'bin'));
   const libraries = `${root}/usr/lib/x86_64-linux-gnu`;
-  for (const name of PROGRAMS) {
-    const program = `${root}/usr/lib/postgresql/${DEBIAN_13_TOOLS}/bin/${name}`;
-    const file = join(directory, 'bin', name);
+  for (const program of programs) {
+    const file = join(directory, 'bin', basename(program));
     writeFileSync(
       file,
-      `#!/bin/sh\nexec '${libraries}/ld-linux-x86-64.so.2' --library-path '${libraries}' '${program}' "$@"\n`,
+      `#!/bin/sh\nexec '${libraries}/ld-linux-x86-64.so.2' --library-path '${libraries}' '${root}/${program}' "$@"\n`,
     );
     chmodSync(file, 0o755);
   }
 }
 
 /** With an apt of its own, which knows no installed package and so brings the C library, too. */
-async function fetchDebian13(root: string): Promise<void> {
+export async function fetchDebian13(root: string, name: string): Promise<void> {
   if (!existsSync(KEYRING)) throw new Failure(`${KEYRING} is missing; install debian-archive-keyring`);
   const work = mkdtempSync(join(tmpdir(), '.ibex-apt-'));
   try {
@@ -97,11 +103,7 @@ async function fetchDebian13(root: string): Promise<void> {
       maxBuffer: 1 << 26,
     };
     await execute('apt-get', ['update', '-q'], options);
-    await execute(
-      'apt-get',
-      ['install', '-q', '-y', '--download-only', `postgresql-client-${DEBIAN_13_TOOLS}`],
-      options,
-    );
+    await execute('apt-get', ['install', '-q', '-y', '--download-only', name], options);
     const archives = join(work, 'cache', 'archives');
     for (const name of readdirSync(archives).filter((file) => file.endsWith('.deb'))) {
       await execute('dpkg-deb', ['--extract', join(archives, name), root]);
