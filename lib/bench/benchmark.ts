@@ -113,12 +113,15 @@ export interface Turns {
 /**
  * Measures all ways in turn, round after round, so that what else the machine does meets each of them alike. Ways that
  * are absent are left out. One that fails is not tried again and loses its values; the others go on without it.
+ *
+ * @param enough asked after each round whether to leave it at that. @default never
  */
 export async function inTurn<T extends Way>(
   ways: readonly T[],
   rounds: number,
   measure: (way: T, round: number) => Promise<number>,
   say: (way: T, round: number, value: number) => void,
+  enough: (round: number) => boolean = () => false,
 ): Promise<Turns> {
   const values = new Map(ways.filter((way) => way.absent === undefined).map((way) => [way, [] as number[]]));
   const failures: string[] = [];
@@ -133,6 +136,7 @@ export async function inTurn<T extends Way>(
         failures.push(`${way.name} failed in round ${round}: ${oneLine(error)}`);
       }
     }
+    if (enough(round)) break;
   }
   return { series: [...values].map(([way, measured]) => ({ way: way.name, values: measured })), failures };
 }

@@ -86,7 +86,7 @@ export const capture: Benchmark = {
   name: 'capture',
   title: 'Cost of capture for the application',
   about: `pgbench -N with ${CLIENTS} clients as fast as they can: bare, with the triggers of our capture, and with those that stock Bucardo itself has installed, autokick included. No one reads the queues meanwhile.`,
-  minutes: { full: 3, quick: 0.5 },
+  minutes: { full: 2.1, quick: 0.5 },
   run: async ({ servers, quick, rounds, log }) => {
     const ways = [bare, ours, stock];
     for (const way of ways) {
@@ -98,7 +98,7 @@ export const capture: Benchmark = {
       rounds(5),
       async (way) => {
         await settle(servers, way);
-        const load = await runLoad(servers, way.database, { clients: CLIENTS, seconds: quick ? 2 : 8 });
+        const load = await runLoad(servers, way.database, { clients: CLIENTS, seconds: quick ? 2 : 6 });
         return load.transactionsPerSecond;
       },
       (way, round, tps) => log(`round ${round}: ${way.name} ${tps.toFixed(0)} transactions/s`),
@@ -123,7 +123,7 @@ export const installDelay: Benchmark = {
   name: 'install-delay',
   title: 'Delay while triggers are installed',
   about: `The longest transaction of ${CLIENTS} clients of pgbench -N while capture is installed, and, beside it, the longest of the same load before that.`,
-  minutes: { full: 0.8, quick: 0.4 },
+  minutes: { full: 0.7, quick: 0.4 },
   run: async ({ servers, quick, rounds, log }) => {
     const database = 'triggers_installed';
     await makeWritten(servers, database, quick ? 2 : 20);

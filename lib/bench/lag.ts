@@ -47,7 +47,7 @@ export const lag: Benchmark = {
   name: 'lag',
   title: 'Lag of the sync',
   about: `A migration by the host program up to the sync, which its own supervisor then keeps going with Bucardo, by the default settings of \`sync\`. pgbench -N, ${CLIENTS} clients, ${RATE} transactions a second, two rows each. The lag is the age of the oldest change that is not applied, on the source's clock, looked at every ${LOOK_MS} ms.`,
-  minutes: { full: 2.2, quick: 0.8 },
+  minutes: { full: 1.7, quick: 0.8 },
   run: async ({ servers, quick, rounds, log }) => {
     const plan = { windows: rounds(3), seconds: quick ? 10 : 25 };
     await makeWritten(servers, DATABASE, quick ? 2 : 20, ['source']);

@@ -1,4 +1,5 @@
 import { absentees, inTurn } from '../../lib/bench/benchmark';
+import { isLate } from '../../lib/bench/many-tables';
 import { figureOf, median, medianFigure, percentile, ratio, spread } from '../../lib/bench/statistics';
 
 describe('statistics', () => {
@@ -64,6 +65,20 @@ describe('ways', () => {
       ],
       failures: [],
     });
+  });
+
+  it('are left at the rounds that there are when the time is up, with all ways in each', async () => {
+    const turns = await inTurn(
+      ways,
+      5,
+      async (_way, round) => round,
+      () => undefined,
+      (round) => isLate(round * 2, round, 7),
+    );
+    expect(turns.series).toEqual([
+      { way: 'one', values: [1, 2, 3] },
+      { way: 'two', values: [1, 2, 3] },
+    ]);
   });
 
   it('that fail cost the others nothing, are not tried again, and leave no values', async () => {
