@@ -18,12 +18,14 @@ const STEP = 1_299_709;
 
 const ACCOUNTS_PER_SCALE = 100_000;
 
+/** Does the same on both ends at once. */
+const onBothEnds = async (work: (end: 'source' | 'target') => Promise<void>): Promise<void> =>
+  void (await Promise.all([work('source'), work('target')]));
+
 /** Makes one database on both ends with equal accounts. Other databases of the same contents are made from it. */
-export async function makeAccounts(servers: BenchServers, database: string, keys: number): Promise<void> {
-  for (const end of ['source', 'target'] as const) {
-    const admin = await servers.connect(end);
-    await admin.query(`CREATE DATABASE ${database}`);
-    await admin.end();
+export const makeAccounts = (servers: BenchServers, database: string, keys: number): Promise<void> =>
+  onBothEnds(async (end) => {
+    await createDatabase(servers, end, database);
     await runProgram(
       join(DEBIAN_POSTGRES, 'pgbench'),
       ['--initialize', '--quiet', `--scale=${keys / ACCOUNTS_PER_SCALE}`, servers.address(end, database)],
@@ -32,17 +34,26 @@ export async function makeAccounts(servers: BenchServers, database: string, keys
     const client = await servers.connect(end, database);
     await client.query('DROP TABLE pgbench_history, pgbench_tellers, pgbench_branches');
     await client.end();
-  }
-}
+  });
 
 /** Makes further databases on both ends with the same contents. */
-export async function cloneDatabase(servers: BenchServers, template: string, name: string): Promise<void> {
-  for (const end of ['source', 'target'] as const) {
-    const admin = await servers.connect(end);
-    await admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
-    await admin.end();
-  }
+export const cloneDatabase = (servers: BenchServers, template: string, name: string): Promise<void> =>
+  onBothEnds((end) => createDatabase(servers, end, `${name} TEMPLATE ${template}`));
+
+async function createDatabase(servers: BenchServers, end: 'source' | 'target', database: string): Promise<void> {
+  const admin = await servers.connect(end);
+  await admin.query(`CREATE DATABASE ${database}`);
+  await admin.end();
 }
+
+/** Forgets what was queued and applied, and the row versions that it left: the next round begins as the first did. */
+export const settleAccounts = (servers: BenchServers, database: string, queued: boolean): Promise<void> =>
+  onBothEnds(async (end) => {
+    const client = await servers.connect(end, database);
+    if (queued && end === 'source') await client.query(`TRUNCATE ${QUEUE}, ${QUEUE.replace('delta_', 'track_')}`);
+    await client.query(`VACUUM ${TABLE}`);
+    await client.end();
+  });
 
 /** How a backlog is made. */
 export interface Backlog {
