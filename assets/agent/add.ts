@@ -8,7 +8,7 @@ import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
 import { readRelations } from './catalog/relations';
 import type { Context } from './context';
 import { copyAll } from './copy';
-import { claimMove } from './cutover/move';
+import { claimMove } from './cutover/claim';
 import { Failure } from './errors';
 import { closeTarget } from './fence';
 import { requireStanding } from './fence/standing';

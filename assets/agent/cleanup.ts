@@ -10,7 +10,7 @@ import { dumpDirectory, leftovers, passwordFiles } from './cleanup/leftovers';
 import { dropCapture } from './cleanup/source';
 import { connectToHost } from './connect';
 import type { Context } from './context';
-import { claimMove } from './cutover/move';
+import { claimMove } from './cutover/claim';
 import { Failure } from './errors';
 import { openSource } from './fence';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';

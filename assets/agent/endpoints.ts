@@ -5,6 +5,10 @@ import { readLogin } from './secrets';
 /** One of the two databases of a migration. */
 export type End = 'source' | 'target';
 
+/** The end that has this value; undefined for a value of neither. */
+export const endWith = <T>(values: Readonly<Record<End, T>>, value: T | undefined): End | undefined =>
+  (['source', 'target'] as const).find((end) => values[end] === value);
+
 /**
  * Which way writes are moved: `forward` from source to target, or `back`, once the target has taken writes. Everything
  * between both ends works either way: it calls the end that is left `source`, and the end that takes over `target`.

@@ -1,7 +1,7 @@
 import { CAPTURED_FACT } from './capture/check';
 import { dropCapture } from './cleanup/source';
 import type { Context } from './context';
-import { claimMove } from './cutover/move';
+import { claimMove } from './cutover/claim';
 import { Failure } from './errors';
 import { leaveForGood } from './fence';
 import { requireStanding } from './fence/standing';

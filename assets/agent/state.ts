@@ -107,13 +107,15 @@ export class State {
   /**
    * Takes the phase for this process, until its session ends. False when another process keeps it; the session of one
    * that was killed just now is given a moment to end.
+   *
+   * @param waitMs how long it is tried; milliseconds. @default that moment
    */
-  async claim(phase: string): Promise<boolean> {
-    const deadline = Date.now() + CLAIM_TIMEOUT_MS;
+  async claim(phase: string, waitMs: number = CLAIM_TIMEOUT_MS): Promise<boolean> {
+    const deadline = Date.now() + waitMs;
     for (;;) {
       const { rows } = await this.client.query('SELECT pg_try_advisory_lock(4918, hashtext($1)) AS taken', [phase]);
       const { taken } = rows[0] as { taken: boolean };
-      if (taken || Date.now() > deadline) return taken;
+      if (taken || Date.now() >= deadline) return taken;
       await sleep(100);
     }
   }

@@ -4,7 +4,9 @@ import { CatchUp } from '../catch-up/rounds';
 import type { Context } from '../context';
 import { afterOpen, FREEZE_FACT } from './after-open';
 import { approach } from './approach';
+import { claimMove } from './claim';
 import { passGates } from './gates';
+import { leadHome, setLed } from './home';
 import { PROOF_FACT } from './prove-rows';
 import { afterNoReturn, letGo, pauseWrites, type PauseInput, type PauseOutcome } from './pause';
 import { Readers } from './readers';
@@ -22,15 +24,6 @@ import { readTables } from '../sync/catalog-watch';
 import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
 import { LastKeys } from '../verify/dirty/last-keys';
 import { openSnapshotHolders } from '../verify/held-snapshots';
-
-/** Name of the claim, in the state, of whoever moves writes: cutover and rollback never run at once. */
-const MOVE = 'move of writes';
-
-/** Keeps every other run that moves writes, or ends the way back, out until this process ends. */
-export async function claimMove({ state }: Context): Promise<void> {
-  if (await state.claim(MOVE)) return;
-  throw new Failure('cutover, rollback, finalize or add runs already in another process; wait for it');
-}
 
 /**
  * Moves the writes from the context's source to its target: gates, pause, and what follows once the target is open. Or
@@ -53,6 +46,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
   // What an attempt that died left behind costs the clients every second, so it goes first.
   await openSource(ends.source);
   await switches.release(context.real('source'));
+  await leadHome(context, 'clients', switches);
   await readers.home();
   // An earlier move of writes the other way left the end that takes over now.
   await letWait(ends.target, ends.source);
@@ -76,6 +70,8 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
       await approach(context, ends.source, catchUp);
       await readers.stayWhileNear(ends.source, relations);
     }
+    // Before a client is held: what a kill leaves is then looked for.
+    if (switches.any) await setLed(context, 'clients', true);
     const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
     const input: PauseInput = {
       context,
@@ -90,6 +86,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
       lastKeys,
     };
     const outcome = await attempt(input);
+    await setLed(context, 'clients', false);
     return await afterOpen(input, outcome);
   } catch (error) {
     const final = await isPastNoReturn(ends.source).catch(() => true);
@@ -157,6 +154,7 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
   }
   const switched = await switches.move(context.real('target'), () => Infinity);
   const released = await letGo(input);
+  await setLed(context, 'clients', false);
   const outcome = await afterOpen(input, {
     fence: undefined,
     drainedKeys,

@@ -11,6 +11,7 @@ import type { Finished, Switches } from '../switch/switches';
 import type { WatchedTables } from '../sync/catalog-watch';
 import type { LastKeys, LastProof } from '../verify/dirty/last-keys';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
+import { setLed } from './home';
 import { proveRows } from './prove-rows';
 import type { Readers } from './readers';
 import { sameTables } from './same-tables';
@@ -155,4 +156,5 @@ async function giveBack({ context, source, timeline, switches }: PauseInput, cau
   const back = await timeline.step('switch back', () => switches.back(context.real('source')), false);
   const isBack = back.every(({ problem }) => problem === undefined);
   await context.evidence('clients are back', isBack, 'switches.back', back);
+  if (isBack) await setLed(context, 'clients', false);
 }

@@ -3,11 +3,9 @@ import { readLag } from '../bucardo/queues';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
+import { leadHome, setLed } from './home';
 import { makeReaderSwitches } from '../switch/make';
 import type { Finished, Switches } from '../switch/switches';
-
-/** Fact that an attempt has led the readers to the end that is to take over. */
-const LED_FACT = 'cutover.readersLed';
 
 /** Longest time of leading the readers, all of their switches together; milliseconds. */
 const LEAD_MS = 60_000;
@@ -35,10 +33,7 @@ export class Readers {
 
   /** Puts back the readers that an attempt has left at the other end, because it was killed. */
   async home(): Promise<void> {
-    if (!this.wanted || (await this.context.state.fact(LED_FACT)) !== true) return;
-    await this.switches.move(this.context.real('source'), () => LEAD_MS);
-    await this.switches.finish(this.context.real('source'));
-    await this.context.state.setFact(LED_FACT, null);
+    if (this.wanted) await leadHome(this.context, 'readers', this.switches);
   }
 
   /** Leads them, if the lag allows it. Returns whether it did; what fails is told, and no reason to stop the cutover. */
@@ -47,7 +42,7 @@ export class Readers {
     const to = this.context.real('target');
     try {
       // Before it is done: who is killed in between leaves readers that the next run has to look for.
-      await this.context.state.setFact(LED_FACT, true);
+      await setLed(this.context, 'readers', true);
       this.led = true;
       const moved = await this.switches.move(to, () => LEAD_MS);
       await this.context.evidence('readers before writers', true, 'switches.move of cutover.readersFirst', { moved });
@@ -70,7 +65,7 @@ export class Readers {
     const done = await this.switches.back(this.context.real('source'));
     const isBack = done.every(({ problem }) => problem === undefined);
     await this.context.evidence('readers are back', isBack, 'switches.back', done).catch(() => undefined);
-    if (isBack) await this.context.state.setFact(LED_FACT, null).catch(() => undefined);
+    if (isBack) await setLed(this.context, 'readers', false).catch(() => undefined);
   }
 
   /** Once writes are open: moves those that were not led before, and does what follows. Never throws. */
@@ -86,7 +81,7 @@ export class Readers {
       }
     }
     const finished = await this.switches.finish(to);
-    await this.context.state.setFact(LED_FACT, null);
+    await setLed(this.context, 'readers', false);
     return [...moved, ...finished];
   }
 

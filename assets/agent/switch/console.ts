@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { Client, type QueryConfig } from 'pg';
-import type { End } from '../endpoints';
+import { endWith, type End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 
 /** Where one pooler's console is. */
@@ -93,7 +93,7 @@ export class Console {
   async side(): Promise<End | undefined> {
     const rows = await this.command('SHOW CONFIG');
     const file = rows.find((row) => row['key'] === 'conffile')?.['value'];
-    return (['source', 'target'] as const).find((side) => configurationFile(side) === file);
+    return endWith({ source: configurationFile('source'), target: configurationFile('target') }, file);
   }
 
   async isPaused(): Promise<boolean> {

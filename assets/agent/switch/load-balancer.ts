@@ -1,5 +1,5 @@
 import type { Context } from '../context';
-import type { End } from '../endpoints';
+import { endWith, type End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 import { awsClient } from './aws';
 import type { LoadBalancerSwitch } from './config';
@@ -28,18 +28,21 @@ export function loadBalancerSwitch(context: Context, config: LoadBalancerSwitch)
     const states = targets.map(({ Target, TargetHealth }) => `${Target?.Id} is ${TargetHealth?.State}`).join(', ');
     return [`no target of the ${end}'s group is healthy (${states || 'it has none'}); put it behind a listener`];
   };
+  const groupNow = async (abortSignal: AbortSignal): Promise<string | undefined> => {
+    const { Listeners: [listener] = [] } = await client.send(
+      new DescribeListenersCommand({ ListenerArns: [config.listenerArn] }),
+      { abortSignal },
+    );
+    const actions = listener?.DefaultActions ?? [];
+    return actions.length === 1 ? actions[0]?.TargetGroupArn : undefined;
+  };
   return {
     name: `load balancer ${config.listenerArn.split('/').slice(-3, -1).join('/')}`,
     limitMs: MOVE_MS,
     finishMs: (config.settleSeconds + 10) * 1000,
     check: async (to, { signal }) => {
       const from: End = to === 'target' ? 'source' : 'target';
-      const { Listeners: [listener] = [] } = await client.send(
-        new DescribeListenersCommand({ ListenerArns: [config.listenerArn] }),
-        { abortSignal: signal },
-      );
-      const actions = listener?.DefaultActions ?? [];
-      const leads = actions.length === 1 ? actions[0]?.TargetGroupArn : undefined;
+      const leads = await groupNow(signal);
       return [
         ...(leads === groups[from]
           ? []
@@ -48,6 +51,7 @@ export function loadBalancerSwitch(context: Context, config: LoadBalancerSwitch)
         ...(await healthOf('target', signal)),
       ];
     },
+    leads: async ({ signal }) => endWith(groups, await groupNow(signal)),
     move: async (to, { signal }) => {
       const action = { Type: 'forward' as const, TargetGroupArn: groups[to] };
       try {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ResourceRecordSet } from '@aws-sdk/client-route-53';
 import type { Context } from '../context';
-import type { End } from '../endpoints';
+import { endWith, type End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 import { awsClient } from './aws';
 import type { RecordSetSwitch } from './config';
@@ -17,6 +18,9 @@ const IN_SYNC_SECONDS = 120;
 
 /** As Route 53 writes it. */
 const complete = (name: string): string => (name.endsWith('.') ? name : `${name}.`).toLowerCase();
+
+const valuesOf = (record: ResourceRecordSet | undefined): string[] =>
+  (record?.ResourceRecords ?? []).map(({ Value = '' }) => Value);
 
 /**
  * A record of Route 53 as the switch. Inside the pause it is only changed: once the change is accepted it comes for sure,
@@ -60,7 +64,7 @@ export function recordSetSwitch(context: Context, config: RecordSetSwitch): Swit
       const from: End = to === 'target' ? 'source' : 'target';
       const found = await present(signal);
       if (!found) return [`there is no such record of type ${config.type} in zone ${config.hostedZoneId}`];
-      const now = (found.ResourceRecords ?? []).map(({ Value }) => Value);
+      const now = valuesOf(found);
       const isFrom = now.length === 1 && complete(now[0] ?? '') === complete(values[from]);
       return [
         ...(isFrom ? [] : [`it is ${now.join(', ') || 'an alias'} and not ${values[from]}`]),
@@ -71,6 +75,11 @@ export function recordSetSwitch(context: Context, config: RecordSetSwitch): Swit
           ? []
           : ['it is one of several with a routing policy; only one can be moved']),
       ];
+    },
+    leads: async ({ signal }) => {
+      const [now, more] = valuesOf(await present(signal));
+      if (now === undefined || more !== undefined) return undefined;
+      return endWith({ source: complete(config.source), target: complete(config.target) }, complete(now));
     },
     move: async (to, { signal }) => {
       const record = {

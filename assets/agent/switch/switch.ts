@@ -14,6 +14,8 @@ export interface Switch {
   readonly finishMs: number;
   /** What stands in the way of moving the clients to this end; changes nothing. */
   check(to: End, time: Time): Promise<readonly string[]>;
+  /** The end to which the clients are led now; undefined for neither. Absent where nobody can tell. Changes nothing. */
+  leads?(time: Time): Promise<End | undefined>;
   /** First of all in the pause, before writes are stopped. Throws Failure with everything as it was. */
   hold?(to: End, time: Time): Promise<void>;
   /** Moves the clients, while neither end takes writes. Returns what was done, in words. */

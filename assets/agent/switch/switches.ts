@@ -31,6 +31,11 @@ export class Switches {
 
   constructor(private readonly all: readonly Switch[]) {}
 
+  /** Whether there is any; else the operator moves the clients. */
+  get any(): boolean {
+    return this.all.length > 0;
+  }
+
   /** Asks every switch whether it could move the clients to this end now. */
   check(to: End): Promise<Readiness[]> {
     return Promise.all(
@@ -116,6 +121,17 @@ export class Switches {
     return [...moved, ...finished];
   }
 
+  /**
+   * The same for what an attempt that died has left.
+   *
+   * @param led whether it may have moved clients by any switch; else only those that lead elsewhere, and can tell, move
+   */
+  async home(to: End, led: boolean): Promise<Finished[]> {
+    const astray = await Promise.all(this.all.map((each) => led || leadsAway(each, to)));
+    for (const [index, each] of this.all.entries()) if (astray[index]) this.begun.add(each);
+    return this.back(to);
+  }
+
   /** Ends sessions; nothing changes for the clients. */
   close(): void {
     for (const each of this.all) each.close?.();
@@ -138,6 +154,14 @@ export class Switches {
       }),
     );
   }
+}
+
+/** Whether it leads to the other end. One that cannot be asked is told of by the gate. */
+async function leadsAway(each: Switch, from: End): Promise<boolean> {
+  const { leads } = each;
+  if (!leads) return false;
+  const now = await inTime(each.name, CHECK_MS, leads).catch(() => undefined);
+  return now !== undefined && now !== from;
 }
 
 /** Throws Failure that names what is wrong, if anything is. */

@@ -7,6 +7,7 @@ import { foldRuns } from '../bucardo/runs';
 import { inspectCapture } from '../capture/check';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
+import { leadHomeUnasked } from '../cutover/home';
 import { Failure, oneLine } from '../errors';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
@@ -34,6 +35,10 @@ const ROUND_MS = 1_000;
 /** Pauses after a failure; milliseconds. */
 const RETRY_MS = 1_000;
 
+/** Pauses between two looks for clients who were led away, and after one that failed; milliseconds. */
+const HOME_MS = 5_000;
+const HOME_AGAIN_MS = 30_000;
+
 /** Rounds without a sync from one look at the queues to the next. */
 const IDLE_ROUNDS = 30;
 
@@ -44,6 +49,7 @@ const IDLE_ROUNDS = 30;
  */
 export async function supervise(config: AgentConfig): Promise<never> {
   new Jobs(config).begin(SUPERVISOR);
+  void keepClientsHome(config);
   for (let round = 0; ; round += 1) {
     // What goes wrong is in the log, and the next look mends it or meets it again.
     const direction = wantedDirection(config);
@@ -51,6 +57,17 @@ export async function supervise(config: AgentConfig): Promise<never> {
     if (direction !== undefined) await work(config).catch(() => undefined);
     else if (round % IDLE_ROUNDS === 0) await guardQueues(config).catch(() => undefined);
     await sleep(RETRY_MS);
+  }
+}
+
+/** Looks at once, as after a boot, and again and again, for clients whom an attempt that died has led away. */
+async function keepClientsHome(config: AgentConfig): Promise<never> {
+  for (;;) {
+    const wait = await leadHomeUnasked(config, SUPERVISOR).then(
+      () => HOME_MS,
+      () => HOME_AGAIN_MS,
+    );
+    await sleep(wait);
   }
 }
 

@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Direction, End } from '../../../assets/agent/endpoints';
@@ -85,11 +88,26 @@ export function describeAborts(aborts: readonly Abort[]): void {
   let ways: BothWays;
   let prober: Prober;
   let serving: End = 'source';
+  const directory = mkdtempSync(join(tmpdir(), 'ibex-matrix-'));
+  const toldFile = join(directory, 'told');
+  /** What the hook that moves the clients was told: moment and end. */
+  const told = (): string[] => (existsSync(toldFile) ? readFileSync(toldFile, 'utf8').trim().split('\n') : []);
+  const clientsAt = (): string => told().at(-1)?.split(' ')[1] ?? 'source';
 
   beforeAll(async () => {
     ways = await startBothWays(
       'CREATE TABLE probe (id int PRIMARY KEY)',
-      { budgetSeconds: BUDGET_SECONDS },
+      {
+        budgetSeconds: BUDGET_SECONDS,
+        switches: [
+          {
+            kind: 'command',
+            command: ['/bin/sh', '-c', `echo "$IBEX_MOMENT $1" >> '${toldFile}'`, 'hook'],
+            at: ['beforeFreeze', 'switch'],
+            timeoutSeconds: 10,
+          },
+        ],
+      },
       undefined,
       (file) => bundle({ entry: 'test/agent/cutover/dying-program.ts', outFile: file, target: 'node20' }),
     );
@@ -99,6 +117,7 @@ export function describeAborts(aborts: readonly Abort[]): void {
   afterAll(async () => {
     await prober?.stop();
     await ways?.stop();
+    rmSync(directory, { recursive: true, force: true });
   }, 60_000);
 
   const phase = (): string => (serving === 'source' ? 'cutover' : 'rollback');
@@ -125,6 +144,17 @@ export function describeAborts(aborts: readonly Abort[]): void {
   async function moves(): Promise<void> {
     expect(await ways.run(phase())).toMatchObject({ status: 0 });
     serving = OTHER[serving];
+    expect(clientsAt()).toBe(serving);
+  }
+
+  /** What runs from the host's boot has led the clients to the end that serves. */
+  async function boots(): Promise<void> {
+    await ways.migration.host.start();
+    const { state } = await ways.migration.context('test');
+    const fact = serving === 'source' ? 'cutover.clientsLed' : 'back.cutover.clientsLed';
+    const home = async (): Promise<boolean> => (await state.fact(fact)) !== true;
+    if (!(await home())) await ways.kill('supervise', home);
+    expect(clientsAt()).toBe(serving);
   }
 
   it.each(aborts)(
@@ -146,8 +176,9 @@ export function describeAborts(aborts: readonly Abort[]): void {
           open: passing ? undefined : isOpen ? OTHER[serving] : serving,
         });
       }
-      if (victim === 'host') await ways.migration.host.start();
-      if (passing || open === OTHER[serving]) {
+      const moved = passing || open === OTHER[serving];
+      if (victim === 'host') await (moved ? ways.migration.host.start() : boots());
+      if (moved) {
         await moves();
         expect(await serves(5_000)).toBe(serving);
       }
@@ -155,6 +186,12 @@ export function describeAborts(aborts: readonly Abort[]): void {
     },
     60_000,
   );
+
+  it('no attempt began before the clients were back at the end that served', () => {
+    const ends = told().map((line) => line.split(' ')[1]);
+    const astray = told().filter((line, index) => line.startsWith('beforeFreeze') && ends[index - 1] === ends[index]);
+    expect(astray).toEqual([]);
+  });
 
   it('nothing is lost: every write that either end took is there, and both ends are alike', async () => {
     const again = await ways.run(phase());

@@ -29,8 +29,8 @@ export interface BothWays {
   readonly target: Client;
   /** Runs a phase to its end. */
   run(phase: string, ...options: string[]): Promise<Run>;
-  /** Starts a phase, and kills it with SIGKILL once `until` holds. */
-  kill(phase: string, until: () => Promise<boolean>): Promise<void>;
+  /** Starts a phase, with more in its environment, and kills it with SIGKILL once `until` holds. */
+  kill(phase: string, until: () => Promise<boolean>, environment?: Readonly<Record<string, string>>): Promise<void>;
   /** Runs a phase of a program that ends itself, with more in its environment. Returns how it ended. */
   die(phase: string, environment: Readonly<Record<string, string>>): Promise<Run & { readonly killed: boolean }>;
   /** Kind of both fences. */
@@ -99,8 +99,8 @@ export async function startBothWays(
       const run = await ended(child);
       return { ...run, killed: child.signalCode === 'SIGKILL' };
     },
-    kill: async (phase, until) => {
-      const child = start([phase]);
+    kill: async (phase, until, environment) => {
+      const child = start([phase], environment);
       const end = ended(child);
       try {
         while (!(await until())) {
