@@ -193,6 +193,17 @@ describe('openings', () => {
 });
 
 describe('what it is told', () => {
+  test('is a pause that lasts as long as the budget, and what a switch beside it has of its own', () => {
+    const record = { kind: 'dns', hostedZoneId: 'Z0123456789', name: 'db.x.org', type: 'CNAME' } as const;
+    const dns = { ...record, source: 'old.x.org', target: 'new.x.org', ttlSeconds: 5, budgetSeconds: 20 };
+    const agent = {
+      applicationLogins: { shop: arn('shop') },
+      cutover: { budgetSeconds: 30, switches: [{ kind: 'pooler' } as const, dns] },
+    };
+    const { target: its } = templatesOf(settingsWith({ source }, { agent }));
+    expect(configurationOf(its).pauseLimitSeconds).toBe(51);
+  });
+
   test('are both sides, with the target always verified', () => {
     expect(configurationOf(target)).toEqual({
       region: 'token',

@@ -315,6 +315,24 @@ describe('one mistake is named with its path, its value and what would be right'
       'agent.cutover.switches[0].listenerArn',
       'listener/net/',
     ],
+    [
+      ['agent', 'cutover'],
+      {
+        switches: [
+          {
+            kind: 'dns',
+            hostedZoneId: 'Z0123456789',
+            name: 'db.example.org',
+            type: 'CNAME',
+            source: 'old.example.org',
+            target: 'new.example.org',
+            budgetSeconds: 0,
+          },
+        ],
+      },
+      'agent.cutover.switches[0].budgetSeconds',
+      '1 to 300 (seconds)',
+    ],
     [['source', 'cidrs'], ['10.0.0.1/8'], 'source.cidrs[0]', 'IPv4 network'],
     [['endpoint', 'allowedCidrs'], ['10.0.0.0/8', 'x'], 'endpoint.allowedCidrs[1]', 'IPv4 network'],
     [['network', 'availabilityZones'], ['a', 'eu-west-1a'], 'network.availabilityZones[0]', 'availability zone'],

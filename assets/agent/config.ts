@@ -257,7 +257,7 @@ export interface CopyConfig {
 
 /** What the cutover may take and how it moves the clients. */
 export interface CutoverConfig {
-  /** Longest write pause, after which the source takes writes again; seconds. */
+  /** Longest write pause, after which the source takes writes again, but for what switches have of their own; seconds. */
   readonly budgetSeconds: number;
   /** How far each sequence is put ahead of the source's; values. */
   readonly sequenceMargin: number;

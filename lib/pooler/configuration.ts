@@ -1,5 +1,6 @@
 import { Aws } from 'aws-cdk-lib';
 import { Database } from '../database';
+import { ownSeconds } from '../../assets/agent/switch/config';
 import type { ResolvedPooler, ResolvedSettings } from '../settings';
 
 /** A database server as pooler.sh tells it to PgBouncer. */
@@ -55,6 +56,7 @@ const BEYOND_BUDGET_SECONDS = 1;
 export function poolerConfiguration(props: PoolerConfigurationProps): PoolerConfiguration {
   const { settings, pooler, database } = props;
   const { sslmode, certificates, port } = settings.source;
+  const { budgetSeconds, switches } = settings.agent.cutover;
   return {
     region: Aws.REGION,
     sideParameter: props.sideParameter,
@@ -82,6 +84,6 @@ export function poolerConfiguration(props: PoolerConfigurationProps): PoolerConf
     ...(pooler.certificateSecretArn !== undefined && { certificate: pooler.certificateSecretArn }),
     poolSize: pooler.connectionsPerLogin,
     maxClients: pooler.maxClients,
-    pauseLimitSeconds: settings.agent.cutover.budgetSeconds + BEYOND_BUDGET_SECONDS,
+    pauseLimitSeconds: budgetSeconds + ownSeconds(switches) + BEYOND_BUDGET_SECONDS,
   };
 }

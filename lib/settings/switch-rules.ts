@@ -8,6 +8,8 @@ const moments = {
   timeoutSeconds: integer('seconds', 1, 600),
 };
 
+const budgetSeconds = optional(integer('seconds', 1, 300));
+
 const part = (resource: string, example: string): Rule<string> =>
   text(
     `must be an ARN such as "arn:aws:elasticloadbalancing:eu-west-1:123456789012:${example}"`,
@@ -40,6 +42,7 @@ const rules: { readonly [Kind in SwitchConfig['kind']]: Rule<Of<Kind>> } = {
     listenerArn: part('listener/net/', 'listener/net/shop/0123456789abcdef/0123456789abcdef'),
     sourceGroupArn: part('targetgroup/', 'targetgroup/old/0123456789abcdef'),
     targetGroupArn: part('targetgroup/', 'targetgroup/new/0123456789abcdef'),
+    budgetSeconds,
     settleSeconds: byDefault(60, integer('seconds', 1, 600)),
   }),
   dns: object<Of<'dns'>>({
@@ -49,6 +52,7 @@ const rules: { readonly [Kind in SwitchConfig['kind']]: Rule<Of<Kind>> } = {
     type: oneOf('CNAME', 'A'),
     source: hostName,
     target: hostName,
+    budgetSeconds,
     ttlSeconds: byDefault(5, integer('seconds', 1, 300)),
   }),
   pooler: object<Of<'pooler'>>({ kind: oneOf('pooler') }),

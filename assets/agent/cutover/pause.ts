@@ -7,6 +7,7 @@ import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { fenceSource, makeFenceFinal, openSource, openTarget, type FenceProof } from '../fence';
 import { proveRefusal } from '../fence/prove-refusal';
+import { ownSeconds } from '../switch/config';
 import type { Finished, Switches } from '../switch/switches';
 import type { WatchedTables } from '../sync/catalog-watch';
 import type { LastKeys, LastProof } from '../verify/dirty/last-keys';
@@ -76,7 +77,9 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
   try {
     // Each switch keeps to the time that is left and is waited for: none may run on beside the way back.
     await timeline.step('hold clients', () => switches.hold(to, left), false);
-    const fence = await timeline.step('fence', () => fenceSource(source, left() / 1000, Date.now() + left()));
+    const fence = await timeline.step('fence', () =>
+      fenceSource(source, left() / 1000 + ownSeconds(context.config.cutover.switches), Date.now() + left()),
+    );
     const drainedKeys = await timeline.step('drain', () => drain(input));
     await timeline.step('prove', () => prove(input));
     const proof = await timeline.step('compare', () => proveRows(input));

@@ -36,8 +36,17 @@ export interface LambdaSwitch extends HookMoments {
   readonly function: string;
 }
 
+/** Of a switch that may have time of its own beside the budget of the pause. */
+export interface OwnBudget {
+  /**
+   * Time of its own for the call that moves the clients: the pause may last that much longer, and the other steps keep all
+   * of `cutover.budgetSeconds`; seconds. @default none: 10 seconds at the most, of what the budget leaves
+   */
+  readonly budgetSeconds?: number;
+}
+
 /** A listener of a network load balancer before both databases; a source must have a private address for it. */
-export interface LoadBalancerSwitch {
+export interface LoadBalancerSwitch extends OwnBudget {
   readonly kind: 'nlb';
   readonly listenerArn: string;
   /** Target group of the source; in use, and so checked, before the cutover. */
@@ -49,7 +58,7 @@ export interface LoadBalancerSwitch {
 }
 
 /** A record of Route 53 with one value. */
-export interface RecordSetSwitch {
+export interface RecordSetSwitch extends OwnBudget {
   readonly kind: 'dns';
   readonly hostedZoneId: string;
   /** The whole name that applications use. */
@@ -65,6 +74,10 @@ export interface RecordSetSwitch {
 /** Whatever moves clients from one end to the other. */
 export type SwitchConfig =
   CommandSwitch | AutomationSwitch | LambdaSwitch | PoolerSwitch | LoadBalancerSwitch | RecordSetSwitch;
+
+/** How much longer than its own budget a pause may last, for what switches have of their own; seconds. */
+export const ownSeconds = (switches: readonly SwitchConfig[]): number =>
+  switches.reduce((sum, each) => sum + ('budgetSeconds' in each ? (each.budgetSeconds ?? 0) : 0), 0);
 
 /** The poolers of the setting `endpoint.pooler`: their clients wait, and see no error. */
 export interface PoolerSwitch {

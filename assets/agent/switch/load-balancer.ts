@@ -4,7 +4,7 @@ import { Failure, oneLine } from '../errors';
 import { awsClient } from './aws';
 import type { LoadBalancerSwitch } from './config';
 import { leaveEnd } from './leave-end';
-import type { Switch } from './switch';
+import { moveTime, type Switch } from './switch';
 
 /** Longest time of the one call that moves the clients, and of its repetition; milliseconds. */
 const MOVE_MS = 10_000;
@@ -38,7 +38,7 @@ export function loadBalancerSwitch(context: Context, config: LoadBalancerSwitch)
   };
   return {
     name: `load balancer ${config.listenerArn.split('/').slice(-3, -1).join('/')}`,
-    limitMs: MOVE_MS,
+    ...moveTime(config, MOVE_MS),
     finishMs: (config.settleSeconds + 10) * 1000,
     check: async (to, { signal }) => {
       const from: End = to === 'target' ? 'source' : 'target';

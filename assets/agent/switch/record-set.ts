@@ -7,7 +7,7 @@ import { awsClient } from './aws';
 import type { RecordSetSwitch } from './config';
 import type { Time } from './in-time';
 import { leaveEnd } from './leave-end';
-import type { Switch } from './switch';
+import { moveTime, type Switch } from './switch';
 
 /** Longest time of the one call that changes the record, and of its repetition; milliseconds. */
 const MOVE_MS = 10_000;
@@ -58,7 +58,7 @@ export function recordSetSwitch(context: Context, config: RecordSetSwitch): Swit
   };
   return {
     name,
-    limitMs: MOVE_MS,
+    ...moveTime(config, MOVE_MS),
     finishMs: (IN_SYNC_SECONDS + config.ttlSeconds + 10) * 1000,
     check: async (to, { signal }) => {
       const from: End = to === 'target' ? 'source' : 'target';

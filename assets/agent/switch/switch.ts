@@ -1,5 +1,10 @@
 import type { End } from '../endpoints';
+import type { OwnBudget } from './config';
 import type { Time } from './in-time';
+
+/** Longest time of a move, by the settings; without any of its own it has `usualMs` of the pause's budget. */
+export const moveTime = ({ budgetSeconds }: OwnBudget, usualMs: number): Pick<Switch, 'limitMs' | 'ownBudget'> =>
+  budgetSeconds === undefined ? { limitMs: usualMs } : { limitMs: budgetSeconds * 1000, ownBudget: true };
 
 /**
  * One way in which clients move. Every call is told how long it has: it settles soon after that,
@@ -10,6 +15,8 @@ export interface Switch {
   readonly name: string;
   /** Longest time of `hold` and `move`; milliseconds. The budget of the pause may leave it less. */
   readonly limitMs: number;
+  /** Whether it has that time for `move` beside the budget of the pause. @default false */
+  readonly ownBudget?: boolean;
   /** Longest time of `finish`, when nobody waits any more; milliseconds. */
   readonly finishMs: number;
   /** What stands in the way of moving the clients to this end; changes nothing. */

@@ -57,17 +57,21 @@ export class Switches {
     }
   }
 
-  /** Moves the clients, one switch after the other. Returns what was done. Throws Failure; then call `back`. */
+  /**
+   * Moves the clients, one switch after the other. Returns what was done. Throws Failure; then call `back`.
+   *
+   * @param leftMs what is left of the budget of the pause, from which what switches have of their own is not taken
+   */
   async move(to: End, leftMs: () => number): Promise<string> {
     const done: string[] = [];
+    let ofTheirOwn = 0;
     for (const each of this.all) {
       if (!each.move) continue;
       this.begun.add(each);
-      done.push(
-        await inTime(`switching clients to the ${to} by ${each.name}`, Math.min(each.limitMs, leftMs()), (time) =>
-          each.move!(to, time),
-        ),
-      );
+      const limit = each.ownBudget === true ? each.limitMs : Math.min(each.limitMs, leftMs() + ofTheirOwn);
+      const began = performance.now();
+      done.push(await inTime(`switching clients to the ${to} by ${each.name}`, limit, (time) => each.move!(to, time)));
+      if (each.ownBudget === true) ofTheirOwn += performance.now() - began;
     }
     return done.length === 0 ? `the operator points the clients at the ${to}` : done.join('; ');
   }

@@ -1,11 +1,14 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { End } from '../../../assets/agent/endpoints';
+import { readFenceState } from '../../../assets/agent/fence/objects';
 import { bundle } from '../../../lib/bundle';
 import { AwsListener, AwsRecord, CHANGE_RECORD, LISTENER, RECORD } from '../../helpers/aws-addresses';
 import { startAws, type AwsServer } from '../../helpers/aws-calls';
 import { startBothWays, type BothWays } from './both-ways';
+
+const BUDGET_SECONDS = 60;
 
 const directory = mkdtempSync(join(tmpdir(), 'ibex-led-'));
 const file = (name: string): string => join(directory, name);
@@ -43,11 +46,11 @@ beforeAll(async () => {
     return answer;
   });
   toAws = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('AWS_'))) as typeof toAws;
-  const tell = `echo "$IBEX_MOMENT $1" >> '${file('told')}'`;
+  const tell = `echo "$IBEX_MOMENT $1" >> '${file('told')}'; [ "$IBEX_MOMENT" != beforeFreeze ] || [ ! -e '${file('refuses')}' ]`;
   ways = await startBothWays(
     'CREATE TABLE probe (id int PRIMARY KEY)',
     {
-      budgetSeconds: 60,
+      budgetSeconds: BUDGET_SECONDS,
       compareAtFreeze: false,
       switches: [
         {
@@ -56,7 +59,7 @@ beforeAll(async () => {
           at: ['beforeFreeze', 'switch', 'afterOpen'],
           timeoutSeconds: 10,
         },
-        LISTENER,
+        { ...LISTENER, budgetSeconds: 120 },
         RECORD,
       ],
     },
@@ -81,9 +84,30 @@ async function dies(phase: string): Promise<void> {
 const AWAY = { hook: ['beforeFreeze target', 'switch target'], listener: ['target'], record: ['target'] };
 const HOME = { hook: ['switch source', 'afterOpen source'], listener: ['source'], record: ['source'] };
 
+it('a hook that fails before the freeze ends the cutover before any write is stopped', async () => {
+  writeFileSync(file('refuses'), '');
+  expect(await ways.die('cutover', toAws)).toMatchObject({
+    status: 1,
+    output: expect.stringContaining('ended with 1'),
+  });
+  rmSync(file('refuses'));
+  expect(moved()).toEqual({
+    hook: ['beforeFreeze target', 'switch source', 'afterOpen source'],
+    listener: [],
+    record: [],
+  });
+  const { steps } = (await ways.fact('cutover.timeline')) as { steps: { step: string }[] };
+  expect(steps.map(({ step }) => step)).toEqual(['hold clients', 'give writes back', 'switch back']);
+  expect(await ways.fact('cutover.clientsLed')).toBeNull();
+});
+
 it('clients of a cutover that died after it led them away are led back by the host itself, once it is up', async () => {
   await dies('cutover');
   expect(moved()).toEqual(AWAY);
+  const fence = await readFenceState(ways.source);
+  // What the load balancer has of its own comes on top.
+  const left = Date.parse(fence?.kind === 'until' ? fence.deadline : '') - Date.now();
+  expect(left).toBeGreaterThan(BUDGET_SECONDS * 1000);
   await ways.migration.host.kill();
   await ways.migration.host.start();
   const { state } = await ways.migration.context('test');

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../../assets/agent/errors';
 import type { Switch } from '../../../assets/agent/switch/switch';
 import { requireDone, Switches } from '../../../assets/agent/switch/switches';
@@ -85,6 +86,35 @@ test('a switch that hangs is told to end when the budget is spent, and its end i
 test('a switch that does not even end is left behind after a moment', async () => {
   const switches = new Switches([noted('a', { move: () => new Promise(() => undefined) })]);
   await expect(switches.move('target', () => 10)).rejects.toThrow(/it does not end/);
+});
+
+test('time of its own is neither taken from the budget of the pause nor ended with it', async () => {
+  const slow = noted('a', {
+    limitMs: 5_000,
+    ownBudget: true,
+    move: (_to, { signal }) => sleep(1_000, 'a did', { signal }),
+  });
+  const end = performance.now() + 800;
+  const left = (): number => end - performance.now();
+  const switches = new Switches([slow, noted('b')]);
+  await expect(switches.move('target', left)).resolves.toBe('a did; b did');
+  const common = new Switches([{ ...slow, ownBudget: false }, noted('b')]);
+  await expect(common.move('target', () => 200)).rejects.toThrow(/a took longer than the 0\.2 s/);
+});
+
+test('what an attempt that died has left goes home by every switch, or by those that lead away', async () => {
+  const all = [
+    noted('hook'),
+    noted('away', { leads: () => Promise.resolve('target') }),
+    noted('home', { leads: () => Promise.resolve('source') }),
+    noted('unknown', { leads: () => Promise.resolve(undefined) }),
+    noted('broken', { leads: () => Promise.reject(new Failure('no answer')) }),
+  ];
+  await new Switches(all).home('source', false);
+  expect(calls.filter((call) => call.includes('move'))).toEqual(['away move source']);
+  calls = [];
+  await new Switches(all).home('source', true);
+  expect(calls.filter((call) => call.includes('move'))).toHaveLength(5);
 });
 
 test('nothing is begun when no time is left', async () => {
