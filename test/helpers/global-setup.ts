@@ -8,5 +8,5 @@ const TOOLS = ['shellcheck', 'openssl', 'procps', 'iproute2'];
 export default async function globalSetup(): Promise<void> {
   const log = (line: string): void => void process.stderr.write(`${line}\n`);
   ensurePackages(log, debian, withoutDefaultCluster, [...DEBIAN_PACKAGES, ...TOOLS]);
-  await Promise.all([11, 17].map((major) => postgresPrograms(major, log)));
+  await Promise.all([10, 11, 17, 18].map((major) => postgresPrograms(major, log)));
 }

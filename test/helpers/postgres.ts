@@ -10,8 +10,8 @@ import { isRunning } from './processes';
 
 /** What a test may ask of its throw-away server. */
 export interface PostgresOptions {
-  /** Major version. Default 15, Debian's own; 11 and 17 come from npm. */
-  version?: 11 | 15 | 17;
+  /** Major version. Default 15, Debian's own; the others come from npm. */
+  version?: 10 | 11 | 15 | 17 | 18;
   /** Server settings, given with `-c`; they win over the helper's own. */
   settings?: Record<string, string>;
   /** Password of the superuser `postgres`, checked with SCRAM. Default: none, everybody is trusted. */

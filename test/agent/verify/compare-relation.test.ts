@@ -28,7 +28,8 @@ const EVERY_TYPE = `
     id bigserial PRIMARY KEY, "Order" text, mood "Odd Names"."Mood", pair "Odd Names".pair, ratio "Odd Names".ratio,
     email public.citext, r real, d double precision, n numeric(20, 6), j json, jb jsonb, b bytea, ts timestamp,
     tz timestamptz, dd date, iv interval, u uuid, ia int[], da double precision[], ma "Odd Names"."Mood"[], ip inet,
-    bits bit(5), rng tstzrange, ch char(6), bool boolean, tsv tsvector, x xml);
+    bits bit(5), rng tstzrange, ch char(6), bool boolean, tsv tsvector, x xml,
+    ra "Odd Names".ratio[]);
   SELECT setseed(0.5);
   INSERT INTO "Odd Names"."select"
   SELECT g, CASE g % 3 WHEN 0 THEN NULL WHEN 1 THEN '' ELSE 'a "quoted", (text) \\ é' || g END,
@@ -38,7 +39,8 @@ const EVERY_TYPE = `
     timestamp '2020-01-01' + g * interval '1.000001 s', timestamptz '2020-01-01 00:00:00+05' + g * interval '1 hour',
     CASE WHEN g % 2 = 0 THEN date '0044-03-15 BC' ELSE 'infinity' END, g * interval '1 day 1.5 s', md5(g::text)::uuid,
     ARRAY[g, NULL], ARRAY[g / 3.0, NULL], ARRAY['ok', NULL]::"Odd Names"."Mood"[], '10.0.0.0/8',
-    (g % 32)::bit(5), tstzrange('2020-01-01', NULL), 'ab', g % 2 = 0, to_tsvector('simple', 'b a'), '<a>1</a>'
+    (g % 32)::bit(5), tstzrange('2020-01-01', NULL), 'ab', g % 2 = 0, to_tsvector('simple', 'b a'), '<a>1</a>',
+    ARRAY[g / 3.0, NULL]::"Odd Names".ratio[]
   FROM generate_series(1, 2500) g`;
 
 describe('equal data', () => {
