@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { killBucardo } from '../../assets/agent/bucardo/daemon';
+import { purgeApplied } from '../../assets/agent/bucardo/queues';
 import { foldRuns } from '../../assets/agent/bucardo/runs';
+import type { Relation } from '../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../assets/agent/config';
 import { connectToHost } from '../../assets/agent/connect';
+import { bucardoServiceFile } from '../../assets/agent/libpq';
 import { Kicks } from '../../assets/agent/sync/kicks';
 import { stopSupervisor } from '../../assets/agent/sync/supervisor-job';
 import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
@@ -164,6 +167,68 @@ describe('what our capture does otherwise than stock Bucardo 5.6.0', () => {
         expect(marked.rows).toEqual([{ name: 'pgbench_tellers' }]);
       }
       await client.query('ROLLBACK');
+    }
+  });
+
+  test('a change that is noted twice for another group, and never for ours, is not forgotten', async () => {
+    const kept: number[] = [];
+    const change = `DELETE FROM bucardo.delta_public_pgbench_tellers; DELETE FROM bucardo.track_public_pgbench_tellers;
+      INSERT INTO public.pgbench_tellers (tid) VALUES (100002);
+      INSERT INTO bucardo.track_public_pgbench_tellers
+        SELECT txntime, 'dbgroup other' FROM bucardo.delta_public_pgbench_tellers, generate_series(1, 2)`;
+    const left = async (client: Client): Promise<number> =>
+      (await client.query('SELECT FROM bucardo.delta_public_pgbench_tellers')).rowCount ?? 0;
+    await stock.query(
+      `DELETE FROM bucardo.bucardo_delta_targets;
+       INSERT INTO bucardo.bucardo_delta_targets (tablename, target)
+       SELECT 'public.pgbench_tellers'::regclass, 'dbgroup ' || name FROM unnest(ARRAY['${STOCK}', 'other']) AS s (name)`,
+    );
+    await stock.query(change);
+    await stock.query(`SELECT bucardo.bucardo_purge_delta('0 seconds')`);
+    kept.push(await left(stock));
+    await source.query(change);
+    await purgeApplied(source, { schema: 'public', name: 'pgbench_tellers' } as Relation);
+    kept.push(await left(source));
+    expect(kept).toEqual([0, 1]);
+  });
+
+  test('queues have the indexes that Bucardo would make, and are vacuumed by count', async () => {
+    const indexes = async (client: Client): Promise<unknown[]> =>
+      (
+        await client.query(
+          `SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'bucardo'
+             AND tablename ~ '^(delta|track|stage)_public_pgbench_tellers$' ORDER BY indexdef`,
+        )
+      ).rows as unknown[];
+    const ours = await indexes(source);
+    expect(ours).toHaveLength(3);
+    expect(ours).toEqual(await indexes(stock));
+    const byCount = async (client: Client): Promise<unknown> =>
+      (
+        await client.query(
+          `SELECT 'autovacuum_vacuum_scale_factor=0' = ANY (coalesce(reloptions, '{}')) AS by_count FROM pg_class
+           WHERE oid = 'bucardo.delta_public_pgbench_tellers'::regclass`,
+        )
+      ).rows;
+    expect([await byCount(stock), await byCount(source)]).toEqual([[{ by_count: false }], [{ by_count: true }]]);
+  });
+
+  test('connections ask a silent server after 30 s', async () => {
+    const asksAfter = async (name: string): Promise<string[] | null> => {
+      const { rows } = await control.query(
+        'SELECT dbservice AS service, dbconn AS more FROM bucardo.db WHERE name = $1',
+        [name],
+      );
+      const { service, more } = rows[0] as { service: string | null; more: string | null };
+      const services = readFileSync(bucardoServiceFile(rehearsal.lab.config.host.runDirectory), 'utf8').split('\n\n');
+      const own = services.find((each) => each.startsWith(`[${service}]`)) ?? '';
+      return `${own}\n${more}`.match(/keepalives_idle=\d+/g);
+    };
+    for (const role of ['source', 'target']) {
+      expect([await asksAfter(`${STOCK}_${role}`), await asksAfter(`ibex_${role}`)]).toEqual([
+        null,
+        ['keepalives_idle=30'],
+      ]);
     }
   });
 });
