@@ -112,8 +112,10 @@ export const settings: MigrationSettings = {
     restore: { jobs: 8 },
     // Another way for the same rows, from server to server, which needs no room on the volume.
     copy: {
-      // 'dump' takes the phases dump and restore, 'stream' the phase copy.
+      // 'dump' takes the phases dump and restore, 'stream' the phase copy, and so does Bucardo's own 'onetimecopy'.
       method: 'dump',
+      // The most that onetimecopy copies, since it does so under one snapshot.
+      onetimecopyMegabytes: 2_000,
       // Chunks at once in each process, and processes: so many connections to either side.
       jobs: 4,
       processes: 2,

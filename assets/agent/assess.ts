@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { activityChecks } from './assess/activity';
 import { bypassChecks } from './assess/bypass';
 import type { Check, Ends, Finding } from './assess/check';
+import { copyWayChecks } from './assess/copy-way';
 import { hostChecks } from './assess/host';
 import { loginChecks } from './assess/login';
 import { refusalOfDeclared, serverChecks } from './assess/servers';
@@ -29,6 +30,7 @@ export const CHECKS: readonly Check[] = [
   ...bypassChecks,
   ...activityChecks,
   ...hostChecks,
+  ...copyWayChecks,
 ];
 
 /** What assess found: a file beside the state, a fact in the state, and the phase's result. */

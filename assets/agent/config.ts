@@ -233,9 +233,12 @@ export interface HealthConfig {
 export interface CopyConfig {
   /**
    * `dump`: pg_dump to the host's volume, then pg_restore (phases dump and restore). `stream`: chunk by chunk from server
-   * to server, nothing on disk (phase copy).
+   * to server, nothing on disk (phase copy). `onetimecopy`: all in one transaction by Bucardo itself, for small databases
+   * (phase copy).
    */
-  readonly method: 'dump' | 'stream';
+  readonly method: 'dump' | 'stream' | 'onetimecopy';
+  /** Size of all tables up to which onetimecopy copies them; 1,000,000 bytes. @default 2000 */
+  readonly onetimecopyMegabytes: number;
   /** Chunks that one process copies at once, each a connection to the source and one to the target. */
   readonly jobs: number;
   /** Processes that share the chunks, for machines on which one is busier than its servers. */

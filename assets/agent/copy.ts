@@ -3,8 +3,9 @@ import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { startBeside } from './copy/beside';
-import { copyPending } from './copy/drive';
+import { copyPending, type CopyWork } from './copy/drive';
 import { IndexBuilder } from './copy/index-builder';
+import { copyByBucardo, endLeftCopy } from './copy/onetimecopy';
 import { readPending } from './copy/plan-copy';
 import { PAUSES_MS } from './copy/reconnecting';
 import { copiedRows } from './copy/target-plan';
@@ -19,7 +20,8 @@ export const copy: Phase = {
   after: ['capture'],
   once: true,
   braked: true,
-  run: (context) => copyAll(context),
+  run: (context) =>
+    copyAll(context, PROBES, context.config.copy.method === 'onetimecopy' ? copyByBucardo : copyPending),
 };
 
 /** What the copy asks of the outside; replaced in tests. */
@@ -37,10 +39,19 @@ const PROBES: CopyProbes = { checkCapture, startBeside, pauses: PAUSES_MS };
 /** How many failures are told in full. */
 const SHOWN = 5;
 
-/** Copies what is not copied yet. May be repeated at any point. */
-export async function copyAll(context: Context, probes: CopyProbes = PROBES): Promise<PhaseOutcome> {
+/**
+ * Copies what is not copied yet. May be repeated at any point.
+ *
+ * @param bring brings the rows of those relations, and returns why some could not be copied, one line each
+ */
+export async function copyAll(
+  context: Context,
+  probes: CopyProbes = PROBES,
+  bring: (context: Context, work: CopyWork) => Promise<string[]> = copyPending,
+): Promise<PhaseOutcome> {
   const source = await context.connect('source');
   const target = await context.connect('target');
+  await endLeftCopy(context, { source, target });
   await requireCapture(context, source, probes, 'before the copy');
   const relations = await readRelations(source, context.config);
   const pending = await readPending(context, target, relations);
@@ -50,7 +61,7 @@ export async function copyAll(context: Context, probes: CopyProbes = PROBES): Pr
     const isWaiting = new Set([...pending.relations.map((relation) => relation.sql), ...pending.refused.keys()]);
     for (const relation of relations) if (!isWaiting.has(relation.sql)) indexes.add(relation);
     if (pending.relations.length > 0) {
-      failures.push(...(await copyPending(context, { ...probes, ...pending, source, target, indexes })));
+      failures.push(...(await bring(context, { ...probes, ...pending, source, target, indexes })));
     }
     await indexes.finish(await uncopied(context, relations));
   } finally {

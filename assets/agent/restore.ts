@@ -6,6 +6,7 @@ import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { rowArchive } from './dump';
 import { damageOf, DumpDamaged, rememberDamage } from './dump/damage';
+import { endLeftCopy } from './copy/onetimecopy';
 import { DUMPED_OIDS_FACT } from './dump/fork';
 import { Failure, oneLine } from './errors';
 import { copiedRelations, Lease } from './lease';
@@ -24,6 +25,7 @@ export async function restoreRows(context: Context): Promise<PhaseOutcome> {
     Array.from({ length: Math.max(1, config.restore.jobs) }, () => context.connect('target')),
   )) as [Client, ...Client[]];
   const [target] = workers;
+  await endLeftCopy(context, { source, target });
   const rows = await copyRows(context, workers, relations);
   const indexes = await buildIndexes(context, source, workers, relations);
   await analyze(context, workers, relations);

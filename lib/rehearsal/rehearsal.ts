@@ -46,6 +46,11 @@ export interface RehearsalOptions {
   readonly log: (line: string) => void;
 }
 
+/** The phase copy goes by the settings of the host program. */
+const withCopy = (settings: Partial<AgentConfig> = {}, method: CopyMethod): Partial<AgentConfig> =>
+  // Sections are merged field by field.
+  ({ ...settings, copy: { ...settings.copy, method } as AgentConfig['copy'] });
+
 /** What the writers saw, and what the final database holds of it. */
 export interface WritersResult {
   readonly statistics: WorkloadStatistics;
@@ -68,7 +73,8 @@ export class Rehearsal {
   ) {}
 
   static async open(options: RehearsalOptions): Promise<Rehearsal> {
-    const lab = await openLab({ ...options, wayBack: options.rollback === true });
+    const settings = options.copy === undefined ? options.settings : withCopy(options.settings, options.copy);
+    const lab = await openLab({ ...options, settings, wayBack: options.rollback === true });
     try {
       options.log('synthesizing the runbooks');
       const assembly = join(lab.directory, 'cdk.out');

@@ -13,19 +13,6 @@ type Agent = ResolvedSettings['agent'];
 const jobs = (value: number): Rule<number> => byDefault(value, integer('connections', 1, 64));
 const { capture, dump, restore, copy, sync, brake, verify, plans, ready, cutover, watch } = DEFAULT_AGENT;
 
-const methods = oneOf<Agent['copy']['method']>('dump', 'stream');
-
-/** Bucardo's own way to copy looks like a third one, so whoever asks for it is told why it is none. */
-const copyMethod: Rule<Agent['copy']['method']> = (value, path, mistakes) => {
-  if (value !== 'onetimecopy') return methods(value, path, mistakes);
-  mistakes.add(
-    path,
-    value,
-    'must be "stream" or "dump": onetimecopy holds one snapshot on the source for the whole copy, begins anew after any interruption, and heeds no brake (docs/copy.md)',
-  );
-  return 'stream';
-};
-
 const COMPRESSION = Object.entries(COMPRESSION_LEVELS)
   .map(([method, [least, most]]) => `"${method}" or "${method}:${least}" to "${method}:${most}"`)
   .join(', ');
@@ -66,7 +53,8 @@ export const agentRule = object<Agent>({
   copy: byDefault(
     {},
     object<Agent['copy']>({
-      method: byDefault(copy.method, copyMethod),
+      method: byDefault(copy.method, oneOf('dump', 'stream', 'onetimecopy')),
+      onetimecopyMegabytes: byDefault(copy.onetimecopyMegabytes, integer('1,000,000 bytes', 1, 20_000)),
       jobs: jobs(copy.jobs),
       processes: byDefault(copy.processes, integer('processes', 1, 16)),
       chunkMegabytes: byDefault(copy.chunkMegabytes, integer('1,000,000 bytes', 1, 100_000)),

@@ -68,7 +68,7 @@ const combinations: readonly Combination[] = [
       mistakes.add(
         'source.fork',
         source.fork,
-        'needs agent.copy.method "dump": "stream" reads the source itself, which the fork is meant to spare',
+        `needs agent.copy.method "dump": "${agent.copy.method}" reads the source itself, which the fork is meant to spare`,
       );
     },
   ],

@@ -20,6 +20,8 @@ export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
   restore: { jobs: 8 },
   copy: {
     method: 'dump',
+    // A minute or two under one snapshot.
+    onetimecopyMegabytes: 2_000,
     jobs: 4,
     processes: 2,
     // Ten seconds at 100 MB/s.

@@ -20,15 +20,18 @@ describe('the runbook migrate', () => {
     ]);
   });
 
-  test('copies from server to server instead of dumping and restoring, when it is told to', async () => {
-    const host = new StubHost(scratch(), {});
-    const result = await host.run('migrate', async () => 'Approved', { CopyMethod: 'stream' });
-    expect(result.status).toBe('Success');
-    const before = BEFORE.filter((phase) => phase !== 'dump' && phase !== 'restore');
-    expect(host.started()).toEqual([...before.toSpliced(3, 0, 'copy'), 'cutover', 'watch', 'cleanup']);
-  });
+  test.each(['stream', 'onetimecopy'])(
+    'copies instead of dumping and restoring, when it is told %s',
+    async (method) => {
+      const host = new StubHost(scratch(), {});
+      const result = await host.run('migrate', async () => 'Approved', { CopyMethod: method });
+      expect(result.status).toBe('Success');
+      const before = BEFORE.filter((phase) => phase !== 'dump' && phase !== 'restore');
+      expect(host.started()).toEqual([...before.toSpliced(3, 0, 'copy'), 'cutover', 'watch', 'cleanup']);
+    },
+  );
 
-  test('takes no third way of copying', () => {
+  test('takes no other way of copying', () => {
     const host = new StubHost(scratch(), {});
     expect(() => host.run('migrate', async () => 'Approved', { CopyMethod: 'both' })).toThrow(
       'Parameter "CopyMethod" has value "both"',

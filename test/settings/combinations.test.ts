@@ -331,14 +331,6 @@ describe('the endpoint', () => {
   });
 });
 
-test("Bucardo's onetimecopy is no way to copy, and the reason is told", () => {
-  expect(mistakesOf({ ...leastSettings, agent: { copy: { method: 'onetimecopy' } } })).toEqual([
-    expect.stringMatching(
-      /agent\.copy\.method is "onetimecopy"; must be "stream" or "dump": .*one snapshot.*docs\/copy\.md/,
-    ),
-  ]);
-});
-
 test('more approvals than there are approvers are refused', () => {
   const approvers = ['arn:aws:iam::123456789012:user/anna'];
   expect(mistakesOf({ ...leastSettings, agent: { ready: { approvals: 2 } }, notifications: { approvers } })).toEqual([

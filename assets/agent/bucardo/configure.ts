@@ -150,11 +150,13 @@ export interface SyncRelations {
  * inactive one-way sync. Its validation finds every object of capture in place and adds its own bookkeeping.
  *
  * @param target the target as Bucardo logs in there
+ * @param options whether the first run is to empty the relations and copy all of their rows. @default false
  */
 export async function configureBucardo(
   context: Context,
   syncs: readonly SyncRelations[],
   target: Endpoint,
+  { onetimecopy = false }: { readonly onetimecopy?: boolean } = {},
 ): Promise<void> {
   const names = syncs.map(({ name }) => name);
   const handlers = await readHandlers(context.config.sync.handlers, names);
@@ -171,9 +173,9 @@ export async function configureBucardo(
       await addRelations(client, name, relations);
       await client.query(
         sql`
-          INSERT INTO bucardo.sync (name, herd, dbs, status, autokick, checktime, strict_checking, onetimecopy, conflict_strategy)
-          VALUES ($1, $1, $2, 'inactive', false, make_interval(secs => $3), false, 0, 'bucardo_abort')`,
-        [name, dbgroupName, context.config.sync.checkSeconds],
+          INSERT INTO bucardo.sync (name, herd, dbs, status, autokick, checktime, strict_checking, onetimecopy, analyze_after_copy, conflict_strategy)
+          VALUES ($1, $1, $2, 'inactive', false, make_interval(secs => $3), false, $4, false, 'bucardo_abort')`,
+        [name, dbgroupName, context.config.sync.checkSeconds, onetimecopy ? 1 : 0],
       );
     }
     await addHandlers(client, handlers, names);

@@ -26,10 +26,15 @@ function processes(pid: number): number[] {
  * Stops pg_dump and its jobs while the brake says so: they cannot be asked to wait. Their snapshot stays, which costs the
  * source less than their reading does. When capture was taken off, they are ended.
  */
-export function holdWhilePaused({ brake }: Pick<Context, 'brake'>, { pid }: ChildProcess): { end(): void } {
+export function holdWhilePaused(context: Pick<Context, 'brake'>, { pid }: ChildProcess): { end(): void } {
+  return holdProcesses(context, () => (pid === undefined ? [] : processes(pid)));
+}
+
+/** The same for the processes that `listed` names at each moment. */
+export function holdProcesses({ brake }: Pick<Context, 'brake'>, listed: () => readonly number[]): { end(): void } {
   let held = false;
   const signal = (name: NodeJS.Signals): void => {
-    for (const each of pid === undefined ? [] : processes(pid)) {
+    for (const each of listed()) {
       try {
         process.kill(each, name);
       } catch {

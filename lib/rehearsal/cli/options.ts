@@ -79,8 +79,11 @@ function describeCommand(directory: string): Command {
     .option('--rate <n>', "the writers' transactions per second, all together", whole('--rate', 1, 100_000), 100)
     .option('--connections <n>', "the writers' connections", whole('--connections', 1, 100), 8)
     .addOption(
-      new Option('--copy <way>', 'rows go through a dump, or stream from server to server')
-        .choices(['dump', 'stream'])
+      new Option(
+        '--copy <way>',
+        'rows go through a dump, stream from server to server, or are copied by Bucardo itself',
+      )
+        .choices(['dump', 'stream', 'onetimecopy'])
         .default('dump'),
     )
     .addOption(
