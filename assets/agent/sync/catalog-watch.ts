@@ -7,6 +7,7 @@ import type { Context } from '../context';
 import { Failure } from '../errors';
 import { columnDifferences } from '../schema/same-columns';
 import { ident, sql } from '../sql';
+import { compareCatalogs } from '../verify/compare-catalogs';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { Ends } from './applier';
 import { CATALOG_FACT } from './facts';
@@ -27,6 +28,8 @@ export interface WatchedTable {
   readonly file: string | null;
   /** Newest transaction that changed a column's definition. */
   readonly altered: string;
+  /** Defaults, generation expressions and identities of its columns; absent where an older Ibex has kept the table. */
+  readonly defaults?: string;
 }
 
 /** Tables by quoted name. */
@@ -42,12 +45,17 @@ const TABLES = sql`
     SELECT a.attrelid, md5(string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attnotnull), ',' ORDER BY a.attnum)) AS columns,
       md5(string_agg(a.xmin::text, ',' ORDER BY a.attnum)) AS altered
     FROM pg_attribute a WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM t) GROUP BY 1),
+  d AS (
+    SELECT a.attrelid, md5(string_agg(concat_ws(' ', a.attname, a.attidentity, 
+      regexp_replace(f.adbin::text, ':location -?\\d+', '', 'g')), ',' ORDER BY a.attnum)) AS defaults
+    FROM pg_attribute a LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+    WHERE (f.adbin IS NOT NULL OR a.attidentity <> '') AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM t) GROUP BY 1),
   k AS (SELECT indrelid, concat_ws(' ', indexrelid, indkey) AS key FROM pg_index WHERE indisprimary),
   h AS (SELECT inhrelid, string_agg(inhparent::text, ' ' ORDER BY inhseqno) AS parents FROM pg_inherits GROUP BY 1)
   SELECT t.nspname AS schema, t.relname AS name, t.oid::text AS oid, coalesce(a.columns, '') AS columns,
-    coalesce(a.altered, '') AS altered, coalesce(k.key, '') AS key, coalesce(h.parents, '') AS parents,
+    coalesce(a.altered, '') AS altered, coalesce(d.defaults, '') AS defaults, coalesce(k.key, '') AS key, coalesce(h.parents, '') AS parents,
     nullif(t.relfilenode, 0)::text AS file
-  FROM t LEFT JOIN a ON a.attrelid = t.oid LEFT JOIN k ON k.indrelid = t.oid LEFT JOIN h ON h.inhrelid = t.oid`;
+  FROM t LEFT JOIN a ON a.attrelid = t.oid LEFT JOIN d ON d.attrelid = t.oid LEFT JOIN k ON k.indrelid = t.oid LEFT JOIN h ON h.inhrelid = t.oid`;
 
 /** Reads the fingerprint of every table of the application, in one statement. */
 export async function readTables(context: Context, source: Client): Promise<WatchedTables> {
@@ -74,7 +82,7 @@ const ALIKE = 'undo it, or make the target alike and start add';
 /**
  * Takes altered tables for good that are alike on both ends now, and keeps them as they are from here on. What an ALTER
  * TABLE does to rows, no trigger sees: a table that was rewritten is marked to be copied anew, as after a TRUNCATE, and
- * each is to be compared as a whole again. Returns their names.
+ * each is to be compared as a whole again, unless only its defaults are others. Returns their names.
  *
  * @param first what is to be done before anything is taken for good, when there are any
  */
@@ -93,13 +101,17 @@ export async function acceptAltered(
   if (altered.length === 0) return [];
   const own = relations.filter((relation) => altered.some(([name]) => name === relation.sql));
   const differences = columnDifferences(own, await readRelations(ends.target, context.config));
+  const redefined = altered.filter(([name, table]) => hasOtherDefaults(known[name], table)).map(([name]) => name);
+  differences.push(...(await defaultDifferences(context, ends, redefined)));
   if (differences.length > 0) throw new Failure(`${differences.join('; ')}; make both alike, then start add again`);
   await first();
   const dirty = await DirtyKeys.open(context);
   try {
     for (const relation of own) {
+      const [before, after] = [known[relation.sql], now[relation.sql]];
+      if (before?.file === after?.file && before?.columns === after?.columns) continue;
       await dirty.markAll(relation);
-      if (known[relation.sql]?.file === now[relation.sql]?.file) continue;
+      if (before?.file === after?.file) continue;
       await ends.source.query(`INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES ($1, $2)`, [
         relation.schema,
         relation.name,
@@ -111,6 +123,22 @@ export async function acceptAltered(
   // Last: killed before, all of it is done once more.
   await context.state.setFact(BASELINE_FACT, { ...known, ...Object.fromEntries(altered) });
   return altered.map(([name]) => name);
+}
+
+/** What the comparison of catalogs says of columns. */
+const OF_COLUMN = /^(default|generation|identity) of column /;
+
+/** How the defaults of these tables, given by quoted name, differ between the ends; each a sentence. */
+async function defaultDifferences(context: Context, { source, target }: Ends, tables: string[]): Promise<string[]> {
+  if (tables.length === 0) return [];
+  const { rows } = await source.query<{ prefix: string }>(
+    sql`
+      SELECT format(' %I.%I.', n.nspname, c.relname) AS prefix FROM unnest($1::text[]) AS t (name)
+      JOIN pg_class c ON c.oid = to_regclass(t.name) JOIN pg_namespace n ON n.oid = c.relnamespace`,
+    [tables],
+  );
+  const { failures } = await compareCatalogs(source, target, context.config);
+  return failures.filter((text) => OF_COLUMN.test(text) && rows.some(({ prefix }) => text.includes(prefix)));
 }
 
 /** What has changed since capture, a line for each table. */
@@ -135,10 +163,14 @@ export function catalogChanges(before: WatchedTables, now: WatchedTables): strin
 const isAltered = (known: WatchedTable, now: WatchedTable): boolean =>
   known.oid === now.oid && known.key === now.key && known.parents === now.parents;
 
+const hasOtherDefaults = (known: WatchedTable | undefined, now: WatchedTable): boolean =>
+  known?.defaults !== undefined && known.defaults !== now.defaults;
+
 function differenceOf(known: WatchedTable, now: WatchedTable): string | undefined {
   if (known.oid !== now.oid) return 'was dropped and made anew';
   if (known.columns !== now.columns) return 'has other columns or types than when it was captured';
   if (known.key !== now.key) return 'has another primary key than when it was captured';
+  if (hasOtherDefaults(known, now)) return 'has other defaults or identities than when it was captured';
   if (known.parents !== now.parents) return 'was attached to, or detached from, another table';
   // VACUUM FULL, CLUSTER and TRUNCATE give a table a new file as well, but do not touch its columns.
   if (known.file !== now.file && known.altered !== now.altered) {
@@ -154,7 +186,7 @@ async function keepHarmless(context: Context, before: WatchedTables, now: Watche
     return (
       known &&
       differenceOf(known, table) === undefined &&
-      (known.file !== table.file || known.altered !== table.altered)
+      (known.file !== table.file || known.altered !== table.altered || known.defaults === undefined)
     );
   });
   if (harmless.length === 0) return;

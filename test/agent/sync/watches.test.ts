@@ -21,6 +21,7 @@ beforeAll(async () => {
   await source.query(`
     CREATE TABLE public.item (id int PRIMARY KEY, v int, w text);
     CREATE TABLE public.typed (id int PRIMARY KEY, w text);
+    CREATE TABLE public.filled (id serial PRIMARY KEY, at timestamptz DEFAULT now());
     CREATE TABLE public.parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
     CREATE TABLE public.leaf PARTITION OF public.parted FOR VALUES FROM (0) TO (10);
     INSERT INTO public.item SELECT i, i FROM generate_series(1, 100) i`);
@@ -35,6 +36,8 @@ describe('the watch of the source catalogs', () => {
   test('is silent while nothing changes, and about what loses nothing', async () => {
     expect(await problems()).toEqual([]);
     await source.query('ALTER TABLE public.item ALTER w SET STATISTICS 200');
+    expect(await problems()).toEqual([]);
+    await source.query(`SELECT nextval('public.filled_id_seq'), setval('public.filled_id_seq', 500)`);
     expect(await problems()).toEqual([]);
     await source.query('VACUUM FULL public.item');
     expect(await problems()).toEqual([]);
@@ -52,6 +55,24 @@ describe('the watch of the source catalogs', () => {
       'ALTER TABLE public.typed ALTER w TYPE varchar(9)',
       undefined,
       '"public"."typed" has other columns',
+    ],
+    [
+      'another default',
+      'ALTER TABLE public.filled ALTER at SET DEFAULT clock_timestamp()',
+      'ALTER TABLE public.filled ALTER at SET DEFAULT now()',
+      '"public"."filled" has other defaults or identities than when it was captured; undo it, or make the target alike',
+    ],
+    [
+      'a default that is gone',
+      'ALTER TABLE public.filled ALTER id DROP DEFAULT',
+      `ALTER TABLE public.filled ALTER id SET DEFAULT nextval('public.filled_id_seq')`,
+      '"public"."filled" has other defaults',
+    ],
+    [
+      'an identity',
+      'ALTER TABLE public.item ALTER v SET NOT NULL, ALTER v ADD GENERATED ALWAYS AS IDENTITY',
+      'ALTER TABLE public.item ALTER v DROP IDENTITY, ALTER v DROP NOT NULL',
+      '"public"."item" has other columns',
     ],
     [
       'a key that is gone',
@@ -86,6 +107,17 @@ describe('the watch of the source catalogs', () => {
     if (undo === undefined) return;
     await source.query(undo);
     expect(await problems()).toEqual(before);
+  });
+
+  test('takes the defaults of a table that an older Ibex has kept without them for what they are now', async () => {
+    const before = await problems();
+    const kept = await context.state.fact<Record<string, object>>('catalog.baseline');
+    const leaf = { ...kept?.['"public"."leaf"'], defaults: undefined };
+    await context.state.setFact('catalog.baseline', { ...kept, '"public"."leaf"': leaf });
+    await source.query('ALTER TABLE public.leaf ALTER id SET DEFAULT 3');
+    expect(await problems()).toEqual(before);
+    await source.query('ALTER TABLE public.leaf ALTER id SET DEFAULT 4');
+    expect(await problems()).toContainEqual(expect.stringContaining('"public"."leaf" has other defaults'));
   });
 
   test('tells of a rewrite by ALTER TABLE, whose values no trigger saw', async () => {
@@ -143,6 +175,17 @@ describe('tables that were altered', () => {
     expect(await accept(async () => (began += 1))).toEqual([]);
     expect(began).toBe(1);
     await source.query('DELETE FROM bucardo.ibex_truncated');
+  });
+
+  test('with another default are refused until the target has one, too, and nothing is compared anew', async () => {
+    await source.query('ALTER TABLE public.wide ALTER v SET DEFAULT 7');
+    await expect(accept(() => Promise.resolve())).rejects.toThrow(
+      'default of column public.wide.v is missing on the target; make both alike, then start add again',
+    );
+    await target.query('ALTER TABLE public.wide ALTER v SET DEFAULT 7');
+    expect(await accept(() => Promise.resolve())).toEqual(['"public"."wide"']);
+    expect(await toBeCopied()).toEqual([]);
+    expect(await watchCatalog(context, source)).toEqual([]);
   });
 });
 
