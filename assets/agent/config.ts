@@ -120,6 +120,7 @@ export interface AgentConfig {
     /**
      * When each table's key index is held against a sequential pass on both sides, since a corrupt or wrongly sorted index
      * hides rows from the copy and from the comparison: once as long as its files are the same, at each verify, or never.
+     * One snapshot for each table, which holds back vacuum: it is read in one go, and `maxRowsPerSecond` is waited for after it.
      */
     readonly sequentialCheck: 'once' | 'always' | 'never';
     /** How long a row that differs may be in flight before it counts as different; seconds. */

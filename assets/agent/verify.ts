@@ -81,4 +81,4 @@ async function lookAtSequences(context: Context): Promise<string[]> {
 }
 
 /** Compares every row of both ends while writes go on, both catalogs, the sequences, and key indexes with their tables. */
-export const verify: Phase = { name: 'verify', after: ['sync'], once: false, run };
+export const verify: Phase = { name: 'verify', after: ['sync'], once: false, braked: true, run };

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { UNBRAKED, type Paced } from '../brake/paced';
 import type { Relation } from '../catalog/relations';
 import { oneLine } from '../errors';
 import { readTypeShapes } from '../type-shapes';
@@ -20,6 +21,8 @@ export interface CompareAllOptions {
   readonly jobs: number;
   /** Limit of all workers together; rows of the source a second, 0 for none. @default 0 */
   readonly maxRowsPerSecond?: number;
+  /** Holds chunks up while the source is in need. @default nothing does */
+  readonly paced?: Pick<Paced, 'wait' | 'clear'>;
   /** Rows in one chunk. */
   readonly chunkRows: number;
   /** Called after each chunk. */
@@ -141,7 +144,7 @@ class Run {
   }
 
   private one(sessions: Sessions, { relation, ...range }: Section): Promise<RelationComparison> {
-    const { chunkRows, onProgress, compare = compareRelation } = this.options;
+    const { chunkRows, onProgress, paced = UNBRAKED, compare = compareRelation } = this.options;
     return compare({
       ...sessions,
       relation,
@@ -150,8 +153,9 @@ class Run {
       onChunk: async (rows) => {
         this.rows += rows;
         onProgress?.({ rows: this.rows, relation: relation.sql, relationsDone: this.relationsDone });
-        const wait = this.limit.take(rows);
+        const wait = Math.max(this.limit.take(rows), paced.wait());
         if (wait > 0) await sleep(wait);
+        await paced.clear();
       },
     });
   }

@@ -38,15 +38,16 @@ function settings(plans: Readonly<Record<string, string>>): string {
  * the copy, the appliers, and the comparison itself. Only keys are read and hashed, so that it costs little. The order
  * within ranges is checked for types of PostgreSQL's own; for others only the count and the hashes.
  *
+ * The snapshot holds back the server's vacuum, so that nothing is waited for while it lasts: who is to spare the server
+ * waits afterwards.
+ *
  * @param client a session in no transaction
- * @param onChunk called with the rows of each pass or chunk; the next begins when it returns
  */
 export async function checkKeyIndex(
   client: Client,
   relation: Relation,
   key: Key,
   chunkRows: number,
-  onChunk: (rows: number) => Promise<void> = () => Promise.resolve(),
 ): Promise<IndexCheck> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   try {
@@ -56,10 +57,9 @@ export async function checkKeyIndex(
       `SELECT count(*) AS rows, coalesce(sum(${hashOf(key)}), 0) AS sum, 0 AS misplaced
       FROM ONLY ${relation.sql} AS t`,
     );
-    await onChunk(Number(all.rows));
     await client.query(BY_INDEX);
     const seen = (await canRange(client, key))
-      ? await byRanges(client, relation, key, chunkRows, onChunk)
+      ? await byRanges(client, relation, key, chunkRows)
       : await pass(client, inOrder(relation, key));
     await client.query('COMMIT');
     const rows = Number(all.rows);
@@ -76,13 +76,7 @@ export async function checkKeyIndex(
 const canRange = async (client: Client, key: Key): Promise<boolean> =>
   key.columns.every(({ operatorSchema }) => operatorSchema === 'pg_catalog') && (await indexAscends(client, key));
 
-async function byRanges(
-  client: Client,
-  relation: Relation,
-  key: Key,
-  chunkRows: number,
-  onChunk: (rows: number) => Promise<void>,
-): Promise<Pass> {
+async function byRanges(client: Client, relation: Relation, key: Key, chunkRows: number): Promise<Pass> {
   const steps = new KeySteps(relation, key.columns, chunkRows);
   const sum = { rows: 0, sum: 0n, misplaced: 0 };
   for (let after: readonly string[] | undefined; ;) {
@@ -99,7 +93,6 @@ async function byRanges(
     sum.rows += Number(chunk.rows);
     sum.sum += BigInt(chunk.sum);
     sum.misplaced += Number(chunk.misplaced);
-    await onChunk(Number(chunk.rows));
     if (upTo === undefined) break;
     after = upTo;
   }

@@ -13,6 +13,9 @@ import { prepareSessions } from './session';
 /** Fact: which files of each relation have been checked, by end and quoted name. */
 const CHECKED_FACT = 'verify.indexes';
 
+/** Longest wait before the brake is asked again; milliseconds. */
+const PIECE_MS = 1_000;
+
 type Checked = Record<string, string>;
 
 /** What the checks found. */
@@ -81,28 +84,39 @@ class Run {
   async work(): Promise<void> {
     for (let item = this.queue.shift(); item; item = this.queue.shift()) {
       const { end, relation } = item;
-      await this.context
+      if (end === 'source') await this.context.brake.clear();
+      const read = await this.context
         .with(end, (client) => this.look(client, item as Item))
-        .catch((error: unknown) => this.problems.push(`${relation.sql} on the ${end}: ${oneLine(error)}`));
+        .catch((error: unknown) => {
+          this.problems.push(`${relation.sql} on the ${end}: ${oneLine(error)}`);
+          return 0;
+        });
+      if (end === 'source') await this.pay(this.limit.take(read));
     }
   }
 
-  private async look(client: Client, { end, relation }: Item): Promise<void> {
+  /** Waits, in no transaction and no session. */
+  private async pay(debtMs: number): Promise<void> {
+    for (let left = debtMs; left > 0; left -= PIECE_MS) {
+      this.context.brake.throwIfOff();
+      await sleep(Math.min(left, PIECE_MS));
+    }
+  }
+
+  /** Returns how many rows were read. */
+  private async look(client: Client, { end, relation }: Item): Promise<number> {
     const key = usableKey(relation);
-    if (key === undefined) return;
+    if (key === undefined) return 0;
     const name = `${end} ${relation.sql}`;
     const files = await filesOf(client, relation);
     if (this.before[name] === files) {
       this.known++;
-      return;
+      return 0;
     }
     await client.query('SET max_parallel_workers_per_gather = 0; SET jit = off');
     this.context.progress.report(this.checked, this.checked + this.queue.length + 1, 'indexes', relation.sql);
     const { chunkRows } = this.context.config.verify;
-    const { ok, rows, indexRows, misplaced } = await checkKeyIndex(client, relation, key, chunkRows, async (count) => {
-      const wait = end === 'source' ? this.limit.take(count) : 0;
-      if (wait > 0) await sleep(wait);
-    });
+    const { ok, rows, indexRows, misplaced } = await checkKeyIndex(client, relation, key, chunkRows);
     this.checked++;
     if (ok) this.files[name] = files;
     else {
@@ -110,6 +124,7 @@ class Run {
         `${relation.sql} on the ${end}: index "${key.indexName}" shows ${indexRows} rows (${misplaced} out of order) where a sequential pass sees ${rows}; it is corrupt or sorted by other rules, so rows were hidden from the migration: REINDEX it, and start verify again with --repair`,
       );
     }
+    return rows + indexRows;
   }
 }
 

@@ -83,6 +83,7 @@ async function compareAndKeep(
     jobs: verify.jobs,
     chunkRows: verify.chunkRows,
     maxRowsPerSecond: verify.maxRowsPerSecond,
+    paced: context.brake,
     ...(onProgress && { onProgress }),
     compare: (options) =>
       compareLive(

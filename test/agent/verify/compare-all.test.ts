@@ -39,6 +39,25 @@ it('adds up what its workers compared, and tells how far it is', async () => {
   expect(seen).toEqual([...seen].sort((a, b) => a - b));
 });
 
+it('begins no chunk while the brake holds it up', async () => {
+  let release = (): void => undefined;
+  const free = new Promise<void>((resolve) => (release = resolve));
+  let held = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (held = resolve));
+  const seen: number[] = [];
+  const comparison = compareAll({
+    ...options(['a']),
+    jobs: 1,
+    paced: { wait: () => 0, clear: () => (held(), free) },
+    onProgress: ({ rows }) => seen.push(rows),
+  });
+  await asked;
+  await expect(Promise.race([comparison, sessions()])).resolves.toBeGreaterThan(0);
+  expect(seen).toEqual([1000]);
+  release();
+  expect(await comparison).toMatchObject({ ok: true, rowsCompared: 3000 });
+});
+
 it('reports a relation that is missing on the target by name, compares the others, and is not ok', async () => {
   const result = await compareAll({ ...options(['a', 'b', 'absent']), jobs: 1 });
   expect(result).toMatchObject({

@@ -94,6 +94,14 @@ export function agentConfig({ servers }: Ends, directory: string): AgentConfig {
       sequentialCheck: 'once',
       settleSeconds: 0.3,
     },
+    brake: {
+      slowSessions: 0,
+      pauseSessions: 0,
+      lockWaitMs: 0,
+      queueMegabytes: 0,
+      queueGrowthMegabytes: 0,
+      hostFreeMegabytes: 0,
+    },
     ready: { keysToCompare: 20_000 },
   } as AgentConfig;
 }

@@ -1,9 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { Key } from '../../../assets/agent/catalog/relations';
+import { Context } from '../../../assets/agent/context';
 import type { End } from '../../../assets/agent/endpoints';
 import { checkKeyIndex, type IndexCheck } from '../../../assets/agent/verify/index-check';
-import { config, startEnds, type Ends } from './ends';
+import { checkKeyIndexes } from '../../../assets/agent/verify/index-checks';
+import { agentConfig, config, startEnds, type Ends } from './ends';
 
 let ends: Ends;
 beforeAll(async () => {
@@ -78,4 +84,33 @@ it('a row that its index does not hold is found, which the comparison cannot see
   await ends.run('source', 'REINDEX INDEX public.hiding_pkey');
   expect((await check('source', 'hiding')).ok).toBe(true);
   expect((await ends.compare('"public"."hiding"')).keys).toMatchObject([{ kind: 'missing on target', key: ['1001'] }]);
+});
+
+it('the speed limit is waited for outside of the snapshot, which would hold back vacuum', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ibex-index-check-'));
+  const settings = agentConfig(ends, directory);
+  const context = await Context.create(
+    { ...settings, verify: { ...settings.verify, maxRowsPerSecond: 400 } },
+    'verify',
+  );
+  try {
+    await ends.run('both', 'CREATE TABLE public.slow (k int PRIMARY KEY)');
+    await ends.run('both', 'INSERT INTO public.slow SELECT generate_series(1, 500)');
+    const ended = new AbortController();
+    const checks = checkKeyIndexes(context, [await ends.relation('"public"."slow"')]).finally(() => ended.abort());
+    const looks = { with: 0, without: 0 };
+    while (!ended.signal.aborted) {
+      const { rows } = await ends.source.query<{ held: boolean }>(
+        `SELECT count(*) > 0 AS held FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND state LIKE 'idle in transaction%'`,
+      );
+      looks[rows[0]?.held ? 'with' : 'without'] += 1;
+      await sleep(20);
+    }
+    expect(await checks).toEqual({ checked: 2, known: 0, problems: [] });
+    expect(looks.without).toBeGreaterThan(2 * looks.with + 5);
+  } finally {
+    await context.close();
+    rmSync(directory, { recursive: true });
+  }
 });

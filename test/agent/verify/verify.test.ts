@@ -209,6 +209,23 @@ it('fails when the target lacks an index', async () => {
   await ends.run('source', 'DROP INDEX public.t_v');
 });
 
+it('works under the brake, and goes on when the source is at rest again', async () => {
+  const application = await ends.servers.source.connect();
+  const { rows } = await application.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  const busy = application.query('SELECT pg_sleep(600)').catch(() => undefined);
+  const slow = { ...config.verify, jobs: 1, maxRowsPerSecond: 500 };
+  const ended = new AbortController();
+  const verified = runPhase({ ...config, verify: slow, brake: { ...config.brake, pauseSessions: 1 } }, verify).finally(
+    () => ended.abort(),
+  );
+  while (((await state.counters())['brake.paused'] ?? 0) === 0 && !ended.signal.aborted) await sleep(20);
+  expect(ended.signal.aborted).toBe(false);
+  await ends.source.query('SELECT pg_cancel_backend($1)', [rows[0]?.pid]);
+  await busy;
+  await application.end();
+  expect(await verified).toContain('2,100 rows of 2 relations are equal');
+});
+
 it('succeeds again once the causes are gone', async () => {
   expect(await run()).toContain('2,100 rows of 2 relations are equal');
 });
