@@ -160,7 +160,10 @@ export interface BrakeConfig {
   readonly slowSessions: number;
   /** Active sessions of others on the source from which no row moves; 0 for never. */
   readonly pauseSessions: number;
-  /** Wait of somebody else for a lock of ours from which no row moves; milliseconds, 0 for never. */
+  /**
+   * Wait of somebody else for a lock of ours from which the chunk that holds it is given back, and nothing new begins;
+   * a dump, which cannot give way, is ended at ten times that; milliseconds, 0 for never.
+   */
   readonly lockWaitMs: number;
   /**
    * Hard limit: size of the captured changes on the source at which all triggers are taken off, and the migration ends;
@@ -169,7 +172,7 @@ export interface BrakeConfig {
   readonly queueMegabytes: number;
   /**
    * Growth of the captured changes from which rows move at half speed, so that the applications' burst has the source and
-   * the appliers the target; 1,000,000 bytes a minute, over the last minute, 0 for never.
+   * the appliers the target; at twice that no row moves; 1,000,000 bytes a minute, over the last minute, 0 for never.
    */
   readonly queueGrowthMegabytes: number;
   /** Free disk of the host under which nothing more is written there; 1,000,000 bytes, 0 for never. */

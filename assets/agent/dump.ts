@@ -9,7 +9,7 @@ import type { Context } from './context';
 import { compressOption, requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
-import { holdWhilePaused } from './dump/hold';
+import { DUMP_SESSIONS, holdWhilePaused } from './dump/hold';
 import { dumpBytes, freeBytes, size } from './dump/disk';
 import { Failure, oneLine } from './errors';
 import type { Phase, PhaseOutcome } from './phase';
@@ -113,7 +113,8 @@ async function clearPartial(context: Context, dumped: Client): Promise<void> {
   }
   await dumped.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE application_name = 'ibex pg_dump' AND usename = current_user AND datname = current_database()`,
+     WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,
+    [DUMP_SESSIONS],
   );
 }
 
@@ -158,6 +159,8 @@ async function runDump(context: Context, relations: readonly Relation[], directo
   }, WATCH_MS);
   try {
     await run.done;
+  } catch (error) {
+    throw hold.failure ?? error;
   } finally {
     hold.end();
     clearInterval(watch);

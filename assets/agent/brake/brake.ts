@@ -16,12 +16,15 @@ const LOOK_MS = 1_000;
 /** Looks between two measurements of the queues, which take longer. */
 const QUEUE_LOOKS = 5;
 
+/** Looks in a row that find nothing may move, after which what holds a snapshot gives its work back. */
+const LONG_PAUSE_LOOKS = 10;
+
 /** Longest wait that one piece is asked for, so that a pause is looked at again; milliseconds. */
 const PIECE_MS = 1_000;
 
 /**
  * Watches source and host beside the work, on a session of its own: rows move at half speed, or not at all, while a
- * limit is exceeded; at the hard limit capture is taken off.
+ * limit is exceeded; who waits for a lock of ours is told to whoever holds it; at the hard limit capture is taken off.
  */
 export class Brake implements Paced {
   pace: Pace = 'free';
@@ -32,6 +35,8 @@ export class Brake implements Paced {
   private own: Context | undefined;
   private source: Client | undefined;
   private looks = 0;
+  private verdict: Verdict = { pace: 'free', reason: '' };
+  private stillLooks = 0;
   private queue = { queueBytes: 0, queueGrowth: 0 };
   private readonly growth = new QueueGrowth();
   private lastPiece = performance.now();
@@ -58,7 +63,7 @@ export class Brake implements Paced {
     const now = performance.now();
     const worked = now - this.lastPiece;
     this.lastPiece = now;
-    if (this.off !== undefined || this.pace === 'paused') return PIECE_MS;
+    if (this.off !== undefined || this.standsStill) return PIECE_MS;
     // As long as the last piece took: half speed.
     return this.pace === 'slow' ? Math.min(PIECE_MS, Math.max(1, worked)) : 0;
   };
@@ -66,7 +71,7 @@ export class Brake implements Paced {
   readonly clear = async (): Promise<void> => {
     for (;;) {
       if (this.off !== undefined) throw this.off;
-      if (this.pace !== 'paused' || this.closed) return;
+      if (!this.standsStill || this.closed) return;
       await sleep(this.lookMs / 4);
     }
   };
@@ -74,6 +79,17 @@ export class Brake implements Paced {
   readonly throwIfOff = (): void => {
     if (this.off !== undefined) throw this.off;
   };
+
+  readonly waiter = (holder: number | string): string | undefined =>
+    this.verdict.waits?.find(({ holders }) =>
+      holders.some(({ pid, application }) => pid === holder || `${application} `.startsWith(`${holder} `)),
+    )?.who;
+
+  readonly longPause = (): string | undefined => (this.stillLooks > LONG_PAUSE_LOOKS ? this.verdict.reason : undefined);
+
+  private get standsStill(): boolean {
+    return this.pace === 'paused' || this.pace === 'yield';
+  }
 
   /** Ends the watch; what was begun to be taken off is taken off first. */
   async close(): Promise<void> {
@@ -101,16 +117,19 @@ export class Brake implements Paced {
     const context = (this.own ??= await Context.create(this.config, 'brake', this.direction));
     this.source ??= await context.connect('source', 'brake');
     const earlier = await takenOff(context.state);
-    const { pace, reason } =
-      earlier === undefined ? await this.read(this.source) : ({ pace: 'off', reason: earlier } as const);
+    const verdict: Verdict = earlier === undefined ? await this.read(this.source) : { pace: 'off', reason: earlier };
+    const { pace, reason } = verdict;
     if (pace === 'off') {
       this.off = refusal(reason);
       await takeCaptureOff(context, this.source, reason);
       this.finished = true;
       return;
     }
-    if (pace === this.pace) return;
+    const before = this.pace;
+    this.verdict = verdict;
     this.pace = pace;
+    this.stillLooks = this.standsStill ? this.stillLooks + 1 : 0;
+    if (pace === before) return;
     this.log.warn({ pace, reason }, 'brake');
     if (pace !== 'free') await context.state.count(`brake.${pace}`, 1);
   }

@@ -1,5 +1,8 @@
-/** How fast rows may move: as they like, at half speed, not at all. */
-export type Pace = 'free' | 'slow' | 'paused';
+/**
+ * How fast rows may move: as they like, at half speed, not at all; `yield` is that somebody waits for a lock of ours, and
+ * gets it only when the work that holds it has ended.
+ */
+export type Pace = 'free' | 'slow' | 'paused' | 'yield';
 
 /** What moves rows and must be told of the brake. */
 export interface Paced {
@@ -11,6 +14,10 @@ export interface Paced {
   readonly clear: () => Promise<void>;
   /** Throws Failure when capture was taken off. */
   readonly throwIfOff: () => void;
+  /** Who waits too long for a lock of a session of ours, given by its pid or its name; undefined when nobody does. */
+  readonly waiter: (holder: number | string) => string | undefined;
+  /** Why nothing may move, once that is so for so long that no snapshot is to be held meanwhile; undefined before. */
+  readonly longPause: () => string | undefined;
 }
 
 /** Nothing is ever held up. */
@@ -19,4 +26,6 @@ export const UNBRAKED: Paced = {
   wait: () => 0,
   clear: () => Promise.resolve(),
   throwIfOff: () => undefined,
+  waiter: () => undefined,
+  longPause: () => undefined,
 };

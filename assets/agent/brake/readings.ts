@@ -5,12 +5,22 @@ import type { BrakeConfig } from '../config';
 import { literal, sql } from '../sql';
 import type { Pace } from './paced';
 
+/** Somebody who waits for a lock of ours. */
+export interface LockWait {
+  /** Milliseconds. */
+  readonly ms: number;
+  /** The session and what it wants, for people. */
+  readonly who: string;
+  /** Our sessions that are in the way, with the names that they give themselves. */
+  readonly holders: readonly { readonly pid: number; readonly application: string }[];
+}
+
 /** How the source and the host are, as far as our work could hurt them. */
 export interface Readings {
   /** Active sessions of others on the source. A login that may not see others' sessions sees none. */
   readonly active: number;
-  /** Longest wait of somebody else for a lock that one of our sessions holds; milliseconds. */
-  readonly lockWaitMs: number;
+  /** Waits of others for locks that sessions of ours hold, or wait for before them. */
+  readonly lockWaits: readonly LockWait[];
   /** Size of the captured changes on the source, with indexes and notes; bytes. */
   readonly queueBytes: number;
   /** How fast that grows; bytes a minute. */
@@ -23,23 +33,27 @@ export interface Readings {
 const OURS = `(application_name LIKE 'ibex%' OR application_name LIKE 'bucardo %')`;
 
 const LOAD = sql`
-  WITH waiting AS (
-    SELECT a.pid, extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start)) * 1000 AS ms
+  SELECT count(*)::int AS active FROM pg_stat_activity
+  WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND NOT ${OURS}`;
+
+const LOCK_WAITS = sql`
+  WITH ours AS (SELECT pid, application_name AS application FROM pg_stat_activity WHERE ${OURS}),
+  waiting AS (
+    SELECT a.pid, extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start)) * 1000 AS ms,
+      format('pid %s (%s, %s): %s', a.pid, a.usename, a.application_name, left(a.query, 120)) AS who
     FROM pg_stat_activity a WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND NOT ${OURS})
-  SELECT
-    (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend'
-      AND pid <> pg_backend_pid() AND NOT ${OURS})::int AS active,
-    (SELECT coalesce(max(w.ms), 0) FROM waiting w WHERE EXISTS (
-      SELECT FROM unnest(pg_blocking_pids(w.pid)) AS b (pid) JOIN pg_stat_activity o ON o.pid = b.pid WHERE ${OURS}))::float8
-      AS "lockWaitMs"`;
+  SELECT w.ms::float8 AS ms, w.who, jsonb_agg(to_jsonb(o)) AS holders
+  FROM waiting w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS b (pid) JOIN ours o ON o.pid = b.pid
+  GROUP BY w.pid, w.ms, w.who ORDER BY w.ms DESC`;
 
 const QUEUES = sql`
   SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::float8 AS "queueBytes" FROM pg_class c
   WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ${literal(CAPTURE_SCHEMA)})`;
 
 /** Reads load and lock waits of the source. */
-export async function readLoad(source: Client): Promise<Pick<Readings, 'active' | 'lockWaitMs'>> {
-  return (await source.query(LOAD)).rows[0] as Pick<Readings, 'active' | 'lockWaitMs'>;
+export async function readLoad(source: Client): Promise<Pick<Readings, 'active' | 'lockWaits'>> {
+  const { active } = (await source.query(LOAD)).rows[0] as { active: number };
+  return { active, lockWaits: (await source.query(LOCK_WAITS)).rows as LockWait[] };
 }
 
 /** Reads what capture takes of the source's disk. */
@@ -57,13 +71,18 @@ export async function readFreeBytes(directory: string): Promise<number> {
 export interface Verdict {
   readonly pace: Pace | 'off';
   readonly reason: string;
+  /** With `yield`: who waits too long, the longest first. */
+  readonly waits?: readonly LockWait[];
 }
 
 const MB = 1_000_000;
 
+/** Growth of the captured changes, in limits, from which no row moves: at half speed the burst had too little of the source. */
+const GROWTH_TO_PAUSE = 2;
+
 /** Holds the readings against the limits of the settings. */
 export function judge(readings: Readings, limits: BrakeConfig): Verdict {
-  const { active, lockWaitMs, queueBytes, queueGrowth, hostFreeBytes } = readings;
+  const { active, lockWaits, queueBytes, queueGrowth, hostFreeBytes } = readings;
   const over = (value: number, limit: number): boolean => limit > 0 && value >= limit;
   if (over(queueBytes, limits.queueMegabytes * MB)) {
     return {
@@ -71,12 +90,16 @@ export function judge(readings: Readings, limits: BrakeConfig): Verdict {
       reason: `the captured changes take ${Math.round(queueBytes / MB)} MB of the source's disk, and brake.queueMegabytes is ${limits.queueMegabytes}`,
     };
   }
-  if (over(lockWaitMs, limits.lockWaitMs)) {
-    return { pace: 'paused', reason: `a session of the source waits ${Math.round(lockWaitMs)} ms for a lock of ours` };
+  const waits = lockWaits.filter(({ ms }) => over(ms, limits.lockWaitMs));
+  const [longest] = waits;
+  if (longest) {
+    return { pace: 'yield', reason: `${longest.who} waits ${Math.round(longest.ms)} ms for a lock of ours`, waits };
   }
   if (over(active, limits.pauseSessions)) {
     return { pace: 'paused', reason: `${active} sessions are active on the source` };
   }
+  const growth = `the captured changes grow by ${Math.round(queueGrowth / MB)} MB a minute`;
+  if (over(queueGrowth, limits.queueGrowthMegabytes * MB * GROWTH_TO_PAUSE)) return { pace: 'paused', reason: growth };
   if (limits.hostFreeMegabytes > 0 && hostFreeBytes < limits.hostFreeMegabytes * MB) {
     return { pace: 'paused', reason: `${Math.round(hostFreeBytes / MB)} MB are free on the host's disk` };
   }
@@ -84,7 +107,7 @@ export function judge(readings: Readings, limits: BrakeConfig): Verdict {
     return { pace: 'slow', reason: `${active} sessions are active on the source` };
   }
   if (over(queueGrowth, limits.queueGrowthMegabytes * MB)) {
-    return { pace: 'slow', reason: `the captured changes grow by ${Math.round(queueGrowth / MB)} MB a minute` };
+    return { pace: 'slow', reason: growth };
   }
   return { pace: 'free', reason: '' };
 }

@@ -33,6 +33,7 @@ export async function copyTerms(
     format: await readFormats(source),
     lease,
     sourceVersion: await serverVersion(source),
+    brake: context.brake,
     onBytes: (bytes) => Math.max(limit.take(bytes), context.brake.wait()),
   };
 }

@@ -139,7 +139,7 @@ async function arrive(context: Context, target: Client, relations: readonly Rela
   const { host } = context.config;
   const total = relations.reduce((sum, relation) => sum + relation.bytes, 0);
   const client = await connectToHost(host, BUCARDO_DATABASE);
-  const hold = holdProcesses(context, () => bucardoProcesses(host));
+  const hold = holdProcesses(context, { phase: 'copy', sessions: 'bucardo', listed: () => bucardoProcesses(host) });
   let kicks: Kicks | undefined = new Kicks(context.config, KICK_MS);
   let seen = Date.now();
   context.progress.restart();
@@ -149,6 +149,7 @@ async function arrive(context: Context, target: Client, relations: readonly Rela
       const { done, begun, failed } = rows[0] as { done: boolean; begun: boolean; failed: string | null };
       if (done) return;
       context.brake.throwIfOff();
+      if (hold.failure) throw hold.failure;
       if (failed !== null) throw new Failure(failed);
       if (begun) {
         // A second run would be one of the sync, and has no keys to find rows by.

@@ -14,6 +14,8 @@ export interface Piped {
 export interface PipeOptions {
   /** Told of each piece; answers how long to wait before the next one is read; milliseconds. @default no wait */
   readonly onBytes?: (bytes: number) => number;
+  /** Breaks the pipe off; its reason is what is thrown then. @default never */
+  readonly signal?: AbortSignal;
 }
 
 /** A COPY that broke off: both sessions are in the midst of it, and are closed. The cause says why. */
@@ -148,21 +150,26 @@ class CopyOut extends Copy {
 /**
  * Carries rows from a COPY TO STDOUT on one server to a COPY FROM STDIN on the other, as they come from the socket:
  * with back-pressure, and in a few hundred kilobytes of memory however long a row is. Both must be of one format.
- * Throws PipeBroken, after which both sessions are closed.
+ * Throws PipeBroken, or the signal's reason, after which both sessions are closed.
  */
 export async function pipe(
   source: Client,
   from: string,
   target: Client,
   into: string,
-  { onBytes = () => 0 }: PipeOptions = {},
+  { onBytes = () => 0, signal }: PipeOptions = {},
 ): Promise<Piped> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  aborted.catch(() => undefined);
   const input = target.query(new CopyIn(into));
   let output: CopyOut | undefined;
   try {
-    const socket = await labelled('target', input.ready);
+    const socket = await Promise.race([aborted, labelled('target', input.ready)]);
     output = source.query(new CopyOut(from, socket, onBytes));
     await Promise.race([
+      aborted,
       labelled('source', output.done),
       labelled(
         'target',

@@ -4,6 +4,7 @@ import { Failure, oneLine } from '../errors';
 import { LeaseLost } from '../lease';
 import { copyChunk, type CopyTerms } from './copy-chunk';
 import { explainCopy } from './explain';
+import { GivenBack } from './give-way';
 import { isTooLong, largestRow } from './largest-row';
 import { Reconnecting } from './reconnecting';
 import { Schedule, type Chunk } from './schedule';
@@ -31,8 +32,7 @@ export async function work(context: Context, options: WorkerOptions): Promise<vo
   try {
     await context.brake.clear();
     for (let chunk = await schedule.take(); chunk; chunk = await schedule.take()) {
-      await oneChunk(context, terms, schedule, sessions, chunk);
-      onCopied();
+      if (await oneChunk(context, terms, schedule, sessions, chunk)) onCopied();
       await context.brake.clear();
     }
   } finally {
@@ -40,18 +40,19 @@ export async function work(context: Context, options: WorkerOptions): Promise<vo
   }
 }
 
+/** Returns whether the chunk is settled; one that was given back is to be taken again. */
 async function oneChunk(
   context: Context,
   terms: CopyTerms,
   schedule: Schedule,
   sessions: Reconnecting<Ends>,
   chunk: Chunk,
-): Promise<void> {
+): Promise<boolean> {
   const name = { relation: chunk.relation, chunk: chunk.number };
   const relation = terms.relations.get(chunk.relation);
   if (!relation) {
     await schedule.failed(chunk.relation, `${chunk.relation} is gone from the source; start copy again`);
-    return;
+    return true;
   }
   try {
     const copied = await sessions.run(
@@ -60,13 +61,19 @@ async function oneChunk(
     );
     await schedule.done(chunk, 'known' in copied ? copied.known : copied.rows);
     context.log.info({ ...name, ...copied }, 'copied');
+    return true;
   } catch (error) {
+    if (error instanceof GivenBack) {
+      await schedule.release();
+      context.log.warn({ ...name, cause: oneLine(error) }, 'given back');
+      return false;
+    }
     context.log.error({ ...name, err: error }, 'not copied');
     if (!(error instanceof LeaseLost) && !isPassing(error)) {
       const find = (source: Client) => largestRow(source, relation, chunk.part, terms.sourceVersion);
       const row = isTooLong(error) ? await context.with('source', find).catch(() => undefined) : undefined;
       await schedule.failed(chunk.relation, explainCopy(relation, error, chunk.part, row).message);
-      return;
+      return true;
     }
     await schedule.release();
     if (error instanceof LeaseLost) throw error;

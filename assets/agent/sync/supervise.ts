@@ -81,7 +81,7 @@ async function guardQueues(config: AgentConfig): Promise<void> {
     const source = await context.connect('source');
     const queueBytes = await readQueueBytes(source);
     const { pace, reason } = judge(
-      { active: 0, lockWaitMs: 0, hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
+      { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
       config.brake,
     );
     if (pace === 'off') await takeCaptureOff(context, source, reason);

@@ -37,8 +37,9 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 const LOOK_MS = 40;
 
 describe('what follows from the readings', () => {
-  const calm = { active: 0, lockWaitMs: 0, queueBytes: 0, queueGrowth: 0, hostFreeBytes: 1e12 };
+  const calm = { active: 0, lockWaits: [], queueBytes: 0, queueGrowth: 0, hostFreeBytes: 1e12 };
   const limits = { ...LIMITS, queueMegabytes: 1_000, queueGrowthMegabytes: 10, hostFreeMegabytes: 5 };
+  const waiting = (ms: number) => ({ lockWaits: [{ ms, who: 'pid 7 (shop, web): TRUNCATE item', holders: [] }] });
   test.each([
     ['nothing', {}, 'free', ''],
     ['load under the limit', { active: 1 }, 'free', ''],
@@ -47,8 +48,10 @@ describe('what follows from the readings', () => {
     ['much load', { active: 4 }, 'paused', '4 sessions are active on the source'],
     ['growth under the limit', { queueGrowth: 9.9e6 }, 'free', ''],
     ['fast growth', { queueGrowth: 10e6 }, 'slow', 'the captured changes grow by 10 MB a minute'],
-    ['a short wait for us', { lockWaitMs: 299 }, 'free', ''],
-    ['a wait for us', { lockWaitMs: 301 }, 'paused', 'waits 301 ms for a lock of ours'],
+    ['growth under twice the limit', { queueGrowth: 19.9e6 }, 'slow', 'grow by 20 MB a minute'],
+    ['growth of twice the limit', { queueGrowth: 20e6 }, 'paused', 'the captured changes grow by 20 MB a minute'],
+    ['a short wait for us', waiting(299), 'free', ''],
+    ['a wait for us', { ...waiting(301), active: 9 }, 'yield', 'TRUNCATE item waits 301 ms for a lock of ours'],
     ['room on the host', { hostFreeBytes: 5e6 }, 'free', ''],
     ['a full host', { hostFreeBytes: 4e6 }, 'paused', '4 MB are free on the host'],
     ['queues under the limit', { queueBytes: 999e6 }, 'free', ''],
@@ -60,7 +63,7 @@ describe('what follows from the readings', () => {
 
   test('a limit of 0 is none', () => {
     const none = { slowSessions: 0, pauseSessions: 0, lockWaitMs: 0, queueMegabytes: 0, queueGrowthMegabytes: 0 };
-    const worst = { active: 1e4, lockWaitMs: 1e9, queueBytes: 1e15, queueGrowth: 1e12, hostFreeBytes: 0 };
+    const worst = { active: 1e4, ...waiting(1e9), queueBytes: 1e15, queueGrowth: 1e12, hostFreeBytes: 0 };
     expect(judge(worst, { ...none, hostFreeMegabytes: 0 })).toEqual({ pace: 'free', reason: '' });
   });
 });
@@ -139,7 +142,7 @@ describe('the brake on a living source', () => {
       while (!stopping.signal.aborted) {
         await brake.clear();
         await sleep(5 + Math.min(50, brake.wait()));
-        if (brake.pace !== 'paused') work.pieces += 1;
+        if (brake.pace !== 'paused' && brake.pace !== 'yield') work.pieces += 1;
       }
     })();
     return {
@@ -173,12 +176,12 @@ describe('the brake on a living source', () => {
     await work.stop();
   });
 
-  test('slows while captured changes grow fast, and goes on when they do not any more', async () => {
+  test('slows, or stands still, while captured changes grow fast, and goes on when they do not any more', async () => {
     const brake = await open({ queueGrowthMegabytes: 60 });
     const work = worker(brake);
     const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT 1 FROM generate_series(1, 3000)');
     await writers.add(1);
-    await until(() => brake.pace === 'slow');
+    await until(() => brake.pace !== 'free');
     await writers.stop();
     const before = work.pieces();
     await until(() => brake.pace === 'free' && work.pieces() > before);
@@ -186,21 +189,43 @@ describe('the brake on a living source', () => {
     await work.stop();
   });
 
-  test('stands still while somebody waits for a lock of ours, and goes on when nobody does', async () => {
+  test('begins nothing while somebody waits for a lock of ours, tells its holder alone, and goes on when nobody does', async () => {
     const brake = await open({ lockWaitMs: 100 });
     const work = worker(brake);
     const holder = await migration.admin('source');
     await holder.query(`SET application_name = 'ibex copy'; BEGIN; LOCK TABLE public.item IN SHARE MODE`);
+    const { rows } = await holder.query('SELECT pg_backend_pid() AS pid');
+    const { pid } = rows[0] as { pid: number };
     const writers = new Writers(migration, 'INSERT INTO public.item (v) VALUES (1)');
     await writers.add(1);
-    await until(() => brake.pace === 'paused');
+    await until(() => brake.pace === 'yield');
+    expect(brake.waiter(pid)).toMatch(/^pid \d+ \(postgres, \): INSERT INTO public.item/);
+    expect(brake.waiter('ibex copy')).toBe(brake.waiter(pid));
+    expect([brake.waiter(pid + 1), brake.waiter('ibex pg_dump')]).toEqual([undefined, undefined]);
     await holder.query('ROLLBACK');
     const before = work.pieces();
     await until(() => brake.pace === 'free' && work.pieces() > before);
+    expect(brake.waiter(pid)).toBeUndefined();
     await writers.stop();
     expect(writers.errors).toEqual([]);
     await holder.end();
     await work.stop();
+  });
+
+  test('a pause is long from its eleventh look on, and over with the first look that finds none', async () => {
+    const brake = await open({ pauseSessions: 1 });
+    const looks = jest.spyOn(brake as unknown as { look: () => Promise<void> }, 'look');
+    const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT length(pg_sleep(0.3)::text)');
+    await writers.add(2);
+    await until(() => brake.pace === 'paused');
+    expect(brake.longPause()).toBeUndefined();
+    await until(() => brake.longPause() !== undefined);
+    expect(looks.mock.calls.length).toBeGreaterThanOrEqual(10);
+    expect(brake.longPause()).toMatch(/sessions are active on the source$/);
+    await writers.stop();
+    await until(() => brake.pace === 'free');
+    expect(brake.longPause()).toBeUndefined();
+    await brake.close();
   });
 
   test('stands still while the disk of the host is nearly full, and goes on when there is room', async () => {
@@ -230,12 +255,12 @@ describe('the brake on a living source', () => {
     await holder.query('BEGIN; LOCK TABLE public.item IN SHARE MODE');
     const waiting = writer.query('UPDATE public.item SET v = v + 1');
     await until(async () => (await source.query(`SELECT FROM pg_locks WHERE NOT granted`)).rowCount === 1);
-    expect((await readLoad(source)).lockWaitMs).toBe(0);
+    expect((await readLoad(source)).lockWaits).toEqual([]);
     await holder.query(`SET application_name = 'ibex copy'`);
-    await until(async () => (await readLoad(source)).lockWaitMs > 50);
+    await until(async () => ((await readLoad(source)).lockWaits[0]?.ms ?? 0) > 50);
     await holder.query('ROLLBACK');
     await waiting;
-    expect((await readLoad(source)).lockWaitMs).toBe(0);
+    expect((await readLoad(source)).lockWaits).toEqual([]);
     await Promise.all([holder.end(), writer.end()]);
   });
 

@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Brake } from '../../../assets/agent/brake/brake';
 import { UNBRAKED, type Pace } from '../../../assets/agent/brake/paced';
+import type { BrakeConfig } from '../../../assets/agent/config';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import { dumpRows } from '../../../assets/agent/dump';
@@ -90,6 +92,41 @@ it('pg_dump stands still while the brake says so, and goes on; what writers do m
     await catchUp.close();
   });
   expect(await copy.one('target', CONTENTS)).toEqual(await copy.one('source', CONTENTS));
+});
+
+describe('an application that wants a table for itself while it is dumped', () => {
+  /** What becomes of a dump under the brake when an application asks for its table once it is under way. */
+  async function asked(limits: Partial<BrakeConfig>): Promise<string> {
+    await copy.prepare(FILL);
+    const dumped = copy.within(
+      'dump',
+      async (context) => {
+        const brake = Brake.open(context, 40);
+        return dumpRows(Object.assign(context, { brake }), ENOUGH).finally(() => brake.close());
+      },
+      { brake: { ...copy.migration.config.brake, ...limits }, dump: { jobs: 1, compression: 'gzip:9' } },
+    );
+    const outcome = dumped.then(
+      ({ message }) => message,
+      (error: Error) => error.message,
+    );
+    await until(() => written() > 100_000);
+    const application = await copy.migration.admin('source');
+    await application.query(`SET application_name = 'shop'`);
+    await application.query('TRUNCATE large');
+    await application.end();
+    return outcome;
+  }
+
+  it('has it when the dump has ended, which goes on for its sake even where it would stand still', async () => {
+    expect(await asked({ pauseSessions: 1 })).toMatch(/^1 tables dumped/);
+  });
+
+  it('has it before that when it has waited too long: the dump fails, and names it', async () => {
+    expect(await asked({ lockWaitMs: 10 })).toMatch(
+      /^the dump was ended, because pid \d+ \(postgres, shop\): TRUNCATE large waited \d+ ms for a table, .*; keep such statements away, then start dump again$/,
+    );
+  });
 });
 
 // Only root mounts a small volume.
