@@ -98,7 +98,7 @@ export const settings: MigrationSettings = {
   agent: {
     capture: {
       // Milliseconds that writers of one table may queue behind a trigger's installation.
-      lockTimeoutMs: 2_000,
+      lockTimeoutMs: 500,
       // Tries for each table.
       attempts: 60,
     },

@@ -1,3 +1,5 @@
+import type { Client } from 'pg';
+import { inTheWay, longHolders } from './capture/busy';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
 import { beginCapture, captureIdOf, completeCapture } from './capture/identity';
 import { installCapture } from './capture/install';
@@ -21,7 +23,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const pending = relations.filter((relation) => problems.has(relation.sql));
   if (pending.length > 0) await beginCapture(context, source);
   let retries = 0;
-  for (const [index, relation] of pending.entries()) {
+  for (const [index, relation] of (await heldLast(context, source, pending)).entries()) {
     context.progress.report(relations.length - pending.length + index, relations.length, 'relations', relation.sql);
     retries += (await installCapture(context, source, relation)) - 1;
   }
@@ -38,6 +40,18 @@ async function run(context: Context): Promise<PhaseOutcome> {
     message: `${relations.length} relations captured, ${pending.length} of them now, ${retries} lock retries`,
     result: { relations: relations.length, installed: pending.length, retries },
   };
+}
+
+/** Names what is held by a long transaction or vacuum, and puts it last: its tries hold up no other table, and it may end. */
+async function heldLast(context: Context, source: Client, pending: readonly Relation[]): Promise<readonly Relation[]> {
+  const oids = pending.map((relation) => relation.oid);
+  const holders = await longHolders(source, oids, context.config.capture.lockTimeoutMs);
+  const held = pending.filter((relation) => holders.some(({ oid }) => oid === relation.oid));
+  for (const relation of held) {
+    const blockers = inTheWay(holders.filter(({ oid }) => oid === relation.oid));
+    context.log.warn({ relation: relation.sql, blockers }, 'relation is held for long; it is captured last');
+  }
+  return [...pending.filter((relation) => !held.includes(relation)), ...held];
 }
 
 /** A trigger that was there, and is not any more, once copying began: what changed meanwhile is unknown. */

@@ -68,9 +68,12 @@ export interface AgentConfig {
   readonly applicationLogins?: Readonly<Record<string, string>>;
   readonly host: HostConfig;
   readonly capture: {
-    /** Longest time that a trigger's installation may wait for, and so queue, writers of one table; milliseconds. */
+    /**
+     * Longest time that a trigger's installation or removal may wait for, and so queue, writers of one table;
+     * milliseconds. Vacuum is waited for before that, which queues nobody. @default 500
+     */
     readonly lockTimeoutMs: number;
-    /** How often the installation on one table is tried before the phase fails. */
+    /** How often the installation or removal on one table is tried before the phase fails. */
     readonly attempts: number;
   };
   readonly dump: {

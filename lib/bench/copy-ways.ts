@@ -128,19 +128,12 @@ export async function forgetState(servers: BenchServers, config: AgentConfig): P
   await admin.end();
 }
 
-/** Above deadlock_timeout: a server sends an autovacuum of a large table away only then. */
-const LOCK_TIMEOUT_MS = 2_000;
-
 /** Takes capture off the source, and our own schema off the target. */
 export const forgetCapture = (config: AgentConfig): Promise<void> =>
-  runPhase(
-    { ...config, capture: { ...config.capture, lockTimeoutMs: LOCK_TIMEOUT_MS } },
-    'cleanup',
-    async (context) => {
-      await dropCapture(context, await context.connect('source'));
-      await dropCapture(context, await context.connect('target'), 'ibex');
-    },
-  );
+  runPhase(config, 'cleanup', async (context) => {
+    await dropCapture(context, await context.connect('source'));
+    await dropCapture(context, await context.connect('target'), 'ibex');
+  });
 
 /** Ibex: schema, copy, constraints. Capture, which the others do not have, is there before and is not counted. */
 export const stream = (copy: Partial<AgentConfig['copy']> = {}): CopyWay => ({

@@ -18,7 +18,6 @@ export function withOverrides<Settings extends object>(base: Settings, overrides
 
 /** The defaults, for source, target and host on one machine of few cores and little data. */
 export const ON_ONE_MACHINE: ResolvedSettings['agent'] = withOverrides(DEFAULT_AGENT, {
-  capture: { lockTimeoutMs: 500 },
   dump: { jobs: 2, compression: 'gzip:1' },
   restore: { jobs: 2 },
   copy: { jobs: 2, processes: 1, indexJobs: 2, maintenanceWorkMemMb: 256, indexWorkers: 0 },

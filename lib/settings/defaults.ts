@@ -15,7 +15,7 @@ export const DEFAULT_NODE = {
 /** How the host program works unless settings say otherwise. */
 export const DEFAULT_AGENT: ResolvedSettings['agent'] = {
   // Writers of a table queue at most this long behind the trigger's installation, then it steps back and tries again.
-  capture: { lockTimeoutMs: 2_000, attempts: 60 },
+  capture: { lockTimeoutMs: 500, attempts: 60 },
   dump: { jobs: 8, compression: 'gzip:5' },
   restore: { jobs: 8 },
   copy: {

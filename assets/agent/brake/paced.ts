@@ -14,7 +14,7 @@ export interface Paced {
   readonly clear: () => Promise<void>;
   /** Throws Failure when capture was taken off. */
   readonly throwIfOff: () => void;
-  /** Who waits too long for a lock of a session of ours, given by its pid or its name; undefined when nobody does. */
+  /** Who waits too long for a lock of a session of ours, given by its pid or the first words of its name; undefined when nobody does. */
   readonly waiter: (holder: number | string) => string | undefined;
   /** Why nothing may move, once that is so for so long that no snapshot is to be held meanwhile; undefined before. */
   readonly longPause: () => string | undefined;

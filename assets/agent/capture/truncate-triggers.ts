@@ -5,6 +5,7 @@ import type { Context } from '../context';
 import { oneLine } from '../errors';
 import { sql } from '../sql';
 import { syncCount } from '../sync/count';
+import { lockGently } from './busy';
 import { truncateStatement } from './objects';
 
 const MISSING = sql`
@@ -54,12 +55,13 @@ export async function addTruncateTriggers(
   const wanted = syncNames(syncCount(context.config));
   for (const { relation, sync } of await missing(source, relations, wanted)) {
     try {
-      await source.query(`SET lock_timeout = ${Math.round(context.config.capture.lockTimeoutMs)}`);
+      await source.query('BEGIN');
+      await lockGently(source, relation.sql, context.config.capture.lockTimeoutMs);
       await source.query(truncateStatement(relation, sync));
+      await source.query('COMMIT');
     } catch (error) {
+      await source.query('ROLLBACK');
       context.log.warn({ relation: relation.sql, sync, cause: oneLine(error) }, 'trigger not added');
-    } finally {
-      await source.query('SET lock_timeout = 0');
     }
   }
 }

@@ -2,6 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { capture } from '../../../assets/agent/capture';
 import { checkCapture } from '../../../assets/agent/capture/check';
+import { addTruncateTriggers } from '../../../assets/agent/capture/truncate-triggers';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import { dropCapture } from '../../../assets/agent/cleanup/source';
 import type { Context } from '../../../assets/agent/context';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { forgetCapture, runCapture } from './recorded';
@@ -77,6 +80,26 @@ describe('capture, installed under a writer that does not end', () => {
     expect(await problems()).toEqual([]);
   });
 
+  it.each(['"public"."item"', '"My App.1"."Order of things"'])(
+    'names a long transaction at its start, and captures the other tables before the one that it holds: %s',
+    async (held) => {
+      open = await holding(`LOCK TABLE ${held} IN ROW EXCLUSIVE MODE`);
+      const old = `SELECT FROM pg_stat_activity WHERE application_name = 'nightly report' AND xact_start < clock_timestamp() - interval '1 s'`;
+      while ((await source.query(old)).rowCount === 0) await sleep(20);
+      const context = await migration.context('capture', { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 1 } });
+      const warn = jest.spyOn(context.log, 'warn');
+      await expect(capture.run(context)).rejects.toThrow(`${held} was never free`);
+      expect(warn.mock.calls[0]).toEqual([
+        { relation: held, blockers: expect.stringMatching(/^pid \d+ \(postgres, nightly report, \d+ s\): LOCK TABLE/) },
+        'relation is held for long; it is captured last',
+      ]);
+      await context.close();
+      expect((await problems()).filter((line) => line.includes('"bucardo_delta"'))).toEqual([
+        `${held} has no trigger "bucardo_delta"`,
+      ]);
+    },
+  );
+
   it('delays no other writer of the table for longer than the lock time-out', async () => {
     open = await holding('UPDATE item SET n = 100 WHERE id = 1');
     const wait = await longestWrite(runCapture(migration, BRIEF));
@@ -123,6 +146,48 @@ describe('capture, installed under a writer that does not end', () => {
       `SELECT (SELECT n FROM item WHERE id = 3) AS n, (SELECT count(*)::int FROM bucardo.delta_public_item) AS recorded`,
     );
     expect(rows).toEqual([{ n: 101, recorded: 0 }]);
+  });
+});
+
+describe('a table that autovacuum is at, and stays at for minutes', () => {
+  beforeAll(async () => {
+    await source.query('ALTER SYSTEM SET autovacuum_naptime = 1');
+    await source.query(`
+      SELECT pg_reload_conf();
+      CREATE TABLE swept (id int PRIMARY KEY, filler text) WITH (autovacuum_vacuum_threshold = 0,
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+      INSERT INTO swept SELECT i, repeat('f', 400) FROM generate_series(1, 10000) i`);
+  });
+  afterAll(async () => {
+    await source.query('DROP TABLE swept');
+    await source.query('ALTER SYSTEM RESET autovacuum_naptime');
+    await source.query('SELECT pg_reload_conf()');
+  });
+
+  /** A vacuum that was sent away comes back. */
+  async function autovacuumed(): Promise<void> {
+    await source.query('DELETE FROM swept WHERE id IN (SELECT id FROM swept LIMIT 1000)');
+    const query = `SELECT FROM pg_stat_progress_vacuum WHERE relid = 'swept'::regclass`;
+    while ((await source.query(query)).rowCount === 0) await sleep(20);
+  }
+
+  it('is captured, and set free, at the first try: it is sent away without that a writer waits', async () => {
+    await autovacuumed();
+    const once = { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 1 } };
+    expect((await runCapture(migration, once)).message).toMatch(
+      /^3 relations captured, 3 of them now, 0 lock retries$/,
+    );
+
+    await source.query('DROP TRIGGER bucardo_note_trunc_ibex ON swept');
+    await autovacuumed();
+    const context = await migration.context('capture', once);
+    const relations = await readRelations(source, context.config);
+    await addTruncateTriggers(context, source, relations);
+    expect(await problems()).toEqual([]);
+
+    await autovacuumed();
+    expect(await dropCapture(context, source)).toBe(6);
+    await context.close();
   });
 });
 

@@ -2,19 +2,24 @@ import { dropCapture, ourTriggers } from '../../../assets/agent/cleanup/source';
 import type { Context } from '../../../assets/agent/context';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
 
-let server: TestPostgres;
-beforeAll(async () => {
-  server = await startPostgres({ version: 11 });
-});
-afterAll(() => server.stop());
-
 /** What the removal asks of its context. */
 const context = {
   config: { capture: { lockTimeoutMs: 500, attempts: 2 } },
   progress: { report: () => undefined },
+  log: { warn: () => undefined },
 } as unknown as Context;
 
-test('a login that may make triggers and owns no table takes its own off again', async () => {
+const started: TestPostgres[] = [];
+afterAll(() => Promise.all(started.map((server) => server.stop())));
+
+async function start(version: 11 | 15 | 17): Promise<TestPostgres> {
+  const server = await startPostgres({ version });
+  started.push(server);
+  return server;
+}
+
+test.each([11, 15, 17] as const)('a login that owns no table takes its triggers off again: %i', async (version) => {
+  const server = await start(version);
   const admin = await server.connect();
   await admin.query(`
     CREATE ROLE mover LOGIN; GRANT CREATE ON DATABASE postgres TO mover;
@@ -31,5 +36,43 @@ test('a login that may make triggers and owns no table takes its own off again',
   expect(await ourTriggers(admin, 'bucardo')).toEqual([]);
   const { rows } = await admin.query(`SELECT tgname FROM pg_trigger WHERE tgrelid = 'item'::regclass`);
   expect(rows).toEqual([{ tgname: 'theirs' }]);
+  expect((await admin.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`)).rowCount).toBe(0);
+});
+
+/** Two tables with a trigger of ours each. */
+const CAPTURED = `
+  DROP TABLE IF EXISTS item, other; DROP SCHEMA IF EXISTS bucardo CASCADE; CREATE SCHEMA bucardo;
+  CREATE TABLE item (id int PRIMARY KEY, n int); CREATE TABLE other (id int PRIMARY KEY); INSERT INTO item VALUES (1, 0);
+  CREATE FUNCTION bucardo.delta() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+  CREATE TRIGGER bucardo_delta AFTER INSERT ON item FOR EACH ROW EXECUTE PROCEDURE bucardo.delta();
+  CREATE TRIGGER bucardo_trunc AFTER TRUNCATE ON item FOR EACH STATEMENT EXECUTE PROCEDURE bucardo.delta();
+  CREATE TRIGGER bucardo_delta AFTER INSERT ON other FOR EACH ROW EXECUTE PROCEDURE bucardo.delta()`;
+
+test.each([
+  ['a reader', 'SELECT FROM item'],
+  ['a prepared transaction', `UPDATE item SET n = 1; PREPARE TRANSACTION 'nightly report'`],
+])('a table that is busy with %s keeps its triggers; it is named with who is in the way', async (_, statement) => {
+  const server = await startPostgres({ version: 15, settings: { max_prepared_transactions: '2' } });
+  started.push(server);
+  const [admin, busy] = await Promise.all([server.connect(), server.connect()]);
+  await admin.query(CAPTURED);
+  await busy.query(`SET application_name = 'nightly report'`);
+  await busy.query('BEGIN');
+  await busy.query(statement);
+  const prepared = statement.includes('PREPARE');
+
+  await expect(dropCapture(context, admin)).rejects.toThrow(
+    new RegExp(
+      `^2 triggers are left: "public"."item" was never free for 500 ms in 2 tries; in the way: ${prepared ? 'a transaction' : 'pid \\d+'} ` +
+        `\\(${prepared ? 'prepared' : 'postgres'}, nightly report, \\d+ s\\): .*; end that, or wait, and start cleanup again$`,
+    ),
+  );
+
+  expect((await ourTriggers(admin, 'bucardo')).map(({ table }) => table)).toEqual([
+    '"public"."item"',
+    '"public"."item"',
+  ]);
+  await busy.query(prepared ? `COMMIT PREPARED 'nightly report'` : 'COMMIT');
+  expect(await dropCapture(context, admin)).toBe(2);
   expect((await admin.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`)).rowCount).toBe(0);
 });
