@@ -76,6 +76,8 @@ export async function startBothWays(
   }
   const target = await migration.admin('target');
   const clients = { source, target };
+  // Of their own: what a test asks meanwhile must not come into a transaction that was refused.
+  const probes = { source: await migration.admin('source'), target: await migration.admin('target') };
 
   const start = (args: readonly string[], environment: Readonly<Record<string, string>> = {}): ChildProcess =>
     spawn(process.execPath, [program, ...args], {
@@ -115,10 +117,10 @@ export async function startBothWays(
     fences: async () => [(await readFenceState(source))?.kind, (await readFenceState(target))?.kind],
     takesWrites: async (end) => {
       try {
-        await clients[end].query('BEGIN; INSERT INTO public.probe VALUES (1); ROLLBACK');
+        await probes[end].query('BEGIN; INSERT INTO public.probe VALUES (1); ROLLBACK');
         return true;
       } catch {
-        await clients[end].query('ROLLBACK');
+        await probes[end].query('ROLLBACK');
         return false;
       }
     },
