@@ -96,12 +96,12 @@ describe('with rolling back by itself left off', () => {
 
   it('each look has told of strays, connections, and the way back', async () => {
     const checks = (await record())!.checks;
-    // Our own session of the application.
+    // Those of the test itself: one that asks, one that probes.
     expect(checks['strays at the source']!.last).toMatchObject({
       verdict: 'warn',
-      figure: expect.stringMatching(/^1 sess/),
+      figure: expect.stringMatching(/^2 sess/),
     });
-    expect(checks['strays at the source']!.last.cause).toContain('@127.0.0.1 (1)');
+    expect(checks['strays at the source']!.last.cause).toContain('@127.0.0.1 (2)');
     expect(checks['connections']!.last).toMatchObject({
       verdict: 'ok',
       figure: expect.stringMatching(/[1-9] by applications$/),
