@@ -1,12 +1,13 @@
 import type { Client } from 'pg';
-import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
 import { copiedColumns, type Relation } from '../catalog/relations';
 import type { Lease } from '../lease';
-import { ident, identList, literal, qualified } from '../sql';
-import { explain, isWorthRepeating, type Sessions } from './apply';
+import { ident, identList, literal } from '../sql';
+import type { Sessions } from './apply';
 import { PipeBroken } from '../copy/pipe';
 import { copyRows } from './copy-rows';
+import { explain, isWorthRepeating } from './explain';
+import { queueOf } from './queue';
 
 /** Keys of one relation that are few: they are held in memory, and sent as values. */
 export const FEW = 1_000;
@@ -35,7 +36,7 @@ export async function applyFew(sessions: Sessions, lease: Lease, relations: read
     } catch (error) {
       const relation = at.relation ?? relations[0];
       if (error instanceof PipeBroken || !isWorthRepeating(error) || attempt === ATTEMPTS) {
-        throw relation ? explain(relation, error instanceof PipeBroken ? error.cause : error) : error;
+        throw relation ? await explain(relation, error, undefined, sessions.ask) : error;
       }
       await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
     }
@@ -72,8 +73,6 @@ async function once(
   await source.query('COMMIT');
   return { keys: changed.reduce((sum, { keys }) => sum + keys.length, 0), left };
 }
-
-const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
 
 /** Reads all keys that the snapshot shows of those relations that have few. */
 async function readKeys(

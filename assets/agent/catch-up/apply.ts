@@ -1,14 +1,14 @@
 import type { Client } from 'pg';
-import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
 import { rangeCondition, type KeyRange } from '../catalog/key-order';
 import { copiedColumns, type Relation } from '../catalog/relations';
-import { oneLine, Failure } from '../errors';
 import type { Lease } from '../lease';
-import { ident, identList, literal, qualified } from '../sql';
+import { identList, literal } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { PipeBroken } from '../copy/pipe';
 import { copyRows } from './copy-rows';
+import { explain, isWorthRepeating, type AskSource } from './explain';
+import { isQueued, queueOf, sameKey } from './queue';
 
 /** Both sessions of one applier. */
 export interface Sessions {
@@ -16,6 +16,8 @@ export interface Sessions {
   readonly target: Client;
   /** Where keys are marked, before they are forgotten, to be compared again. @default nowhere */
   readonly dirty?: DirtyKeys;
+  /** How to look for a row that is too long. @default it is not named */
+  readonly ask?: AskSource;
 }
 
 /** Tries of one relation when the server cannot serialize us with Bucardo or a purge. */
@@ -51,8 +53,9 @@ export async function applyChanges(
     try {
       return await once(sessions, lease, relation, portion);
     } catch (error) {
-      if (error instanceof PipeBroken) throw explain(relation, error.cause);
-      if (!isWorthRepeating(error) || attempt === ATTEMPTS) throw explain(relation, error);
+      if (error instanceof PipeBroken || !isWorthRepeating(error) || attempt === ATTEMPTS) {
+        throw await explain(relation, error, portion.range, sessions.ask);
+      }
       await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);
     }
   }
@@ -102,8 +105,6 @@ async function pending(source: Client, relation: Relation): Promise<Pending> {
   return rows[0] as Pending;
 }
 
-const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
-
 async function replaceKeys(
   source: Client,
   target: Client,
@@ -112,9 +113,6 @@ async function replaceKeys(
 ): Promise<number> {
   const { columns } = keyOf(relation);
   const names = identList(columns.map((column) => column.name));
-  const match = (a: string, b: string): string =>
-    columns.map(({ name, equals }) => `${a}.${ident(name)} ${equals} ${b}.${ident(name)}`).join(' AND ');
-  // The planner does not conclude from the queue's range on the table's, and would read all of the table each time.
   const within = (alias: string): string => (range === undefined ? 'true' : rangeCondition(relation, range, alias));
   await target.query(
     `CREATE TEMP TABLE ibex_keys ON COMMIT DROP AS SELECT ${names} FROM ONLY ${relation.sql} WHERE false`,
@@ -127,10 +125,9 @@ async function replaceKeys(
   );
   await target.query(`ANALYZE ${KEYS}`);
   await target.query(
-    `DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${match('t', 'k')} AND ${within('t')}`,
+    `DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${sameKey(relation, 't', 'k')} AND ${within('t')}`,
   );
-  const present = `${within('t')} AND EXISTS (SELECT FROM ${queueOf(relation)} AS d WHERE ${match('d', 't')} AND ${within('d')})`;
-  await copyRows(source, select(relation, present), target, destination(relation));
+  await copyRows(source, select(relation, isQueued(relation, range)), target, destination(relation));
   return keys;
 }
 
@@ -163,23 +160,4 @@ async function forget(
     relation.schema,
     relation.name,
   ]);
-}
-
-/** Whether the server could not serialize us with somebody, and the same again may succeed. */
-export const isWorthRepeating = (error: unknown): boolean =>
-  ['40001', '40P01'].includes((error as { code?: string }).code ?? '');
-
-/** Names the relation, the cause and the way on. */
-export function explain(relation: Relation, error: unknown): Error {
-  if (error instanceof Failure) return error;
-  const { code, constraint, detail } = error as { code?: string; constraint?: string; detail?: string };
-  if (code === '23505') {
-    return new Failure(
-      `${relation.sql} cannot be applied: a row of the target has the same value under "${constraint}" (${detail}); nothing was skipped; find who wrote the target, and start again`,
-      { cause: error },
-    );
-  }
-  return new Failure(`${relation.sql} cannot be applied: ${oneLine(error)}; nothing was forgotten; start again`, {
-    cause: error,
-  });
 }

@@ -173,7 +173,8 @@ export class CatchUp {
     const source = await this.context.connect('source', 'catch-up');
     await setKnown(source, SOURCE_SETTINGS);
     const target = await this.context.connect('target', 'catch-up');
-    return { source, target, dirty: await DirtyKeys.open(this.context) };
+    const dirty = await DirtyKeys.open(this.context);
+    return { source, target, dirty, ask: (work) => this.context.with('source', work) };
   }
 }
 

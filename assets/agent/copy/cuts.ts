@@ -116,6 +116,11 @@ export function selectPart(relation: Relation, columns: string, part: Part, vers
   return `(SELECT ${columns} FROM ONLY ${relation.sql} AS t WHERE ${condition})`;
 }
 
+/** The same as an item of FROM, for other statements. */
+export function rowsOf(relation: Relation, columns: string, part: Part, version: number): string {
+  return `${part.kind === 'whole' ? `ONLY ${relation.sql}` : selectPart(relation, columns, part, version)} AS t`;
+}
+
 function pagesCondition(relation: Relation, part: Extract<Part, { kind: 'pages' }>, version: number): string {
   if (version >= TID_RANGE_SCAN) {
     const end = part.to === undefined ? '' : ` AND t.ctid < '(${part.to},0)'::tid`;

@@ -1,7 +1,7 @@
 import type { Relation } from '../catalog/relations';
 import { Failure, oneLine } from '../errors';
 import { describePart, type Part } from './cuts';
-import { isTooLong } from './largest-row';
+import { isTooLong, TOO_LONG_CURE } from './largest-row';
 
 const CURES: Readonly<Record<string, string>> = {
   '22021': `the source holds text that is not valid in the target's encoding; correct that value there`,
@@ -17,9 +17,6 @@ const fullVolume = (where = ''): string =>
     ? 'a volume of the target is full; what is there is kept; enlarge it'
     : 'a disk is full; what is there is kept; enlarge it';
 
-const TOO_LONG =
-  'a server takes rows of up to 1 GB, counted as text unless all types of the table have a binary form; make it smaller, or keep that value in parts';
-
 /**
  * What became of a relation, in one line that names it, the cause, and the way on.
  *
@@ -34,7 +31,7 @@ export function explainCopy(relation: Relation, error: unknown, part?: Part, row
   const places = [isValue && part && describePart(part), row, where && oneLine(where)].filter(Boolean).join(', ');
   const place = places === '' ? '' : ` (${places})`;
   const cure =
-    (isTooLong(root) ? TOO_LONG : code === '53100' ? fullVolume(where) : code !== undefined && CURES[code]) ||
+    (isTooLong(root) ? TOO_LONG_CURE : code === '53100' ? fullVolume(where) : code !== undefined && CURES[code]) ||
     undefined;
   return new Failure(
     `rows of ${relation.sql} cannot be copied: ${oneLine(root)}${place}${cure === undefined ? '' : `; ${cure}`}; start copy again, it resumes`,

@@ -1,13 +1,16 @@
 import type { Client } from 'pg';
 import { copiedColumns, type Relation } from '../catalog/relations';
 import { ident } from '../sql';
-import { selectPart, type Part } from './cuts';
 
 /** A server's words when a value does not fit into its memory's largest piece, 1 GB. */
 const TOO_LONG = /invalid memory alloc request size/;
 
 /** Its code when a row does not. */
 const LIMIT_EXCEEDED = '54000';
+
+/** What to do about such a row. */
+export const TOO_LONG_CURE =
+  'a server takes rows of up to 1 GB, counted as text unless all types of the table have a binary form; make it smaller, or keep that value in parts';
 
 /** Types whose length as text is told without reading the value. */
 const MEASURED = /^(text|character varying|bytea)/;
@@ -18,24 +21,19 @@ export const isTooLong = (error: unknown): boolean => {
   return TOO_LONG.test(message) || code === LIMIT_EXCEEDED || (cause instanceof Error && isTooLong(cause));
 };
 
-/** The longest row of a part, in words for whoever has to find it. Reads no long value. */
-export async function largestRow(
-  source: Client,
-  relation: Relation,
-  part: Part,
-  sourceVersion: number,
-): Promise<string | undefined> {
-  const columns = copiedColumns(relation);
-  const length = ({ name, type }: (typeof columns)[number]): string =>
+/**
+ * The longest of some rows of a relation, in words for whoever has to find it. Reads no long value.
+ *
+ * @param rows the rows as an item of FROM, with all columns that are copied
+ */
+export async function largestRow(source: Client, relation: Relation, rows: string): Promise<string | undefined> {
+  const length = ({ name, type }: Relation['columns'][number]): string =>
     `coalesce(${MEASURED.test(type) ? 'octet_length' : 'pg_column_size'}(${ident(name)}), 0)::int8`;
+  const bytes = ['0', ...copiedColumns(relation).map(length)].join(' + ');
   const key = relation.key?.columns.map(({ name }) => ident(name)).join(', ') ?? 'ctid';
-  const names = columns.map(({ name }) => ident(name)).join(', ');
-  const from =
-    part.kind === 'whole' ? `ONLY ${relation.sql} AS t` : `${selectPart(relation, names, part, sourceVersion)} AS t`;
-  const { rows } = await source.query(
-    `SELECT ROW(${key})::text AS key, (${columns.map(length).join(' + ')})::text AS bytes FROM ${from}
-     ORDER BY ${columns.map(length).join(' + ')} DESC LIMIT 1`,
+  const { rows: found } = await source.query(
+    `SELECT ROW(${key})::text AS key, (${bytes})::text AS bytes FROM ${rows} ORDER BY ${bytes} DESC LIMIT 1`,
   );
-  const found = rows[0] as { key: string; bytes: string } | undefined;
-  return found && `its longest row has the key ${found.key} and ${found.bytes} bytes`;
+  const row = found[0] as { key: string; bytes: string } | undefined;
+  return row && `its longest row has the key ${row.key} and ${row.bytes} bytes`;
 }

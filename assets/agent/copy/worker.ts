@@ -1,8 +1,11 @@
 import type { Client } from 'pg';
+import { copiedColumns } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { LeaseLost } from '../lease';
+import { identList } from '../sql';
 import { copyChunk, type CopyTerms } from './copy-chunk';
+import { rowsOf } from './cuts';
 import { explainCopy } from './explain';
 import { GivenBack } from './give-way';
 import { isTooLong, largestRow } from './largest-row';
@@ -70,7 +73,9 @@ async function oneChunk(
     }
     context.log.error({ ...name, err: error }, 'not copied');
     if (!(error instanceof LeaseLost) && !isPassing(error)) {
-      const find = (source: Client) => largestRow(source, relation, chunk.part, terms.sourceVersion);
+      const columns = identList(copiedColumns(relation).map((column) => column.name));
+      const rows = rowsOf(relation, columns, chunk.part, terms.sourceVersion);
+      const find = (source: Client) => largestRow(source, relation, rows);
       const row = isTooLong(error) ? await context.with('source', find).catch(() => undefined) : undefined;
       await schedule.failed(chunk.relation, explainCopy(relation, error, chunk.part, row).message);
       return true;

@@ -79,6 +79,7 @@ async function setUp(migration: TestMigration, tables: string, rows: string): Pr
     sessions: async () => ({
       source: await context.connect('source', 'catch-up'),
       target: await context.connect('target', 'catch-up'),
+      ask: (work) => context.with('source', work),
     }),
     apply: async (name, way = applyChanges) => {
       const pair = await moving.sessions();

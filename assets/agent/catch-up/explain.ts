@@ -1,0 +1,56 @@
+import type { Client } from 'pg';
+import type { KeyRange } from '../catalog/key-order';
+import { copiedColumns, type Relation } from '../catalog/relations';
+import { isTooLong, largestRow, TOO_LONG_CURE } from '../copy/largest-row';
+import { PipeBroken } from '../copy/pipe';
+import { Failure, oneLine } from '../errors';
+import { identList } from '../sql';
+import { isQueued } from './queue';
+
+/** Work with a further session on the source: those of an applier end when a COPY of theirs breaks off. */
+export type AskSource = <T>(work: (source: Client) => Promise<T>) => Promise<T>;
+
+/** Whether the server could not serialize us with somebody, and the same again may succeed. */
+export const isWorthRepeating = (error: unknown): boolean =>
+  ['40001', '40P01'].includes((error as { code?: string }).code ?? '');
+
+/**
+ * Names the relation, the cause and the way on; and the row, where one is longer than a server can take.
+ *
+ * @param range of the keys that were to be applied
+ * @param ask without it the row is not looked for
+ */
+export async function explain(
+  relation: Relation,
+  error: unknown,
+  range: KeyRange | undefined,
+  ask: AskSource | undefined,
+): Promise<Error> {
+  const cause = error instanceof PipeBroken ? error.cause : error;
+  if (cause instanceof Failure) return cause;
+  const { code, constraint, detail } = cause as { code?: string; constraint?: string; detail?: string };
+  if (code === '23505') {
+    return new Failure(
+      `${relation.sql} cannot be applied: a row of the target has the same value under "${constraint}" (${detail}); nothing was skipped; find who wrote the target, and start again`,
+      { cause },
+    );
+  }
+  const row = isTooLong(cause) ? await ask?.((source) => longestQueued(source, relation, range)).catch(() => '') : '';
+  const cure = isTooLong(cause) ? `; ${TOO_LONG_CURE}` : '';
+  return new Failure(
+    `${relation.sql} cannot be applied: ${oneLine(cause)}${row ? ` (${row})` : ''}${cure}; nothing was forgotten; start again`,
+    { cause },
+  );
+}
+
+/** The longest of the rows that changed; of all rows, when the relation was truncated and none stands in its queue. */
+async function longestQueued(
+  source: Client,
+  relation: Relation,
+  range: KeyRange | undefined,
+): Promise<string | undefined> {
+  const names = identList(copiedColumns(relation).map(({ name }) => name));
+  const rows = `ONLY ${relation.sql} AS t`;
+  const queued = `(SELECT ${names} FROM ${rows} WHERE ${isQueued(relation, range)}) AS t`;
+  return (await largestRow(source, relation, queued)) ?? largestRow(source, relation, rows);
+}
