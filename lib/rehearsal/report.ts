@@ -1,3 +1,4 @@
+import type { ClientsSaw } from '../../assets/agent/cutover/clients-saw';
 import type { WatchRecord } from '../../assets/agent/watch/record';
 import { phasesOf } from '../phases';
 import type { Evidence } from './html/evidence-table';
@@ -21,6 +22,7 @@ export interface AgentReport {
 export interface MoveReport {
   readonly pauseMs: number;
   readonly steps: readonly { readonly step: string; readonly startMs: number; readonly ms: number }[];
+  readonly clientsSaw?: ClientsSaw;
   readonly freeze?: {
     readonly rowsCompared: number;
     readonly rowsDifferent: number;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type ClientConfig } from 'pg';
+import type { ClientsSaw } from '../../assets/agent/cutover/clients-saw';
 import { bundle } from '../../lib/bundle';
 import { serverAccount } from '../../lib/rehearsal/lab/account';
 import { LabPooler, CONSOLE_SECRET } from '../../lib/rehearsal/lab/pooler';
@@ -90,6 +91,16 @@ test('real clients go through a cutover, a rollback and a second cutover without
     process.stderr.write(`${output}\n`);
     await progress();
     expect(await pooler.side()).toBe(phase === 'cutover' ? 'target' : 'source');
+    const { pauseMs, clientsSaw } = (await ways.fact(
+      phase === 'cutover' ? 'cutover.result' : 'back.cutover.result',
+    )) as { pauseMs: number; clientsSaw: ClientsSaw };
+    const held = clientsSaw.kinds.filter(({ how }) => how.startsWith('waited at pooler'));
+    expect(held.map(({ application }) => application)).toEqual(expect.arrayContaining(['', 'pgbench', 'psql']));
+    for (const each of held) expect(each).toMatchObject({ user: 'application', errors: 0 });
+    // Whoever began a transaction as soon as they were held has waited nearly as long as the pause.
+    const longest = Math.max(...held.map(({ longestWaitMs = 0 }) => longestWaitMs));
+    expect(longest / pauseMs).toBeGreaterThan(0.5);
+    expect(longest / pauseMs).toBeLessThan(1.5);
   }
   const { done, said } = await bench;
   expect(said).toMatch(/number of failed transactions: 0 /);

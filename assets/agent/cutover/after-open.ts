@@ -2,9 +2,10 @@ import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { letWait, removeFence } from '../fence';
 import type { PhaseOutcome } from '../phase';
-import { requireDone } from '../switch/switches';
+import { requireDone, type Finished } from '../switch/switches';
 import { startSupervisor } from '../sync/supervisor-job';
 import { OPENED_FACT } from '../watch/record';
+import { endedKinds, type ClientsSaw } from './clients-saw';
 import type { PauseInput, PauseOutcome } from './pause';
 import { describeProof, keepProof } from './prove-rows';
 import { refreshViews, type Refreshed } from './refresh-views';
@@ -26,13 +27,16 @@ export const FREEZE_FACT = 'cutover.freeze';
 export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promise<PhaseOutcome> {
   const { context, timeline, target, switches } = input;
   const pauseMs = Math.round(timeline.elapsed());
-  const finishing = Promise.all([switches.finish(context.real('target')), input.readers.arrive()]);
+  const finishing = Promise.all([switches.finish(context.real('target')), input.readers.arrive()]).then((all) =>
+    all.flat(),
+  );
+  const clientsSaw = tellOfClients(input, finishing).catch(() => undefined);
   const fedBack = await feedTheOther(input, outcome.fence !== undefined);
   const proof = await keepProof(context);
   const frozen = await compareFrozen(input, outcome);
   const views = await refreshed(input);
   const stillFenced = await removeFence(target);
-  const finished = (await finishing).flat();
+  const finished = await finishing;
   const result = {
     pauseMs,
     steps: timeline.steps,
@@ -42,6 +46,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
     sequences: outcome.sequences,
     switched: outcome.switched,
     clients: [...outcome.released, ...finished],
+    clientsSaw: await clientsSaw,
     fedBack,
     freeze: frozen,
     materializedViews: views,
@@ -55,6 +60,19 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   return {
     message: `the ${context.real('target')} takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describeProof(proof)}${describe(frozen)}`,
     result,
+  };
+}
+
+/** As soon as the switches have ended the sessions that they end: the comparison may take hours. */
+async function tellOfClients(
+  { context, clients, timeline }: PauseInput,
+  finishing: Promise<readonly Finished[]>,
+): Promise<ClientsSaw> {
+  const finished = await finishing;
+  if (clients) return clients.told(finished, timeline);
+  return {
+    kinds: endedKinds(finished, context.real('source')),
+    unknown: ['how long they waited, and what was refused: an earlier run stopped the writes'],
   };
 }
 

@@ -3,6 +3,7 @@ import { withQueue } from '../catch-up/backlog';
 import { CatchUp } from '../catch-up/rounds';
 import type { Context } from '../context';
 import { afterOpen, FREEZE_FACT } from './after-open';
+import { ClientWatch } from './client-watch';
 import { approach } from './approach';
 import { claimMove } from './claim';
 import { passGates } from './gates';
@@ -72,6 +73,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
     }
     // Before a client is held: what a kill leaves is then looked for.
     if (switches.any) await setLed(context, 'clients', true);
+    const clients = await ClientWatch.open(context, switches);
     const timeline = new Timeline(context.config.cutover.budgetSeconds * 1000);
     const input: PauseInput = {
       context,
@@ -83,6 +85,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
       switches,
       readers,
       holders,
+      clients,
       lastKeys,
     };
     const outcome = await attempt(input);
@@ -111,7 +114,10 @@ async function attempt(input: PauseInput): Promise<PauseOutcome> {
     await input.holders?.close();
     throw new Failure(`${failure} (write pause ${Math.round(timeline.elapsed())} ms)`, { cause: error });
   } finally {
-    const result = { steps: timeline.steps, pauseMs: Math.round(timeline.elapsed()), failure };
+    const pauseMs = Math.round(timeline.elapsed());
+    // After a success more becomes known: what follows the opening tells.
+    const clientsSaw = failure === undefined ? undefined : await input.clients?.told([], timeline);
+    const result = { steps: timeline.steps, pauseMs, failure, clientsSaw };
     await context.state.setFact('cutover.timeline', result).catch(() => undefined);
     await context.evidence('write pause', failure === undefined, 'timeline', result).catch(() => undefined);
   }
@@ -146,6 +152,7 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
     switches,
     readers,
     holders: undefined,
+    clients: undefined,
     lastKeys: undefined,
   };
   if (!open) {

@@ -12,6 +12,7 @@ import type { Finished, Switches } from '../switch/switches';
 import type { WatchedTables } from '../sync/catalog-watch';
 import type { LastKeys, LastProof } from '../verify/dirty/last-keys';
 import type { HeldSnapshots, SnapshotHolders } from '../verify/held-snapshots';
+import type { ClientWatch } from './client-watch';
 import { setLed } from './home';
 import { proveRows } from './prove-rows';
 import type { Readers } from './readers';
@@ -36,6 +37,8 @@ export interface PauseInput {
   readonly readers: Readers;
   /** Sessions that stand ready to keep both ends' snapshots for the comparison; absent when none is wanted. */
   readonly holders: SnapshotHolders | undefined;
+  /** Looks at what the clients see; absent after the point of no return. */
+  readonly clients: ClientWatch | undefined;
   /** Sessions that stand ready to compare the keys of the last seconds; absent after the point of no return. */
   readonly lastKeys: LastKeys | undefined;
 }
@@ -103,6 +106,7 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
 export async function afterNoReturn(input: PauseInput): Promise<number> {
   const { target, timeline } = input;
   const keys = await timeline.step('last look', () => drain(input), false);
+  input.clients?.look(timeline);
   await timeline.step('open', () => openTarget(target), false);
   return keys;
 }
@@ -141,12 +145,14 @@ async function sequencesGoOn({ context, source, target }: PauseInput): Promise<n
 }
 
 /** Opens the source again and moves the clients back, unless the point of no return turns out to be behind us. */
-async function giveBack({ context, source, timeline, switches }: PauseInput, cause: unknown): Promise<void> {
+async function giveBack(input: PauseInput, cause: unknown): Promise<void> {
+  const { context, source, timeline, switches } = input;
   // A session that broke is no reason to keep writes stopped until the deadline.
   const reopen = async (): Promise<boolean> => {
     const state = await openSource(source).catch(() => context.with('source', openSource));
     return state === 'final';
   };
+  input.clients?.look(timeline);
   const final = await timeline.step('give writes back', reopen, false).catch((error: unknown) => {
     context.log.error({ err: error }, 'the source opens at its deadline, if it is not final');
     return false;

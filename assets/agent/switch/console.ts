@@ -15,6 +15,18 @@ export interface ConsoleLogin {
   readonly password: string;
 }
 
+/** Clients of one kind whom a pooler keeps waiting. */
+export interface HeldClients {
+  /** Who keeps them, for messages. */
+  readonly where: string;
+  readonly user: string;
+  /** `application_name`; empty where the client gives none, or the pooler does not tell. */
+  readonly application: string;
+  readonly sessions: number;
+  /** Wait so far of the one that waits longest; milliseconds. */
+  readonly longestMs: number;
+}
+
 /** Where pooler.sh puts the configuration of a side, on the pooler. */
 export const configurationFile = (side: End): string => `/run/ibex-pooler/${side}.ini`;
 
@@ -99,6 +111,20 @@ export class Console {
   async isPaused(): Promise<boolean> {
     const rows = await this.command('SHOW DATABASES');
     return rows.some((row) => row['name'] === this.database && Number(row['paused']) === 1);
+  }
+
+  /** Everybody who waits for a server now, by user and application; changes nothing. */
+  async held(): Promise<HeldClients[]> {
+    const kinds = new Map<string, HeldClients>();
+    for (const row of await this.command('SHOW CLIENTS')) {
+      if (row['database'] !== this.database || !String(row['state']).startsWith('waiting')) continue;
+      const [user, application] = [String(row['user'] ?? ''), String(row['application_name'] ?? '')];
+      const waits = Number(row['wait'] ?? 0) * 1000 + Number(row['wait_us'] ?? 0) / 1000;
+      const kind = JSON.stringify([user, application]);
+      const { sessions = 0, longestMs = 0 } = kinds.get(kind) ?? {};
+      kinds.set(kind, { where: this.name, user, application, sessions: sessions + 1, longestMs: Math.max(longestMs, waits) }); // prettier-ignore
+    }
+    return [...kinds.values()];
   }
 
   /** Ends the session at once, also one that waits for an answer: PgBouncer reads no farewell from such a one. */

@@ -47,6 +47,7 @@ export function poolerSwitch(context: Context): Switch {
         ...(recorded === from ? [] : [`the recorded side is ${recorded}, and a pooler that restarts would go there`]),
       ];
     },
+    held: async () => (await poolers?.held()) ?? [],
     hold: async (_to, time) => (await connect()).pause(time),
     move: async (to) => {
       await (await connected()).lead(to);

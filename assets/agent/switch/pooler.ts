@@ -1,7 +1,7 @@
 import type { End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 import type { PoolerConfig } from './config';
-import { Console, type ConsoleAddress, type ConsoleLogin } from './console';
+import { Console, type ConsoleAddress, type ConsoleLogin, type HeldClients } from './console';
 import type { Time } from './in-time';
 
 /** Two sessions with one pooler: a PAUSE that waits keeps its session busy, so it takes another one to call it off. */
@@ -17,6 +17,9 @@ interface Sessions {
  * it by itself (`watch` of pooler.sh) on the side that it is on.
  */
 export class Poolers {
+  /** Whom a pause that was called off had kept waiting. */
+  private calledOff: readonly HeldClients[] = [];
+
   private constructor(
     private readonly sessions: readonly Sessions[],
     private readonly open: (address: ConsoleAddress) => Promise<Console>,
@@ -73,12 +76,22 @@ export class Poolers {
       await Promise.race([paused, late]);
     } catch (error) {
       paused.catch(() => undefined);
+      this.calledOff = await all(this.sessions, ({ leading }) => leading.held()).then(
+        (held) => held.flat(),
+        () => [],
+      );
       await this.resume();
       await this.renew();
       throw error;
     } finally {
       signal.removeEventListener('abort', tell);
     }
+  }
+
+  /** Who waits: now, or did when a pause was called off. Asked on the sessions that let nobody go on, so that none waits for it. */
+  async held(): Promise<readonly HeldClients[]> {
+    const now = await all(this.sessions, ({ pausing }) => pausing.held());
+    return [...now.flat(), ...this.calledOff];
   }
 
   /** Leads every pooler to a side. May be repeated; whoever is there already stays. */

@@ -7,6 +7,7 @@ import { awsClient } from './aws';
 import type { RecordSetSwitch } from './config';
 import type { Time } from './in-time';
 import { leaveEnd } from './leave-end';
+import { addUp } from './old-sessions';
 import { moveTime, type Switch } from './switch';
 
 /** Longest time of the one call that changes the record, and of its repetition; milliseconds. */
@@ -107,7 +108,10 @@ export function recordSetSwitch(context: Context, config: RecordSetSwitch): Swit
       const first = await leaveEnd(context, to, 0, time);
       await inSync(time);
       const rest = await leaveEnd(context, to, config.ttlSeconds, time);
-      return `${first}; once all servers of Route 53 knew the change, ${rest}`;
+      return {
+        done: `${first.done}; once all servers of Route 53 knew the change, ${rest.done}`,
+        ended: addUp([...first.ended, ...rest.ended]),
+      };
     },
     close: () => client.destroy(),
   };

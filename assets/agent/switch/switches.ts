@@ -1,7 +1,9 @@
 import type { End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
+import type { HeldClients } from './console';
 import { inTime, type Time } from './in-time';
-import type { Switch } from './switch';
+import type { SessionsOf } from './old-sessions';
+import type { Done, Switch } from './switch';
 
 /** Longest time of a look at one switch; milliseconds. */
 const CHECK_MS = 15_000;
@@ -21,6 +23,8 @@ export interface Readiness {
 export interface Finished {
   readonly switch: string;
   readonly done?: string;
+  /** Sessions that it ended on the end that was left; absent where it ends none. */
+  readonly ended?: readonly SessionsOf[];
   readonly problem?: string;
 }
 
@@ -74,6 +78,11 @@ export class Switches {
       if (each.ownBudget === true) ofTheirOwn += performance.now() - began;
     }
     return done.length === 0 ? `the operator points the clients at the ${to}` : done.join('; ');
+  }
+
+  /** Whom the switches keep waiting at this moment. Throws what went wrong. */
+  async held(): Promise<HeldClients[]> {
+    return (await Promise.all(this.all.map((each) => each.held?.() ?? []))).flat();
   }
 
   /** Lets held clients go on, all at once. Never throws: returns what failed, since writes are open now. */
@@ -145,13 +154,13 @@ export class Switches {
     some: readonly Switch[],
     what: string,
     limitMs: (each: Switch) => number,
-    work: (each: Switch, time: Time) => Promise<string>,
+    work: (each: Switch, time: Time) => Promise<string | Done>,
   ): Promise<Finished[]> {
     return Promise.all(
       some.map(async (each) => {
         try {
           const done = await inTime(`${what} by ${each.name}`, limitMs(each), (time) => work(each, time));
-          return { switch: each.name, done };
+          return { switch: each.name, ...(typeof done === 'string' ? { done } : done) };
         } catch (error) {
           return { switch: each.name, problem: oneLine(error) };
         }

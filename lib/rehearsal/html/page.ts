@@ -1,5 +1,6 @@
 import { count, duration } from '../cli/text';
 import type { MoveReport, RehearsalReport } from '../report';
+import { clientsTable } from './clients-table';
 import { evidenceTable } from './evidence-table';
 import { pauseChart } from './pause-chart';
 import { STYLE } from './style';
@@ -84,13 +85,13 @@ function pause({ agent, writePauseMs }: RehearsalReport): Html {
     <p class="faint">The longest that the writers saw: ${count(writePauseMs)} ms.</p>`;
 }
 
-function movePart(title: string, { pauseMs, steps, freeze }: MoveReport): Html {
+function movePart(title: string, { pauseMs, steps, freeze, clientsSaw }: MoveReport): Html {
   return html`<h2>${title}</h2>
     <p>
       ${count(pauseMs)} ms as the host saw it.
       ${freeze && `The comparison of all rows, ${duration(freeze.seconds)}, came after it.`}
     </p>
-    ${pauseChart(steps, pauseMs)}`;
+    ${pauseChart(steps, pauseMs)} ${clientsSaw && clientsTable(clientsSaw)}`;
 }
 
 function clients({ writers }: RehearsalReport): Html | undefined {

@@ -7,7 +7,7 @@ export const STYLE = `
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.5rem 4rem; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif }
-h1 { margin: 0; font-size: 1.7rem } h2 { margin: 2.2rem 0 .6rem; font-size: 1.15rem }
+h1 { margin: 0; font-size: 1.7rem } h2 { margin: 2.2rem 0 .6rem; font-size: 1.15rem } h3 { margin: 1.4rem 0 .4rem; font-size: 1rem }
 p { margin: .3rem 0 } .faint { color: var(--faint) }
 .head { display: flex; gap: 1rem; align-items: center; justify-content: space-between; flex-wrap: wrap }
 .verdict { display: inline-block; padding: .05rem .6rem; border: 1px solid currentColor; border-radius: 1rem;

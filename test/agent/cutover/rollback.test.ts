@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { UNFENCE_WORDS } from '../../../assets/agent/unfence';
+import type { ClientsSaw } from '../../../assets/agent/cutover/clients-saw';
 import type { LastProof } from '../../../assets/agent/verify/dirty/last-keys';
 import { startBothWays, type BothWays } from './both-ways';
 
@@ -137,8 +138,23 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
     }
   });
 
-  it('moves them to the target a second time', async () => {
-    const { status, output } = await ways.run('cutover');
+  it('moves them to the target a second time, and tells which clients were refused', async () => {
+    const refused = await ways.migration.admin('source');
+    await refused.query(`SET application_name = 'the shop'`);
+    const running = ways.run('cutover');
+    const end = new AbortController();
+    void running.finally(() => end.abort());
+    let errors = 0;
+    while (!end.signal.aborted) await refused.query('DELETE FROM probe WHERE false').catch(() => (errors += 1));
+    await refused.end();
+    const { status, output } = await running;
+    expect(errors).toBeGreaterThan(0);
+    const { pauseMs, clientsSaw } = (await ways.fact('cutover.result')) as { pauseMs: number; clientsSaw: ClientsSaw };
+    const shop = clientsSaw.kinds.find(({ application }) => application === 'the shop');
+    expect(shop).toMatchObject({ sessions: 1, errors: 1, how: expect.stringContaining('asked the source') });
+    expect(shop?.longestWaitMs).toBeGreaterThan(0);
+    expect(shop?.longestWaitMs).toBeLessThanOrEqual(pauseMs);
+    expect(clientsSaw.kinds.at(-1)?.how).toMatch(/^transactions rolled back on the source/);
     expect([output, status]).toEqual([expect.stringMatching(/^cutover: the target takes writes; .* 0 different$/), 0]);
     await bothAlike();
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);

@@ -36,8 +36,9 @@ const context = {
 const within = <T>(work: (time: Time) => Promise<T>, ms = 10_000): Promise<T> => inTime('it', ms, work);
 
 /** A client that stands on the end that is left, and whether it was ended. */
-async function oldClient(): Promise<{ ended: () => boolean }> {
+async function oldClient(application = ''): Promise<{ ended: () => boolean }> {
   const client = await server.connect();
+  await client.query(`SET application_name = '${application}'`);
   let ended = false;
   client.on('error', () => (ended = true));
   client.on('end', () => (ended = true));
@@ -46,12 +47,16 @@ async function oldClient(): Promise<{ ended: () => boolean }> {
 
 describe('the sessions of the end that was left', () => {
   test('are ended but for ours and those of Bucardo', async () => {
-    const old = await oldClient();
+    const old = await oldClient('the shop');
     const bucardo = await server.connect();
     await bucardo.query(`SET application_name = 'bucardo kid'`);
     const me = await server.connect();
     await me.query(`SET application_name = 'ibex cutover'`);
-    expect(await endSessions(me)).toEqual({ ended: 1, refused: 0 });
+    expect(await endSessions(me)).toEqual({
+      ended: 1,
+      refused: 0,
+      by: [{ user: 'postgres', application: 'the shop', sessions: 1 }],
+    });
     await bucardo.query('SELECT 1');
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(old.ended()).toBe(true);
@@ -64,7 +69,7 @@ describe('the sessions of the end that was left', () => {
     const me = await server.connect();
     await me.query(`SET SESSION AUTHORIZATION mover`);
     await me.query(`SET application_name = 'ibex cutover'`);
-    expect(await endSessions(me)).toEqual({ ended: 0, refused: 1 });
+    expect(await endSessions(me)).toEqual({ ended: 0, refused: 1, by: [] });
     await Promise.all([admin.end(), me.end()]);
   });
 
@@ -75,7 +80,7 @@ describe('the sessions of the end that was left', () => {
     const ending = endSessionsFor(me, 1_200, new AbortController().signal);
     await new Promise((resolve) => setTimeout(resolve, 300));
     await oldClient();
-    expect((await ending).ended).toBe(2);
+    expect(await ending).toMatchObject({ ended: 2, by: [{ application: '', sessions: 2 }] });
     await me.end();
   });
 });
@@ -122,7 +127,10 @@ describe('a load balancer', () => {
     expect(aws.operations()).toEqual(['ModifyListener']);
     expect(listener.leads).toEqual([LISTENER.targetGroupArn]);
     expect(old.ended()).toBe(false);
-    await expect(within((time) => made.finish!('target', time))).resolves.toBe('1 sessions on the source were ended');
+    await expect(within((time) => made.finish!('target', time))).resolves.toEqual({
+      done: '1 sessions on the source were ended',
+      ended: [{ user: 'postgres', application: '', sessions: 1 }],
+    });
     expect(old.ended()).toBe(true);
   });
 
@@ -182,9 +190,12 @@ describe('a record of Route 53', () => {
     expect(record.value).toBe('new.example.org');
     expect(aws.operations()).toEqual([CHANGE_RECORD]);
     expect(aws.calls[0]?.body).toContain('<Action>UPSERT</Action>');
-    await expect(within((time) => made.finish!('target', time))).resolves.toMatch(
-      /^1 sessions on the source were ended; once all servers of Route 53 knew the change, 0 sessions/,
-    );
+    await expect(within((time) => made.finish!('target', time))).resolves.toEqual({
+      done: expect.stringMatching(
+        /^1 sessions on the source were ended; once all servers of Route 53 knew the change, 0 sessions/,
+      ),
+      ended: [{ user: 'postgres', application: '', sessions: 1 }],
+    });
     expect(old.ended()).toBe(true);
     expect(aws.operations().slice(1)).toEqual(['GET /2013-04-01/change/C1', 'GET /2013-04-01/change/C1']);
   });

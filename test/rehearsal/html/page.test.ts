@@ -52,6 +52,19 @@ describe('the page', () => {
     );
   });
 
+  test('shows what the host knows of the clients of each move, with what it does not know', () => {
+    const kinds = [
+      { user: HOSTILE, application: HOSTILE, sessions: 1_234, errors: 5, longestWaitMs: 2_345, how: HOSTILE },
+      { errors: 7, how: 'counted' },
+    ];
+    const { cutover } = agent;
+    const text = page({ cutover: { ...cutover, clientsSaw: { kinds, unknown: [HOSTILE] } } }).replace(/\s+/g, ' ');
+    for (const part of ['What clients saw, as the host knows it', '1,234', '2,345 ms', '<td>everybody</td>', '<td>counted</td>', 'Not known: &lt;script'])
+      expect(text).toContain(part); // prettier-ignore
+    expect(text).not.toContain('<script');
+    expect(page()).not.toContain('as the host knows it');
+  });
+
   test('shows the watch: each check with its last and its worst finding, and what was decided', () => {
     const bad = {
       verdict: 'bad',
