@@ -62,6 +62,8 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
   const tasks = waiting.map((copy) => ({
     needs: [],
     run: async (worker: Client) => {
+      // The dump spares the source already; only what has become useless is not gone on with.
+      context.brake.throwIfOff();
       const rows = await copyTable(config, worker, lease, archive, copy, (more) => {
         copied += more;
         progress.report(copied, Math.max(expected, copied), 'rows', copy.relation.sql);

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
+import { UNBRAKED } from '../../assets/agent/brake/paced';
 import { buildConstraints, missingConstraints } from '../../assets/agent/constraints';
 import type { Context } from '../../assets/agent/context';
 import { dump, dumpRows, rowArchive, type DumpProbes } from '../../assets/agent/dump';
@@ -130,6 +131,18 @@ describe('restore', () => {
   let holding: Context;
   beforeAll(async () => {
     holding = await migration.context('dump');
+  });
+
+  it('begins no table once capture was taken off', async () => {
+    const off = (): void => {
+      throw new Error('capture was taken off');
+    };
+    const restoring = within('restore', (context) => {
+      context.brake = { ...UNBRAKED, throwIfOff: off };
+      return restoreRows(context);
+    });
+    await expect(restoring).rejects.toThrow('capture was taken off');
+    expect(await copied()).toBe(0);
   });
 
   it('names a file of the dump that is cut off, and dump takes it anew', async () => {

@@ -1,11 +1,13 @@
 import type { Client } from 'pg';
 import { keyOf, TRUNCATED } from '../capture/objects';
+import { UNBRAKED, type Paced } from '../brake/paced';
 import { rangeCondition, type KeyRange } from '../catalog/key-order';
 import { copiedColumns, type Relation } from '../catalog/relations';
 import type { Lease } from '../lease';
 import { identList, literal } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
-import { PipeBroken } from '../copy/pipe';
+import { givingWay } from '../copy/give-way';
+import { PipeBroken, type PipeOptions } from '../copy/pipe';
 import { copyRows } from './copy-rows';
 import { explain, isWorthRepeating, type AskSource } from './explain';
 import { isQueued, queueOf, sameKey } from './queue';
@@ -18,6 +20,8 @@ export interface Sessions {
   readonly dirty?: DirtyKeys;
   /** How to look for a row that is too long. @default it is not named */
   readonly ask?: AskSource;
+  /** Slows a portion down, or breaks it off, for the source's sake. @default nothing does */
+  readonly brake?: Paced | undefined;
 }
 
 /** Tries of one relation when the server cannot serialize us with Bucardo or a purge. */
@@ -41,7 +45,8 @@ export interface Portion {
  *
  * All changes that the snapshot shows, or all of one range, go into one target transaction, all deletes before all
  * inserts, so that unique values may have moved between keys. Returns the number of keys applied; a range of a
- * relation that was truncated is left to a portion without one.
+ * relation that was truncated is left to a portion without one. Throws GivenBack, with both sessions closed, when the
+ * source needs its lock or its snapshot.
  */
 export async function applyChanges(
   sessions: Sessions,
@@ -62,7 +67,7 @@ export async function applyChanges(
 }
 
 async function once(
-  { source, target, dirty }: Sessions,
+  { source, target, dirty, brake = UNBRAKED }: Sessions,
   lease: Lease,
   relation: Relation,
   { snapshot, range }: Portion,
@@ -79,9 +84,12 @@ async function once(
     await Promise.all([source.query('COMMIT'), target.query('COMMIT')]);
     return 0;
   }
-  const applied = work.truncated
-    ? await replaceAll(source, target, relation)
-    : await replaceKeys(source, target, relation, range);
+  const applied = await givingWay(brake, work.pid, (signal) => {
+    const options = { onBytes: brake.wait, signal };
+    return work.truncated
+      ? replaceAll(source, target, relation, options)
+      : replaceKeys(source, target, relation, range, options);
+  });
   await target.query('COMMIT');
   await forget(source, relation, range, dirty);
   if (work.truncated) await dirty?.markAll(relation);
@@ -92,6 +100,8 @@ async function once(
 interface Pending {
   readonly changed: boolean;
   readonly truncated: boolean;
+  /** Of the session on the source. */
+  readonly pid: number;
 }
 
 const isIdle = ({ changed, truncated }: Pending): boolean => !changed && !truncated;
@@ -99,7 +109,8 @@ const isIdle = ({ changed, truncated }: Pending): boolean => !changed && !trunca
 async function pending(source: Client, relation: Relation): Promise<Pending> {
   const { rows } = await source.query(
     `SELECT EXISTS (SELECT FROM ${queueOf(relation)}) AS changed,
-       EXISTS (SELECT FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2) AS truncated`,
+       EXISTS (SELECT FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2) AS truncated,
+       pg_backend_pid() AS pid`,
     [relation.schema, relation.name],
   );
   return rows[0] as Pending;
@@ -110,6 +121,7 @@ async function replaceKeys(
   target: Client,
   relation: Relation,
   range: KeyRange | undefined,
+  options: PipeOptions,
 ): Promise<number> {
   const { columns } = keyOf(relation);
   const names = identList(columns.map((column) => column.name));
@@ -122,19 +134,20 @@ async function replaceKeys(
     `SELECT DISTINCT ${names} FROM ${queueOf(relation)} AS d WHERE ${within('d')}`,
     target,
     `${KEYS} (${names})`,
+    options,
   );
   await target.query(`ANALYZE ${KEYS}`);
   await target.query(
     `DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${sameKey(relation, 't', 'k')} AND ${within('t')}`,
   );
-  await copyRows(source, select(relation, isQueued(relation, range)), target, destination(relation));
+  await copyRows(source, select(relation, isQueued(relation, range)), target, destination(relation), options);
   return keys;
 }
 
 /** After a TRUNCATE the keys that went are unknown, so the relation is copied whole. */
-async function replaceAll(source: Client, target: Client, relation: Relation): Promise<number> {
+async function replaceAll(source: Client, target: Client, relation: Relation, options: PipeOptions): Promise<number> {
   const { rowCount } = await target.query(`DELETE FROM ONLY ${relation.sql}`);
-  const inserted = await copyRows(source, select(relation, 'true'), target, destination(relation));
+  const inserted = await copyRows(source, select(relation, 'true'), target, destination(relation), options);
   return Math.max(rowCount ?? 0, inserted, 1);
 }
 

@@ -2,6 +2,8 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { setKnown } from '../connect';
+import { GivenBack } from '../copy/give-way';
+import { oneLine } from '../errors';
 import type { Lease } from '../lease';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { applyChanges, type Portion, type Sessions } from './apply';
@@ -18,6 +20,12 @@ const SOURCE_SETTINGS: Readonly<Record<string, string>> = {
   max_parallel_workers_per_gather: '0',
   jit: 'off',
 };
+
+/** How often a portion gives way; then it hurries, since a backlog that is never applied does the source more harm. */
+const MOST_GIVEN_BACK = 5;
+
+/** A portion that is to be applied. */
+type Waiting = Portion & { readonly relation: Relation; readonly givenBack?: number };
 
 /** Applies the changes of many relations with several sessions at once. */
 export class CatchUp {
@@ -74,19 +82,11 @@ export class CatchUp {
     const queue = await this.portions(relations, snapshot);
     let applied = 0;
     const worker = async (): Promise<void> => {
-      const sessions = await this.take();
-      try {
-        for (let next = queue.shift(); next; next = queue.shift()) {
-          await this.context.brake.clear();
-          const { relation, ...portion } = next;
-          const keys = await applyChanges(sessions, this.lease, relation, portion);
-          applied += keys;
-          if (keys > 0) this.context.log.info({ relation: relation.sql, keys }, 'changes applied');
-        }
-        this.idle.push(sessions);
-      } catch (error) {
-        await end(sessions);
-        throw error;
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        await this.context.brake.clear();
+        const keys = await this.one(next);
+        if (keys === undefined) queue.unshift({ ...next, givenBack: (next.givenBack ?? 0) + 1 });
+        applied += keys ?? 0;
       }
     };
     const workers = Math.min(sessions, queue.length);
@@ -95,6 +95,23 @@ export class CatchUp {
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
     return applied;
+  }
+
+  /** Applies a portion. Returns its keys; undefined when it was given back, for the sake of the source. */
+  private async one({ relation, givenBack = 0, ...portion }: Waiting): Promise<number | undefined> {
+    const pair = await this.take();
+    try {
+      const brake = givenBack < MOST_GIVEN_BACK ? this.context.brake : undefined;
+      const keys = await applyChanges({ ...pair, brake }, this.lease, relation, portion);
+      this.idle.push(pair);
+      if (keys > 0) this.context.log.info({ relation: relation.sql, keys }, 'changes applied');
+      return keys;
+    } catch (error) {
+      await end(pair);
+      if (!(error instanceof GivenBack)) throw error;
+      this.context.log.warn({ relation: relation.sql, cause: oneLine(error) }, 'given back');
+      return undefined;
+    }
   }
 
   /**
@@ -131,14 +148,11 @@ export class CatchUp {
     return applied + (left.length > 0 ? await this.apply(left, undefined, sessions) : 0);
   }
 
-  private async portions(
-    relations: readonly Relation[],
-    snapshot: string | undefined,
-  ): Promise<(Portion & { readonly relation: Relation })[]> {
+  private async portions(relations: readonly Relation[], snapshot: string | undefined): Promise<Waiting[]> {
     if (relations.length === 0) return [];
     const sessions = await this.take();
     try {
-      const portions: (Portion & { readonly relation: Relation })[] = [];
+      const portions: Waiting[] = [];
       for (const { relation, changes } of await readBacklog(sessions.source, relations, this.batch)) {
         const ranges =
           changes < this.batch ? [] : await cutQueue(sessions.source, sessions.target, relation, this.batch);

@@ -160,7 +160,9 @@ export async function pipe(
   { onBytes = () => 0, signal }: PipeOptions = {},
 ): Promise<Piped> {
   const aborted = new Promise<never>((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    const abort = (): void => reject(signal?.reason as Error);
+    signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted === true) abort();
   });
   aborted.catch(() => undefined);
   const input = target.query(new CopyIn(into));
