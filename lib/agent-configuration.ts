@@ -2,6 +2,7 @@ import { Aws } from 'aws-cdk-lib';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { AgentConfig, EndConfig } from '../assets/agent/config';
 import { Database } from './database';
+import type { Endpoint } from './endpoint';
 import type { Pooler } from './pooler';
 import { CONSOLE_PORT } from './pooler/openings';
 import type { ResolvedFork, ResolvedSettings } from './settings';
@@ -9,6 +10,7 @@ import type { ResolvedFork, ResolvedSettings } from './settings';
 export interface AgentConfigurationProps {
   readonly settings: ResolvedSettings;
   readonly database: Database;
+  readonly endpoint: Endpoint;
   readonly sourceSecret: ISecret;
   /** Login of the fork that is dumped, where the settings have one. */
   readonly forkSecret: ISecret | undefined;
@@ -37,6 +39,7 @@ const reachOf = (
 export function agentConfiguration({
   settings,
   database,
+  endpoint,
   sourceSecret,
   forkSecret,
   migratorSecret,
@@ -73,6 +76,10 @@ export function agentConfiguration({
       region: Aws.REGION,
       ...(database.resource.clusterId !== undefined && { cluster: database.resource.clusterId }),
       instances: database.resource.instanceIds,
+      address: {
+        writer: endpoint.targetGroup.targetGroupArn,
+        ...(endpoint.readerTargetGroup && { readers: endpoint.readerTargetGroup.targetGroupArn }),
+      },
       alarmPrefixes,
     },
     host: {

@@ -34,7 +34,7 @@ export function hostRole(scope: Construct, id: string, props: HostRoleProps): Ro
   return role;
 }
 
-/** What gates and watch ask of AWS: alarms, logs and snapshots. Pending restarts: see Profiles. */
+/** What gates and watch ask of AWS: alarms, the health of the address, logs and snapshots. Pending restarts: see Profiles. */
 function allowGates(role: Role, { resource }: Database): void {
   const stack = Stack.of(role);
   const arn = (kind: string, resourceName: string): string =>
@@ -42,6 +42,9 @@ function allowGates(role: Role, { resource }: Database): void {
   const { clusterId, instanceIds } = resource;
   // Of all alarms or of none: a list is asked for by the beginning of the names.
   role.addToPolicy(new PolicyStatement({ sid: 'Alarms', actions: ['cloudwatch:DescribeAlarms'], resources: ['*'] }));
+  // AWS knows no resource for it.
+  const health = ['elasticloadbalancing:DescribeTargetHealth'];
+  role.addToPolicy(new PolicyStatement({ sid: 'AddressHealth', actions: health, resources: ['*'] }));
   role.addToPolicy(
     new PolicyStatement({
       sid: 'DatabaseLogs',

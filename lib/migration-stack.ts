@@ -69,6 +69,7 @@ export class MigrationStack extends Stack {
       configuration: agentConfiguration({
         settings,
         database,
+        endpoint: target.endpoint,
         sourceSecret,
         forkSecret,
         migratorSecret,

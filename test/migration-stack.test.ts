@@ -98,7 +98,14 @@ describe('identity', () => {
       .flatMap(([, policy]) => policy['Properties'].PolicyDocument.Statement as { Sid: string; Resource: unknown }[])
       .filter(({ Resource }) => Resource === '*')
       .map(({ Sid }) => Sid);
-    expect(wide.sort()).toEqual(['Alarms', 'FollowCommands', 'HostMetrics', 'LogGroups', 'SystemsManagerAgent']);
+    expect(wide.sort()).toEqual([
+      'AddressHealth',
+      'Alarms',
+      'FollowCommands',
+      'HostMetrics',
+      'LogGroups',
+      'SystemsManagerAgent',
+    ]);
   });
 });
 

@@ -189,6 +189,12 @@ export interface AwsTarget {
   readonly cluster?: string;
   /** Identifiers of the database instances. */
   readonly instances: readonly string[];
+  /** ARNs of the target groups by which the target's address leads to it. @default nobody is asked whether they are healthy */
+  readonly address?: {
+    readonly writer: string;
+    /** @default readers have no address of their own */
+    readonly readers?: string;
+  };
   /** Beginnings of the names of the CloudWatch alarms that forbid a cutover while they are raised. */
   readonly alarmPrefixes: readonly string[];
 }

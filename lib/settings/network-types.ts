@@ -64,6 +64,7 @@ export const CALLED_SERVICES: readonly InterfaceEndpoint[] = [
   'secretsmanager',
   'logs',
   'monitoring',
+  'elasticloadbalancing',
   'rds',
 ];
 

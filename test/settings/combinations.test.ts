@@ -256,7 +256,16 @@ describe('ways out to every address', () => {
 
   describe('without one for HTTP', () => {
     const httpEgress = { cidrs: ['192.168.40.10/32'], prefixListIds: ['pl-6da54004'] };
-    const called = ['ssm', 'ssmmessages', 'ec2messages', 'secretsmanager', 'logs', 'monitoring', 'rds'];
+    const called = [
+      'ssm',
+      'ssmmessages',
+      'ec2messages',
+      'secretsmanager',
+      'logs',
+      'monitoring',
+      'elasticloadbalancing',
+      'rds',
+    ];
 
     test('AWS is reached inside the VPC, or the host neither boots nor obeys a runbook', () => {
       expect(network({ httpEgress, interfaceEndpoints: called })).toEqual([]);

@@ -1,4 +1,5 @@
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { RDSClient } from '@aws-sdk/client-rds';
 import type { AgentConfig, AwsTarget } from '../config';
 
@@ -9,6 +10,7 @@ const CALL_TIMEOUT_MS = 10_000;
 export interface AwsAccount extends AwsTarget {
   readonly rds: RDSClient;
   readonly cloudWatch: CloudWatchClient;
+  readonly loadBalancers: ElasticLoadBalancingV2Client;
 }
 
 /**
@@ -20,5 +22,10 @@ export function openAws(config: AgentConfig, timeoutMs: number = CALL_TIMEOUT_MS
   const { aws } = config;
   if (!aws) return undefined;
   const options = { region: aws.region, requestHandler: { requestTimeout: timeoutMs, throwOnRequestTimeout: true } };
-  return { ...aws, rds: new RDSClient(options), cloudWatch: new CloudWatchClient(options) };
+  return {
+    ...aws,
+    rds: new RDSClient(options),
+    cloudWatch: new CloudWatchClient(options),
+    loadBalancers: new ElasticLoadBalancingV2Client(options),
+  };
 }

@@ -8,6 +8,7 @@ import {
 } from '@aws-sdk/client-rds';
 import { raisedAlarms } from './alarms';
 import type { AwsAccount } from './aws-account';
+import { groupHealth } from '../switch/target-health';
 import { block, firstOf, pass, warn, type Answer, type Gate } from './gate';
 
 /** Begins the name of each rollback point; the rest is the id of the execution that made it. */
@@ -54,6 +55,24 @@ const profile = onAws(
     return recorded === 'serve'
       ? pass('serve, nothing waits for a restart', result)
       : block(`profile ${recorded}`, 'run the command of the stack output ServeProfile', result);
+  },
+);
+
+/** Whether those who are led to the target's address find it there: health checks take half a minute, a pause does not. */
+const address = onAws(
+  'target behind its address',
+  'elasticloadbalancing:DescribeTargetHealth of the target groups',
+  true,
+  async ({ address: groups, loadBalancers }) => {
+    if (!groups) return pass('not asked: no load balancer is described', null);
+    const writer = await groupHealth(loadBalancers, groups.writer);
+    const readers = groups.readers === undefined ? undefined : await groupHealth(loadBalancers, groups.readers);
+    const result = { writer, readers };
+    if (!writer.healthy)
+      return block(`no writer is healthy there: ${writer.states}`, 'mend that first: docs/endpoint.md', result);
+    return readers && !readers.healthy
+      ? warn(`no reader is healthy there: ${readers.states}`, 'mend that before readers are led there', result)
+      : pass(`healthy: ${[writer, readers].flatMap((each) => each?.states ?? []).join('; readers: ')}`, result);
   },
 );
 
@@ -134,4 +153,4 @@ async function readSnapshots({ rds: client, cluster, instances }: AwsAccount): P
 }
 
 /** What only the account knows. */
-export const AWS_GATES: readonly Gate[] = [alarms, profile, ROLLBACK_POINT];
+export const AWS_GATES: readonly Gate[] = [alarms, profile, address, ROLLBACK_POINT];

@@ -5,6 +5,7 @@ import { awsClient } from './aws';
 import type { LoadBalancerSwitch } from './config';
 import { leaveEnd } from './leave-end';
 import { moveTime, type Switch } from './switch';
+import { groupHealth } from './target-health';
 
 /** Longest time of the one call that moves the clients, and of its repetition; milliseconds. */
 const MOVE_MS = 10_000;
@@ -15,18 +16,13 @@ const MOVE_MS = 10_000;
  * must be in use, and healthy, beforehand: health checks of a new one would take the pause's budget.
  */
 export function loadBalancerSwitch(context: Context, config: LoadBalancerSwitch): Switch {
-  const { ElasticLoadBalancingV2Client, DescribeListenersCommand, DescribeTargetHealthCommand, ModifyListenerCommand } =
+  const { ElasticLoadBalancingV2Client, DescribeListenersCommand, ModifyListenerCommand } =
     require('@aws-sdk/client-elastic-load-balancing-v2') as typeof import('@aws-sdk/client-elastic-load-balancing-v2');
   const client = new ElasticLoadBalancingV2Client(awsClient(context));
   const groups: Readonly<Record<End, string>> = { source: config.sourceGroupArn, target: config.targetGroupArn };
   const healthOf = async (end: End, abortSignal: AbortSignal): Promise<string[]> => {
-    const { TargetHealthDescriptions: targets = [] } = await client.send(
-      new DescribeTargetHealthCommand({ TargetGroupArn: groups[end] }),
-      { abortSignal },
-    );
-    if (targets.some(({ TargetHealth }) => TargetHealth?.State === 'healthy')) return [];
-    const states = targets.map(({ Target, TargetHealth }) => `${Target?.Id} is ${TargetHealth?.State}`).join(', ');
-    return [`no target of the ${end}'s group is healthy (${states || 'it has none'}); put it behind a listener`];
+    const { healthy, states } = await groupHealth(client, groups[end], abortSignal);
+    return healthy ? [] : [`no target of the ${end}'s group is healthy (${states}); put it behind a listener`];
   };
   const groupNow = async (abortSignal: AbortSignal): Promise<string | undefined> => {
     const { Listeners: [listener] = [] } = await client.send(

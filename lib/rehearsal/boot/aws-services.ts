@@ -130,6 +130,18 @@ export const databases: Route = (request, response, body) => {
     );
 };
 
+/** Elastic Load Balancing by the query protocol: every target group has one target, which is healthy. */
+export const loadBalancers: Route = (request, response, body) => {
+  if (!isSigned(request)) return void response.writeHead(403).end();
+  const action = new URLSearchParams(body.toString()).get('Action') ?? '';
+  if (action !== 'DescribeTargetHealth') return void response.writeHead(400).end();
+  response
+    .writeHead(200, { 'content-type': 'text/xml' })
+    .end(
+      `<${action}Response xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"><${action}Result><TargetHealthDescriptions><member><Target><Id>10.0.0.1</Id></Target><TargetHealth><State>healthy</State></TargetHealth></member></TargetHealthDescriptions></${action}Result></${action}Response>`,
+    );
+};
+
 /** What an instance is told of itself. */
 const FACTS: Readonly<Record<string, string>> = {
   '/latest/meta-data/instance-id': INSTANCE_ID,

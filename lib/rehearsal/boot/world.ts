@@ -8,6 +8,7 @@ import {
   metadata,
   cloudWatch,
   databases,
+  loadBalancers,
   sendFile,
   waitCondition,
   type Account,
@@ -119,6 +120,7 @@ export class World {
       [`${name}.s3.${REGION}.amazonaws.com`]: bucket(name, this.account),
       [`monitoring.${REGION}.amazonaws.com`]: cloudWatch(this.metrics),
       [`rds.${REGION}.amazonaws.com`]: databases,
+      [`elasticloadbalancing.${REGION}.amazonaws.com`]: loadBalancers,
       [SIGNAL_HOST]: waitCondition(this.signals),
       'truststore.pki.rds.amazonaws.com': (request, response) => {
         response.writeHead(request.url === '/global/global-bundle.pem' ? 200 : 404).end(this.spec.authority.pem);

@@ -5,7 +5,16 @@ import type { AgentConfig, AwsTarget } from '../../../assets/agent/config';
 import { openAws } from '../../../assets/agent/ready/aws-account';
 import { AWS_GATES } from '../../../assets/agent/ready/aws-gates';
 import type { Answer, Look } from '../../../assets/agent/ready/gate';
-import { json, refusal, startAws, xmlRefusal, type AwsAnswer, type AwsServer } from '../../helpers/aws-calls';
+import { AwsListener, LISTENER } from '../../helpers/aws-addresses';
+import {
+  json,
+  refusal,
+  startAws,
+  xmlRefusal,
+  type AwsAnswer,
+  type AwsCall,
+  type AwsServer,
+} from '../../helpers/aws-calls';
 
 const TARGET: AwsTarget = {
   region: 'eu-west-1',
@@ -16,14 +25,14 @@ const TARGET: AwsTarget = {
 const OF_RDS: AwsTarget = { region: 'eu-west-1', instances: ['shop-1'], alarmPrefixes: ['shop-'] };
 
 let aws: AwsServer;
-let answers: Record<string, AwsAnswer | (() => AwsAnswer)>;
+let answers: Record<string, AwsAnswer | ((call: AwsCall) => AwsAnswer)>;
 let stateDirectory: string;
 beforeEach(async () => {
   answers = {};
   stateDirectory = mkdtempSync(join(tmpdir(), 'ibex-aws-'));
-  aws = await startAws(({ operation }) => {
-    const answer = answers[operation.replace(/.*\./, '')] ?? xmlRefusal('AccessDenied', 403);
-    return typeof answer === 'function' ? answer() : answer;
+  aws = await startAws((call) => {
+    const answer = answers[call.operation.replace(/.*\./, '')] ?? xmlRefusal('AccessDenied', 403);
+    return typeof answer === 'function' ? answer(call) : answer;
   });
 });
 afterEach(async () => {
@@ -180,12 +189,70 @@ describe('the rollback point', () => {
   });
 });
 
-test.each(['no alarm', 'serve profile in force', 'rollback point'])(
+describe('the target behind its address', () => {
+  const NAME = 'target behind its address';
+  const address = { writer: LISTENER.targetGroupArn, readers: LISTENER.sourceGroupArn };
+  let listener: AwsListener;
+  beforeEach(() => {
+    listener = new AwsListener();
+    answers['DescribeTargetHealth'] = (call) => listener.answer(call);
+  });
+
+  test('passes while writer and readers are healthy there', async () => {
+    expect(await ask(NAME, { ...TARGET, address })).toMatchObject({
+      verdict: 'pass',
+      figure: 'healthy: 10.0.0.1 is healthy; readers: 10.0.0.1 is healthy',
+    });
+    const groups = aws.calls.map(({ body }) => new URLSearchParams(body).get('TargetGroupArn'));
+    expect(groups).toEqual([address.writer, address.readers]);
+  });
+
+  test.each(['unhealthy', 'initial', 'unused', 'draining'])('blocks while its writer is %s', async (state) => {
+    listener.health[address.writer] = state;
+    expect(await ask(NAME, { ...TARGET, address }, undefined, { freezing: true })).toMatchObject({
+      verdict: 'block',
+      figure: `no writer is healthy there: 10.0.0.1 is ${state}`,
+    });
+  });
+
+  test('blocks while nothing is there', async () => {
+    answers['DescribeTargetHealth'] = {
+      text: '<DescribeTargetHealthResponse><DescribeTargetHealthResult><TargetHealthDescriptions/></DescribeTargetHealthResult></DescribeTargetHealthResponse>',
+    };
+    expect(await ask(NAME, { ...TARGET, address })).toMatchObject({
+      verdict: 'block',
+      figure: 'no writer is healthy there: it has none',
+    });
+  });
+
+  test('warns while no reader is healthy', async () => {
+    listener.health[address.readers] = 'unhealthy';
+    expect(await ask(NAME, { ...TARGET, address })).toMatchObject({
+      verdict: 'warn',
+      figure: 'no reader is healthy there: 10.0.0.1 is unhealthy',
+    });
+  });
+
+  test('is not asked where no load balancer is described', async () => {
+    expect(await ask(NAME)).toMatchObject({ verdict: 'pass', figure: expect.stringContaining('not asked') });
+    expect(aws.calls).toEqual([]);
+  });
+});
+
+test.each(['no alarm', 'serve profile in force', 'rollback point', 'target behind its address'])(
   'a service that gives no answer does not hold up the gate %s for ever',
   async (name) => {
-    for (const call of ['DescribeAlarms', 'DescribeDBInstances', 'DescribeDBClusters', 'DescribeDBClusterSnapshots'])
+    for (const call of [
+      'DescribeAlarms',
+      'DescribeDBInstances',
+      'DescribeDBClusters',
+      'DescribeDBClusterSnapshots',
+      'DescribeTargetHealth',
+    ])
       answers[call] = 'hang';
-    await expect(ask(name, TARGET, 100)).rejects.toThrow(/exceeded the configured 100 ms|[Tt]ime/);
+    await expect(ask(name, { ...TARGET, address: { writer: 'group' } }, 100)).rejects.toThrow(
+      /exceeded the configured 100 ms|[Tt]ime/,
+    );
     expect(aws.calls.length).toBeGreaterThanOrEqual(3);
   },
 );
