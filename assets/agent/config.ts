@@ -113,10 +113,7 @@ export interface AgentConfig {
     readonly chunkRows: number;
     /** Ranges that are compared at once, of one relation or of several; each a connection to both sides. */
     readonly jobs: number;
-    /**
-     * Limit of all connections together; rows of the source a second, 0 for none. Tables whose key the two sides may sort
-     * differently, such as text, are read in one statement each, which no limit slows down.
-     */
+    /** Limit of all connections together; rows of the source a second, 0 for none. */
     readonly maxRowsPerSecond: number;
     /** Keys a second that sync compares again after they were applied, so that little is left for the pause; 0 for none. */
     readonly dirtyKeysPerSecond: number;

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { indexAscends, rangeColumns, rangeCondition, type KeyRange } from '../catalog/key-order';
 import type { KeyColumn, Relation } from '../catalog/relations';
-import { ident, sql } from '../sql';
+import { ident, literal, sql } from '../sql';
 
 /** A part of a relation: all of it, a range of its key, or pages of its heap from `from` to before `to`. */
 export type Part =
@@ -10,7 +10,7 @@ export type Part =
   | { readonly kind: 'pages'; readonly from: number; readonly to?: number };
 
 /** First major whose servers read a range of pages without reading the others. */
-const TID_RANGE_SCAN = 140_000;
+export const TID_RANGE_SCAN = 140_000;
 
 /** Line pointers that a page of 8 kB can have; those that are not in use cost little. */
 const MOST_ITEMS = 291;
@@ -46,6 +46,11 @@ async function readableKey(source: Client, relation: Relation): Promise<readonly
   const { key } = relation;
   if (key === undefined || !(await indexAscends(source, key))) return [];
   const columns = rangeColumns(key);
+  return (await readsWellBy(source, relation, columns)) ? columns : [];
+}
+
+/** Whether the rows lie in the order of these columns, or in memory, so that to read them so means no random reads. */
+export async function readsWellBy(source: Client, relation: Relation, columns: readonly KeyColumn[]): Promise<boolean> {
   const { rows } = await source.query(
     sql`
       SELECT (SELECT abs(correlation) FROM pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3
@@ -54,7 +59,7 @@ async function readableKey(source: Client, relation: Relation): Promise<readonly
     [relation.schema, relation.name, columns[0]?.name ?? ''],
   );
   const { ordered, cache } = rows[0] as { ordered: boolean | null; cache: number };
-  return ordered === true || relation.bytes <= cache * IN_MEMORY ? columns : [];
+  return ordered === true || relation.bytes <= cache * IN_MEMORY;
 }
 
 /** Keys that part the relation evenly, from a sample of its pages. */
@@ -121,14 +126,19 @@ export function rowsOf(relation: Relation, columns: string, part: Part, version:
   return `${part.kind === 'whole' ? `ONLY ${relation.sql}` : selectPart(relation, columns, part, version)} AS t`;
 }
 
-function pagesCondition(relation: Relation, part: Extract<Part, { kind: 'pages' }>, version: number): string {
+/** Condition of a range of pages, on the alias `t`, on whichever end. */
+export function pagesCondition(
+  relation: Relation,
+  part: { readonly from: number; readonly to?: number },
+  version: number,
+): string {
   if (version >= TID_RANGE_SCAN) {
     const end = part.to === undefined ? '' : ` AND t.ctid < '(${part.to},0)'::tid`;
     return `t.ctid >= '(${part.from},0)'::tid${end}`;
   }
   const last =
     part.to === undefined
-      ? `(pg_relation_size(${relation.oid}::oid) / current_setting('block_size')::int)::int`
+      ? `(pg_relation_size(${literal(relation.sql)}::regclass) / current_setting('block_size')::int)::int`
       : String(part.to - 1);
   return sql`t.ctid = ANY (ARRAY(SELECT ('(' || page || ',' || item || ')')::tid
     FROM generate_series(${part.from}, ${last}) AS page, generate_series(1, ${MOST_ITEMS}) AS item))`;

@@ -150,10 +150,10 @@ class Run {
       relation,
       range,
       chunkRows,
-      onChunk: async (rows) => {
+      onChunk: async (rows, again = 0) => {
         this.rows += rows;
         onProgress?.({ rows: this.rows, relation: relation.sql, relationsDone: this.relationsDone });
-        const wait = Math.max(this.limit.take(rows), paced.wait());
+        const wait = Math.max(this.limit.take(rows + again), paced.wait());
         if (wait > 0) await sleep(wait);
         await paced.clear();
       },

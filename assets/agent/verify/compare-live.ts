@@ -25,8 +25,8 @@ export async function compareLive(options: LiveOptions, patience: Patience): Pro
     ...options,
     shapes,
     onDifferences: (differences) => settling.add(differences),
-    onChunk: async (rows) => {
-      await options.onChunk?.(rows);
+    onChunk: async (rows, again) => {
+      await options.onChunk?.(rows, again);
       await settling.lookIfDue();
     },
   });

@@ -3,9 +3,11 @@ import { indexAscends, rangeColumns, type KeyRange } from '../catalog/key-order'
 import type { Relation } from '../catalog/relations';
 import type { TypeShape } from '../row-hash';
 import { readTypeShapes } from '../type-shapes';
+import { BucketSums, bucketsFor, type Sums } from './bucket-sums';
+import { compareByBuckets } from './by-buckets';
 import { DifferenceTally, type KeyDifference, type RelationComparison } from './comparison';
 import { KeySteps } from './key-range';
-import { differencesOf, readListing } from './listing';
+import { differencesOf, readListing, type ListedRow } from './listing';
 import { hashOf, RelationSql, usableKey, type Condition } from './relation-sql';
 import { prepareSessions } from './session';
 
@@ -22,25 +24,11 @@ export interface CompareOptions {
   readonly chunkRows: number;
   /** What the source's types are made of. @default read from the source */
   readonly shapes?: (typeOid: number) => TypeShape;
-  /** Called after each chunk with its rows on the source; the next begins when it returns. */
-  readonly onChunk?: (rows: number) => void | Promise<void>;
+  /** Called after each chunk with its rows on the source, and those read once more; the next begins when it returns. */
+  readonly onChunk?: (rows: number, again?: number) => void | Promise<void>;
   /** Called with each batch of keys that differ, instead of counting them. */
   readonly onDifferences?: (differences: readonly KeyDifference[]) => Promise<void>;
 }
-
-/** Rows that a bucket should hold, and the most buckets that one statement may answer with. */
-const BUCKET_ROWS = 64;
-const MOST_BUCKETS = 65_536;
-
-/** Bytes of a row, for tables whose rows nobody has counted yet. */
-const LARGE_ROW = 256;
-
-interface Sums {
-  readonly rows: number;
-  readonly sum: string;
-}
-
-const NOTHING: Condition = { text: '', values: [] };
 
 /**
  * Compares every row of one relation (alone, without its children), or of a range of its key, on both ends. Rows are hashed inside the servers and
@@ -75,7 +63,8 @@ class Comparison {
     if (key !== undefined && columns.length > 0 && (await indexAscends(source, key))) {
       await this.byRanges(new KeySteps(relation, columns, chunkRows));
     } else {
-      await this.byBuckets();
+      const whole = await compareByBuckets(this.options, this.statements, (here, there) => this.tell(here, there));
+      [this.sourceRows, this.targetRows, this.chunks] = [whole.sourceRows, whole.targetRows, whole.chunks];
     }
     return {
       relation: relation.sql,
@@ -111,37 +100,28 @@ class Comparison {
     }
   }
 
-  /** One pass of each side, whatever the number of rows; each bucket is a chunk. */
-  private async byBuckets(): Promise<void> {
-    const { rows, bytes } = this.options.relation;
-    await this.refine(NOTHING, Math.max(rows, bytes / LARGE_ROW), (here, there) => this.count(here, there));
-    await this.options.onChunk?.(this.sourceRows);
-  }
-
   private count(here: Sums, there: Sums): void {
     this.chunks++;
     this.sourceRows += Number(here.rows);
     this.targetRows += Number(there.rows);
   }
 
-  /** Finds the buckets that differ, and lists both sides of them. */
-  private async refine(where: Condition, rows: number, seen?: (here: Sums, there: Sums) => void): Promise<void> {
+  /** Finds the buckets of a chunk that differ, and lists both sides of them. */
+  private async refine(where: Condition, rows: number): Promise<void> {
     const { source, target } = this.options;
-    const buckets = bucketsFor(rows);
-    const query = { text: this.statements.buckets(where, buckets), values: [...where.values] };
-    const [here, there] = await Promise.all([bucketSums(source, query), bucketSums(target, query)]);
-    const chosen = Buffer.alloc(Math.max(1, buckets / 8));
-    let found = false;
-    for (let bucket = 0; bucket < buckets; bucket++) {
-      const [left, right] = [here.get(bucket) ?? EMPTY, there.get(bucket) ?? EMPTY];
-      seen?.(left, right);
-      if (same(left, right)) continue;
-      found = true;
-      chosen[bucket >> 3] = (chosen[bucket >> 3] as number) | (1 << (bucket & 7));
-    }
-    if (!found) return;
-    const listing = { text: this.statements.list(where, buckets), values: [...where.values, chosen] };
-    for await (const batch of differencesOf(readListing(source, listing), readListing(target, listing))) {
+    const sides = [source, target].map(() => new BucketSums(bucketsFor(rows))) as [BucketSums, BucketSums];
+    const text = this.statements.buckets(where, sides[0].buckets);
+    const read = async (client: Client, side: BucketSums): Promise<unknown> =>
+      side.add((await client.query<Sums & { bucket: number }>({ text, values: [...where.values] })).rows);
+    await Promise.all([read(source, sides[0]), read(target, sides[1])]);
+    const { chosen, rows: listed } = sides[0].differing(sides[1]);
+    if (listed === 0) return;
+    const listing = { text: this.statements.list(where, sides[0].buckets), values: [...where.values, chosen] };
+    await this.tell(readListing(source, listing), readListing(target, listing));
+  }
+
+  private async tell(here: AsyncGenerator<ListedRow>, there: AsyncGenerator<ListedRow>): Promise<void> {
+    for await (const batch of differencesOf(here, there)) {
       await (this.options.onDifferences ?? ((differences) => this.tally.add(differences)))(batch);
     }
   }
@@ -162,17 +142,4 @@ async function sumsAndStep(
   return { here, next: left === undefined ? undefined : await steps.next(source, left) };
 }
 
-const EMPTY: Sums = { rows: 0, sum: '0' };
-
 const same = (a: Sums, b: Sums): boolean => Number(a.rows) === Number(b.rows) && a.sum === b.sum;
-
-/** A power of two, so that the bits of a hash choose the bucket. */
-function bucketsFor(rows: number): number {
-  const wanted = Math.min(MOST_BUCKETS, Math.max(1, rows / BUCKET_ROWS));
-  return 2 ** Math.ceil(Math.log2(wanted));
-}
-
-async function bucketSums(client: Client, query: { text: string; values: string[] }): Promise<Map<number, Sums>> {
-  const { rows } = await client.query<Sums & { bucket: number }>(query);
-  return new Map(rows.map((row) => [row.bucket, row]));
-}

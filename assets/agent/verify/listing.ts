@@ -34,6 +34,11 @@ export async function* readListing(client: Client, query: Query): AsyncGenerator
   await client.query('CLOSE ibex_listing');
 }
 
+/** Yields rows that were listed in parts, in the order of a listing. */
+export async function* inOrder(rows: readonly ListedRow[]): AsyncGenerator<ListedRow> {
+  yield* [...rows].sort((a, b) => compare(a.kh, b.kh));
+}
+
 /** Walks two sorted listings side by side and yields what differs, in batches. Equal keys pair off one by one. */
 export async function* differencesOf(
   source: AsyncGenerator<ListedRow>,
