@@ -69,33 +69,63 @@ export async function sampleBounds(
   columns: readonly KeyColumn[],
   parts: number,
 ): Promise<readonly (readonly string[])[]> {
-  const names = columns.map((column) => `t.${ident(column.name)}`);
   const percent = Math.min(100, (100 * parts * SAMPLE_PAGES) / Math.max(1, await heapPages(source, relation)));
+  return partEvenly(source, columns, parts, `ONLY ${relation.sql} AS t TABLESAMPLE SYSTEM (${percent})`);
+}
+
+async function partEvenly(
+  source: Client,
+  columns: readonly KeyColumn[],
+  parts: number,
+  from: string,
+): Promise<readonly (readonly string[])[]> {
+  const names = columns.map((column) => `t.${ident(column.name)}`);
   const { rows } = await source.query({
     text: sql`
       SELECT ${names.map((_, i) => `k${i}`).join(', ')} FROM (
         SELECT ${names.map((name, i) => `${name}::text AS k${i}`).join(', ')},
           row_number() OVER (ORDER BY ${names.join(', ')}) AS place, count(*) OVER () AS rows
-        FROM ONLY ${relation.sql} AS t TABLESAMPLE SYSTEM (${percent})) AS s
+        FROM ${from}) AS s
       WHERE place < rows AND place * ${parts} / rows <> (place - 1) * ${parts} / rows ORDER BY place`,
     rowMode: 'array',
   });
   return rows as string[][];
 }
 
-function keyParts(bounds: readonly (readonly string[])[]): Part[] {
-  const first = bounds[0] as readonly string[];
-  const last = bounds[bounds.length - 1] as readonly string[];
-  const between = bounds.slice(1).map((upTo, i) => ({ kind: 'key' as const, after: bounds[i] as string[], upTo }));
-  return [{ kind: 'key', upTo: first }, ...between, { kind: 'key', after: last }];
+/** Keys that part the rows of a range evenly. All keys of it are read from the index. */
+export async function keyBounds(
+  source: Client,
+  relation: Relation,
+  columns: readonly KeyColumn[],
+  range: KeyRange,
+  parts: number,
+): Promise<readonly (readonly string[])[]> {
+  return partEvenly(source, columns, parts, `ONLY ${relation.sql} AS t WHERE ${rangeCondition(relation, range, 't')}`);
 }
 
-async function pageParts(source: Client, relation: Relation, parts: number): Promise<Part[]> {
-  const pages = await heapPages(source, relation);
+/** Parts of a range between these keys. @param range @default all keys */
+export function keyParts(bounds: readonly (readonly string[])[], range: KeyRange = {}): Part[] {
+  return [...bounds, range.upTo].map((upTo, i) => {
+    const after = i === 0 ? range.after : bounds[i - 1];
+    return { kind: 'key' as const, ...(after && { after }), ...(upTo && { upTo }) };
+  });
+}
+
+/** Parts of a range of pages. @param range @default all pages */
+export async function pageParts(
+  source: Client,
+  relation: Relation,
+  parts: number,
+  range: { readonly from: number; readonly to?: number } = { from: 0 },
+): Promise<Part[]> {
+  const pages = (range.to ?? (await heapPages(source, relation))) - range.from;
   const step = Math.max(1, Math.ceil(pages / parts));
-  const starts = Array.from({ length: Math.max(1, Math.ceil(pages / step)) }, (_, i) => i * step);
-  // The last part has no end: the relation grows while it is copied.
-  return starts.map((from, i) => ({ kind: 'pages', from, ...(i < starts.length - 1 && { to: from + step }) }));
+  const starts = Array.from({ length: Math.max(1, Math.ceil(pages / step)) }, (_, i) => range.from + i * step);
+  // The last part of a relation has no end: it grows while it is copied.
+  return starts.map((from, i) => {
+    const to = i < starts.length - 1 ? from + step : range.to;
+    return { kind: 'pages', from, ...(to !== undefined && { to }) };
+  });
 }
 
 /** A part in words, for whoever looks for a row in it; undefined for the whole. */

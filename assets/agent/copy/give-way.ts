@@ -5,19 +5,27 @@ import { Failure } from '../errors';
 const LOOK_MS = 100;
 
 /** A chunk was not copied to its end, for the sake of the source; nothing is wrong with it. */
-export class GivenBack extends Failure {}
+export class GivenBack extends Failure {
+  /** @param waiter who waits for a lock of ours, if that is the reason */
+  constructor(
+    reason: string,
+    readonly waiter?: string,
+  ) {
+    super(reason);
+  }
+}
 
 /** Why the COPY of a session on the source is to end at once, with its locks and its snapshot; undefined otherwise. */
-function reasonToEnd(brake: Paced, pid: number): string | undefined {
+function reasonToEnd(brake: Paced, pid: number): GivenBack | undefined {
   try {
     brake.throwIfOff();
   } catch {
-    return 'capture is taken off';
+    return new GivenBack('capture is taken off');
   }
   const waiter = brake.waiter(pid);
-  if (waiter !== undefined) return `${waiter} waits for its lock`;
+  if (waiter !== undefined) return new GivenBack(`${waiter} waits for its lock`, waiter);
   const pause = brake.longPause();
-  return pause === undefined ? undefined : `nothing may move, because ${pause}`;
+  return pause === undefined ? undefined : new GivenBack(`nothing may move, because ${pause}`);
 }
 
 /**
@@ -30,7 +38,7 @@ export async function givingWay<T>(brake: Paced, pid: number, work: (signal: Abo
   const control = new AbortController();
   const timer = setInterval(() => {
     const reason = reasonToEnd(brake, pid);
-    if (reason !== undefined) control.abort(new GivenBack(reason));
+    if (reason !== undefined) control.abort(reason);
   }, LOOK_MS);
   try {
     return await work(control.signal);

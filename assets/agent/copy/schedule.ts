@@ -14,6 +14,8 @@ export interface Chunk {
   readonly part: Part;
   /** Estimate, from the relation's size on the source. */
   readonly bytes: number;
+  /** How often it was given back; 1 when that was before the phase was started again. */
+  readonly givenBack: number;
 }
 
 /** How a relation was cut. */
@@ -53,6 +55,7 @@ const TABLES = [
       rows bigint,
       done boolean NOT NULL DEFAULT false,
       PRIMARY KEY (relation, number))`,
+  'ALTER TABLE ibex.copy_chunk ADD COLUMN IF NOT EXISTS given_back int NOT NULL DEFAULT 0',
   'CREATE INDEX IF NOT EXISTS copy_chunk_waiting ON ibex.copy_chunk (rank, number) WHERE NOT done',
 ];
 
@@ -66,6 +69,7 @@ export class Schedule {
   async prepare(): Promise<void> {
     for (const table of TABLES) await this.client.query(table);
     await this.client.query('UPDATE ibex.copy_relation SET error = NULL WHERE error IS NOT NULL');
+    await this.client.query('UPDATE ibex.copy_chunk SET given_back = 1 WHERE given_back > 1');
   }
 
   /** The plan of each relation that was cut, with the file that it had then. */
@@ -117,12 +121,12 @@ export class Schedule {
 
   /**
    * Opens a transaction and takes the next chunk in it, the largest relations' first; undefined, and no transaction,
-   * when all are done or in hand. To be ended by `done`, `failed` or `release`.
+   * when all are done or in hand. To be ended by `done`, `failed`, `giveBack` or `release`.
    */
   async take(): Promise<Chunk | undefined> {
     await this.client.query('BEGIN');
     const { rows } = await this.client.query(sql`
-      SELECT c.relation, c.number, r.plan, r.file, c.part, c.bytes::float8 AS bytes
+      SELECT c.relation, c.number, r.plan, r.file, c.part, c.bytes::float8 AS bytes, c.given_back AS "givenBack"
       FROM ibex.copy_chunk c JOIN ibex.copy_relation r USING (relation)
       WHERE NOT c.done AND r.error IS NULL ORDER BY c.rank, c.number LIMIT 1 FOR UPDATE OF c SKIP LOCKED`);
     if (rows.length === 0) await this.client.query('COMMIT');
@@ -141,6 +145,15 @@ export class Schedule {
   /** Gives the chunk back, to whoever takes it next. */
   async release(): Promise<void> {
     await this.client.query('ROLLBACK');
+  }
+
+  /** The same, and counts it. */
+  async giveBack(chunk: Chunk): Promise<void> {
+    await this.client.query(
+      'UPDATE ibex.copy_chunk SET given_back = given_back + 1 WHERE relation = $1 AND number = $2',
+      [chunk.relation, chunk.number],
+    );
+    await this.client.query('COMMIT');
   }
 
   /** Nothing of this relation is copied any more until the phase is started again. */
@@ -168,10 +181,10 @@ export class Schedule {
     return (rows[0] as { unfinished: boolean }).unfinished;
   }
 
-  /** Relations of which every chunk is done, and whether they were read by pages. */
+  /** Relations of which every chunk is done, and whether they may have been read by pages: in pieces, small ones are too. */
   async complete(): Promise<{ relation: string; byPages: boolean }[]> {
     const { rows } = await this.client.query(sql`
-      SELECT relation, bool_or(part->>'kind' = 'pages') AS "byPages"
+      SELECT relation, bool_or(part->>'kind' = 'pages' OR given_back > 0) AS "byPages"
       FROM ibex.copy_chunk JOIN ibex.copy_relation r USING (relation)
       WHERE r.error IS NULL GROUP BY relation HAVING bool_and(done) ORDER BY min(rank)`);
     return rows as { relation: string; byPages: boolean }[];

@@ -9,6 +9,7 @@ import { rowsOf } from './cuts';
 import { explainCopy } from './explain';
 import { GivenBack } from './give-way';
 import { isTooLong, largestRow } from './largest-row';
+import { MOST_GIVEN_BACK } from './pieces';
 import { Reconnecting } from './reconnecting';
 import { Schedule, type Chunk } from './schedule';
 import { isPassing, openEnds, type Ends } from './sessions';
@@ -43,6 +44,11 @@ export async function work(context: Context, options: WorkerOptions): Promise<vo
   }
 }
 
+const neverFree = (times: number, waiter: string): Failure =>
+  new Failure(
+    `its chunk was given back ${times} times, in ever smaller pieces where its key allows that, because others wait for its lock, at last ${waiter}; keep such statements away meanwhile, or raise brake.lockWaitMs`,
+  );
+
 /** Returns whether the chunk is settled; one that was given back is to be taken again. */
 async function oneChunk(
   context: Context,
@@ -67,8 +73,16 @@ async function oneChunk(
     return true;
   } catch (error) {
     if (error instanceof GivenBack) {
-      await schedule.release();
       context.log.warn({ ...name, cause: oneLine(error) }, 'given back');
+      const times = chunk.givenBack + 1;
+      if (error.waiter !== undefined && times >= MOST_GIVEN_BACK) {
+        await schedule.failed(
+          chunk.relation,
+          explainCopy(relation, neverFree(times, error.waiter), chunk.part).message,
+        );
+        return true;
+      }
+      await schedule.giveBack(chunk);
       return false;
     }
     context.log.error({ ...name, err: error }, 'not copied');

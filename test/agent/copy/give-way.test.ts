@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Brake } from '../../../assets/agent/brake/brake';
+import { UNBRAKED } from '../../../assets/agent/brake/paced';
+import type { Context } from '../../../assets/agent/context';
 import { copyAll } from '../../../assets/agent/copy';
 import type { PhaseOutcome } from '../../../assets/agent/phase';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
@@ -21,18 +23,24 @@ beforeAll(async () => {
 afterAll(() => copy.migration.stop());
 
 /** A copy under the brake, of one chunk that takes a minute. */
-function braked(brake: { readonly pauseSessions?: number }, maxBytesPerSecond: number): Promise<PhaseOutcome> {
+function braked(
+  brake: { readonly pauseSessions?: number; readonly lockWaitMs?: number },
+  maxBytesPerSecond: number,
+  chunkMegabytes = 100,
+  told: (context: Context) => void = () => undefined,
+): Promise<PhaseOutcome> {
   const { config } = copy.migration;
   return copy.within(
     'copy',
     async (context) => {
+      told(context);
       const own = Brake.open(context, LOOK_MS);
       context.brake = own;
       return copyAll(context, COPY_PROBES).finally(() => own.close());
     },
     {
       brake: { ...config.brake, ...brake },
-      copy: { ...config.copy, jobs: 1, chunkMegabytes: 100, maxBytesPerSecond },
+      copy: { ...config.copy, jobs: 1, chunkMegabytes, maxBytesPerSecond },
     },
   );
 }
@@ -76,4 +84,73 @@ it('a chunk is given back while nothing may move for long, so that no snapshot i
   await work;
   expect((await running).message).toMatch(new RegExp(`^${ROWS} rows of 1 tables copied`));
   await busy.end();
+});
+
+describe('a table that an application locks all the time', () => {
+  /** Locks it again as soon as it has had the lock, until it is stopped. */
+  async function locking(): Promise<{ stop: () => Promise<number> }> {
+    const client = await copy.migration.admin('source');
+    let [stopped, locks] = [false, 0];
+    const done = (async () => {
+      for (; !stopped; locks += 1) {
+        // Rows of full pages go to a later one, so that they are read twice.
+        await client.query(`BEGIN; LOCK TABLE large IN ACCESS EXCLUSIVE MODE;
+          UPDATE large SET filler = filler || 'x' WHERE n < 1000 AND n / 30 = ${locks}; COMMIT`);
+        await sleep(50);
+      }
+    })();
+    return {
+      stop: async () => {
+        stopped = true;
+        await done;
+        await client.end();
+        return locks;
+      },
+    };
+  }
+
+  it.each([
+    ['one chunk, cut by pages', 'text', 100],
+    ['chunks of pages', 'text', 1],
+    ['chunks of keys', 'int', 1],
+  ])(
+    'is copied in ever smaller pieces: %s',
+    async (_, type, chunkMegabytes) => {
+      await copy.prepare(`
+      CREATE TABLE large (id ${type} PRIMARY KEY, n int, filler text);
+      INSERT INTO large SELECT i, i, repeat('f', 200) FROM generate_series(1, ${ROWS}) i; ANALYZE`);
+      const given: number[] = [];
+      const running = braked({ lockWaitMs: 300 }, 800_000, chunkMegabytes, (context) => {
+        jest
+          .spyOn(context.log, 'warn')
+          .mockImplementation((_fields, what) => void (what === 'given back' && given.push(1)));
+      });
+      await until(async () => (await reading()) > 0);
+      const lock = await locking();
+      expect((await running).message).toMatch(/ rows of 1 tables copied/);
+      expect(await lock.stop()).toBeGreaterThan(given.length);
+      expect(given.length).toBeGreaterThanOrEqual(3);
+      const { rows } = await copy.target.query(
+        'SELECT count(*)::int AS n, count(DISTINCT id)::int AS ids FROM large WHERE n >= 1000',
+      );
+      expect(rows).toEqual([{ n: ROWS - 999, ids: ROWS - 999 }]);
+    },
+    120_000,
+  );
+
+  it('and that no piece is small enough for, is named with who wants it', async () => {
+    // All of it on one page, and longer than what goes out before the brake is looked at.
+    await copy.prepare(`
+      CREATE TABLE large (id int PRIMARY KEY, filler text); ALTER TABLE large ALTER filler SET STORAGE EXTERNAL;
+      INSERT INTO large SELECT i, repeat('f', 2000000) FROM generate_series(1, 3) i; ANALYZE`);
+    const waiter = 'pid 7 (shop, web): LOCK TABLE large';
+    const failing = copy.within('copy', (context) => {
+      context.brake = { ...UNBRAKED, wait: () => 200, waiter: () => waiter };
+      return copyAll(context, COPY_PROBES);
+    });
+    await expect(failing).rejects.toThrow(
+      /^rows of "public"."large" cannot be copied: its chunk was given back 10 times, .* at last pid 7 \(shop, web\): LOCK TABLE large; keep such statements away meanwhile, or raise brake.lockWaitMs.*; start copy again, it resumes$/,
+    );
+    expect((await copy.run()).message).toMatch(/^3 rows of 1 tables copied/);
+  });
 });
