@@ -2,6 +2,7 @@ import { resolveSettings, type MigrationSettings } from '../lib/settings';
 import { settings as example } from '../migrations/heroku-to-aurora';
 import { leastSettings } from './helpers/app';
 import { mistakesOf, withValue, type Path } from './helpers/settings';
+import { RECORD } from './helpers/aws-addresses';
 
 describe('settings that are right', () => {
   test('get every default', () => {
@@ -321,17 +322,7 @@ describe('one mistake is named with its path, its value and what would be right'
     [
       ['agent', 'cutover'],
       {
-        switches: [
-          {
-            kind: 'dns',
-            hostedZoneId: 'Z0123456789',
-            name: 'db.example.org',
-            type: 'CNAME',
-            source: 'old.example.org',
-            target: 'new.example.org',
-            budgetSeconds: 0,
-          },
-        ],
+        switches: [{ ...RECORD, budgetSeconds: 0 }],
       },
       'agent.cutover.switches[0].budgetSeconds',
       '1 to 300 (seconds)',

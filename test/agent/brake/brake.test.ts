@@ -8,17 +8,8 @@ import { QueueGrowth } from '../../../assets/agent/brake/queue-growth';
 import { judge, readFreeBytes, readLoad } from '../../../assets/agent/brake/readings';
 import { capture } from '../../../assets/agent/capture';
 import { runPhase } from '../../../assets/agent/phase';
+import { NO_BRAKE } from '../../helpers/no-brake';
 import { startMigration, type TestMigration } from '../../helpers/migration';
-
-/** No limit. */
-const NONE = {
-  slowSessions: 0,
-  pauseSessions: 0,
-  lockWaitMs: 0,
-  queueMegabytes: 0,
-  queueGrowthMegabytes: 0,
-  hostFreeMegabytes: 0,
-};
 
 const LIMITS = {
   slowSessions: 2,
@@ -155,7 +146,7 @@ describe('the brake on a living source', () => {
     };
   }
   const open = async (limits: Partial<typeof LIMITS>): Promise<Brake> =>
-    Brake.open(await migration.context('copy', { brake: { ...NONE, ...limits } }), LOOK_MS);
+    Brake.open(await migration.context('copy', { brake: { ...NO_BRAKE, ...limits } }), LOOK_MS);
 
   test('slows, then stands still while writers are busy, and goes on when they are not', async () => {
     const brake = await open({ slowSessions: 2, pauseSessions: 4 });
@@ -234,7 +225,7 @@ describe('the brake on a living source', () => {
       // Half of the file is for what others do on that disk meanwhile.
       const hostFreeMegabytes = (await readFreeBytes(stateDirectory)) / 1e6 - 400;
       const { host } = migration.config;
-      const limits = { host: { ...host, stateDirectory }, brake: { ...NONE, hostFreeMegabytes } };
+      const limits = { host: { ...host, stateDirectory }, brake: { ...NO_BRAKE, hostFreeMegabytes } };
       const brake = Brake.open(await migration.context('copy', limits), LOOK_MS);
       const work = worker(brake);
       await until(() => work.pieces() > 3);
@@ -265,7 +256,7 @@ describe('the brake on a living source', () => {
   });
 
   test('takes capture off at the hard limit; writers see no error, and every phase refuses', async () => {
-    const context = await migration.context('dump', { brake: { ...NONE, queueMegabytes: 5 } });
+    const context = await migration.context('dump', { brake: { ...NO_BRAKE, queueMegabytes: 5 } });
     const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT 1 FROM generate_series(1, 500)');
     await writers.add(4);
     const open = Brake.open(context, LOOK_MS);

@@ -1,15 +1,10 @@
 import { applyChanges, type Sessions } from '../../../assets/agent/catch-up/apply';
 import { Lease } from '../../../assets/agent/lease';
-import { intercept, startMoving, WAYS, type Moving } from './moving';
-
-const TABLES = 'CREATE TABLE public.item (id int PRIMARY KEY, label text UNIQUE, filler text)';
+import { intercept, expectItemsEqual, startItems, WAYS, type Moving } from './moving';
 
 let moving: Moving;
 beforeAll(async () => {
-  moving = await startMoving(
-    TABLES,
-    `INSERT INTO item SELECT i, 'l' || i, repeat('x', 500) FROM generate_series(1, 100) i`,
-  );
+  moving = await startItems(100);
 });
 afterAll(() => moving.migration.stop());
 
@@ -25,11 +20,6 @@ const change = (): Promise<unknown> => {
     UPDATE item SET id = -id WHERE id % 7 = 0; DELETE FROM item WHERE id % 11 = 0`);
 };
 let round = 0;
-
-async function expectEqual(): Promise<void> {
-  expect(await moving.rows('target', 'item')).toEqual(await moving.rows('source', 'item'));
-  expect(await moving.queued('item')).toBe(0);
-}
 
 /** Closes both connections as the end of the process does: whatever is on its way stays so, and nobody says goodbye. */
 function drop({ source, target }: Sessions): void {
@@ -58,7 +48,7 @@ async function recorded(way: typeof applyChanges): Promise<string[]> {
   await change();
   await way(pair, moving.lease, moving.relation('item'));
   drop(pair);
-  await expectEqual();
+  await expectItemsEqual(moving);
   return said;
 }
 
@@ -84,7 +74,7 @@ describe.each(WAYS)('catch-up %s', (_name, way) => {
         });
         expect(outcome).toBe(statement);
         await moving.apply('item', way);
-        await expectEqual();
+        await expectItemsEqual(moving);
       }
     },
   );
@@ -110,7 +100,7 @@ describe.each(WAYS)('catch-up %s', (_name, way) => {
       await over;
       drop(heir);
       await moving.apply('item', way);
-      await expectEqual();
+      await expectItemsEqual(moving);
     }
   });
 });

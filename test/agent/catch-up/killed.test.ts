@@ -1,15 +1,10 @@
 import { applyChanges, type Sessions } from '../../../assets/agent/catch-up/apply';
 import { Lease } from '../../../assets/agent/lease';
-import { intercept, startMoving, WAYS, type Moving } from './moving';
-
-const TABLES = 'CREATE TABLE public.item (id int PRIMARY KEY, label text UNIQUE, filler text)';
+import { intercept, expectItemsEqual, startItems, WAYS, type Moving } from './moving';
 
 let moving: Moving;
 beforeAll(async () => {
-  moving = await startMoving(
-    TABLES,
-    `INSERT INTO item SELECT i, 'l' || i, repeat('x', 500) FROM generate_series(1, 300) i`,
-  );
+  moving = await startItems(300);
 });
 afterAll(() => moving.migration.stop());
 
@@ -23,12 +18,6 @@ async function change(round: number): Promise<void> {
     UPDATE item SET label = CASE label WHEN 'here' THEN 'there' ELSE 'here' END WHERE id = 2;
     UPDATE item SET label = CASE (SELECT label FROM item WHERE id = 2) WHEN 'here' THEN 'there' ELSE 'here' END WHERE id = 1;
     UPDATE item SET id = -id WHERE id % 7 = 0; DELETE FROM item WHERE id % 11 = 0`);
-}
-
-async function expectEqual(): Promise<void> {
-  const expected = await moving.rows('source', 'item');
-  expect(await moving.rows('target', 'item')).toEqual(expected);
-  expect(await moving.queued('item')).toBe(0);
 }
 
 /** Ends the sessions, which may be in the midst of a COPY, as the process's end would. */
@@ -93,7 +82,7 @@ describe.each(['target', 'source'] as const)('the server of the %s is killed', (
         await change(nth + rounds);
         const word = await killedAt(end, nth, nth % 2 === 0 ? 'within' : 'before', way);
         await moving.apply('item', way);
-        await expectEqual();
+        await expectItemsEqual(moving);
         if (word === undefined) break;
         struck.push(word);
       }
@@ -107,14 +96,14 @@ describe.each(['target', 'source'] as const)('the server of the %s is killed', (
     await change(500);
     expect(await killedAt(end, commit, moment)).toBe('COMMIT');
     await moving.apply('item');
-    await expectEqual();
+    await expectItemsEqual(moving);
     await moving.source.query(
       `TRUNCATE item; INSERT INTO item SELECT i, 'l' || i, repeat('z', 500) FROM generate_series(1, 300) i`,
     );
     const copy = end === 'target' ? 5 : 4;
     expect(await killedAt(end, copy, moment)).toBe('COPY');
     await moving.apply('item');
-    await expectEqual();
+    await expectItemsEqual(moving);
   });
 });
 
@@ -134,7 +123,7 @@ describe('a stale applier', () => {
     expect(await moving.rows('target', 'item')).toEqual(before);
     expect(await moving.queued('item')).toBe(queued);
     await moving.apply('item');
-    await expectEqual();
+    await expectItemsEqual(moving);
   });
 
   it('is refused also when Bucardo took over, and each take-over has a generation of its own', async () => {
@@ -165,7 +154,7 @@ describe('a stale applier', () => {
     await late.target.query('COMMIT');
     moving.lease = await taking;
     await applyChanges(heir, moving.lease, moving.relation('item'));
-    await expectEqual();
+    await expectItemsEqual(moving);
     await drop(late);
     await drop(heir);
   });

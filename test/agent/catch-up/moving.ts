@@ -52,6 +52,20 @@ export async function startMoving(tables: string, rows: string): Promise<Moving>
   }
 }
 
+/** The same with one table `item`, whose labels are unique, and so many rows in it. */
+export const startItems = (rows: number): Promise<Moving> =>
+  startMoving(
+    'CREATE TABLE public.item (id int PRIMARY KEY, label text UNIQUE, filler text)',
+    `INSERT INTO item SELECT i, 'l' || i, repeat('x', 500) FROM generate_series(1, ${rows}) i`,
+  );
+
+/** Expects `item` to be equal on both ends, and nothing to be queued. */
+export async function expectItemsEqual(moving: Moving): Promise<void> {
+  const expected = await moving.rows('source', 'item');
+  expect(await moving.rows('target', 'item')).toEqual(expected);
+  expect(await moving.queued('item')).toBe(0);
+}
+
 async function setUp(migration: TestMigration, tables: string, rows: string): Promise<Moving> {
   const context = await migration.context('sync');
   const [source, target] = [await migration.admin('source'), await migration.admin('target')];

@@ -9,6 +9,7 @@ import { copyTerms, runWorkers } from '../../../assets/agent/copy/beside';
 import { Lease } from '../../../assets/agent/lease';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { RICH_ROWS, RICH_SCHEMA } from '../../helpers/rich-schema';
+import { NO_BRAKE } from '../../helpers/no-brake';
 
 /** Tables that are cut: one that is read by its key, one by pages, and one of each text format. */
 const LARGE = `
@@ -274,14 +275,7 @@ describe('the source', () => {
         return copyAll(context, COPY_PROBES).finally(() => brake.close());
       },
       {
-        brake: {
-          slowSessions: 0,
-          pauseSessions: 3,
-          lockWaitMs: 0,
-          queueMegabytes: 0,
-          queueGrowthMegabytes: 0,
-          hostFreeMegabytes: 0,
-        },
+        brake: { ...NO_BRAKE, pauseSessions: 3 },
         copy: { ...copy.migration.config.copy, jobs: 1, chunkMegabytes: 100, maxBytesPerSecond: 700_000 },
       },
     );

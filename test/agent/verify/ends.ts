@@ -8,6 +8,7 @@ import type { End } from '../../../assets/agent/endpoints';
 import { compareRelation, type CompareOptions } from '../../../assets/agent/verify/compare-relation';
 import type { RelationComparison } from '../../../assets/agent/verify/comparison';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
+import { NO_BRAKE } from '../../helpers/no-brake';
 
 /** A source of PostgreSQL 11 and a target of 17, with sessions as the host program opens them. */
 export interface Ends {
@@ -94,14 +95,7 @@ export function agentConfig({ servers }: Ends, directory: string): AgentConfig {
       sequentialCheck: 'once',
       settleSeconds: 0.3,
     },
-    brake: {
-      slowSessions: 0,
-      pauseSessions: 0,
-      lockWaitMs: 0,
-      queueMegabytes: 0,
-      queueGrowthMegabytes: 0,
-      hostFreeMegabytes: 0,
-    },
+    brake: NO_BRAKE,
     ready: { keysToCompare: 20_000 },
   } as AgentConfig;
 }
