@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClientsSaw } from '../../../assets/agent/cutover/clients-saw';
 import type { End } from '../../../assets/agent/endpoints';
 import { isRunning } from '../../helpers/processes';
 import { startBothWays, type BothWays } from './both-ways';
@@ -191,6 +192,15 @@ describe.each<[string, End, End]>([
     );
     expect(told()).toEqual([`switch ${other}`, `switch ${serving}`]);
     await goesOn();
+    const { clientsSaw } = (await ways.fact(`${serving === 'source' ? '' : 'back.'}cutover.timeline`)) as {
+      clientsSaw: ClientsSaw;
+    };
+    // The login of the target may not see what others do there.
+    const refused = clientsSaw.kinds.filter(({ how, errors }) => how.startsWith('asked the source') && errors > 0);
+    expect(refused).toHaveLength(serving === 'source' ? 1 : 0);
+    expect(clientsSaw.unknown.join()).toMatch(
+      serving === 'source' ? /^$/ : /^\d sessions on the target: our login may not/,
+    );
   });
 
   it('that is killed while a hook hangs leaves a hook that ends by itself in time', async () => {
