@@ -1,5 +1,6 @@
 import { parse } from 'yaml';
-import { RdsServer, type RdsOptions } from '../../lib/rehearsal/aws/rds-server';
+import type { RdsOptions } from '../../lib/rehearsal/aws/rds';
+import { RdsServer } from '../../lib/rehearsal/aws/rds-server';
 import type { ExecutionResult } from '../../lib/rehearsal/automation/result';
 import { account, fastSleep, names, runSteps, scratch, step } from '../rehearsal/automation/account';
 import { RUNBOOKS, StubHost } from './stub-host';
@@ -25,7 +26,7 @@ describe('the runbook snapshot', () => {
     const result = await snapshot(kind, { states: ['creating', 'creating', 'available'] });
     expect(result.status).toBe('Success');
     expect(names(result)).toEqual(steps);
-    const [[name, { of, looks }]] = [...rds.snapshots] as [[string, { of: string; looks: number }]];
+    const [[name, { of, looks }]] = [...rds.snapshots] as [[string, { of: string; at: string; looks: number }]];
     expect([name, of, looks]).toEqual([expect.stringMatching(/^ibex-[0-9a-f-]{36}$/), 'shop', 4]);
   });
 
@@ -45,7 +46,7 @@ describe('the runbook snapshot', () => {
     const text = parse(RUNBOOKS.get('snapshot') ?? '') as { mainSteps: { name: string; timeoutSeconds: number }[] };
     expect(text.mainSteps.find(({ name }) => name === 'waitForCluster')?.timeoutSeconds).toBe(86_400);
     rds = await RdsServer.start({ states: ['creating'] });
-    rds.snapshots.set('one', { of: 'shop', looks: 0 });
+    rds.snapshots.set('one', { of: 'shop', at: new Date().toISOString(), looks: 0 });
     const wait = `
   - name: wait
     action: aws:waitForAwsResourceProperty

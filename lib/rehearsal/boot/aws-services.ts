@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Rds } from '../aws/rds';
 import type { Route } from './web';
 
 /** What an account holds for one host. */
@@ -117,18 +118,14 @@ export const cloudWatch =
       .end('<PutMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"/>');
   };
 
-/** RDS by the query protocol: no snapshot of the target has been made, and nothing else is asked of the host's gates. */
-export const databases: Route = (request, response, body) => {
-  if (!isSigned(request)) return void response.writeHead(403).end();
-  const action = new URLSearchParams(body.toString()).get('Action') ?? '';
-  const list = /^Describe(DB(?:Cluster)?Snapshots)$/.exec(action)?.[1];
-  if (list === undefined) return void response.writeHead(400).end();
-  response
-    .writeHead(200, { 'content-type': 'text/xml' })
-    .end(
-      `<${action}Response xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><${action}Result><${list}/></${action}Result></${action}Response>`,
-    );
-};
+/** RDS by the query protocol. */
+export const databases =
+  (rds: Rds): Route =>
+  (request, response, body) => {
+    if (!isSigned(request)) return void response.writeHead(403).end();
+    const { status, text } = rds.answer(new URLSearchParams(body.toString()));
+    response.writeHead(status, { 'content-type': 'text/xml' }).end(text);
+  };
 
 /** Elastic Load Balancing by the query protocol: every target group has one target, which is healthy. */
 export const loadBalancers: Route = (request, response, body) => {

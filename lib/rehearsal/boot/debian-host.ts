@@ -80,7 +80,7 @@ export async function debianHost(ground: Ground, narrator: Narrator): Promise<vo
     const expected = told.length === 2 && told.every((line) => /^(DataVolume|Memory)Used [\d.]+ Percent i-/.test(line));
     check('its metrics reach CloudWatch', expected, told);
     await checkRotation(machine, check);
-    await migrateWithReboot({ machine, synthesized, lab, say, check });
+    await migrateWithReboot({ machine, synthesized, lab, rds: world.rds, say, check });
     await replace(machine, world, check);
     check('nothing asked for what nobody answered', world.unanswered.length === 0, world.unanswered);
   } finally {

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../../assets/agent/errors';
+import type { Rds } from '../aws/rds';
+import { RdsServer } from '../aws/rds-server';
 import type { Lab } from '../lab';
 import { until } from '../lab/processes';
 import type { Phase } from '../../phases';
@@ -8,13 +10,15 @@ import type { AgentReport } from '../report';
 import { checkLedger } from '../workload/check-ledger';
 import { startWorkload, type Workload } from '../workload/workload';
 import type { Machine } from './machine';
-import { runPhase } from './runbooks';
+import { runPhase, switchProfile } from './runbooks';
 import type { Synthesized } from './synthesized';
 
 export interface MigrationRun {
   readonly machine: Machine;
   readonly synthesized: Synthesized;
   readonly lab: Lab;
+  /** The target as RDS knows it. */
+  readonly rds: Rds;
   readonly say: (line: string) => void;
   readonly check: (claim: string, holds: boolean, found?: unknown) => void;
 }
@@ -22,12 +26,7 @@ export interface MigrationRun {
 /** Phases before the power is cut. */
 const BEFORE_CUT: readonly Phase[] = ['assess', 'schema', 'capture', 'dump', 'restore', 'sync'];
 
-/** Phases after it. Not `ready`, which would ask RDS for parameter groups; the cutover asks the gates that can be asked. */
-const AFTER_CUT: readonly Phase[] = ['verify', 'cutover'];
-
-const CLEANUP: Phase = 'cleanup';
-
-const RUN: readonly Phase[] = [...BEFORE_CUT, ...AFTER_CUT, CLEANUP];
+const RUN: readonly Phase[] = [...BEFORE_CUT, 'verify', 'ready', 'cutover', 'cleanup'];
 
 /** How long the sync may take to be near again after a reboot; milliseconds. */
 const HEAL_TIMEOUT_MS = 120_000;
@@ -37,7 +36,7 @@ const MARKER = -77;
 
 /** Migrates the lab's database by the runbooks, under writers, and takes the host's power away in the middle. */
 export async function migrateWithReboot(run: MigrationRun): Promise<void> {
-  const { lab, machine, synthesized, say, check } = run;
+  const { lab, machine, synthesized, rds, say, check } = run;
   const ledger = join(lab.directory, 'ledger');
   const workload = await startWorkload({
     address: lab.application,
@@ -49,11 +48,15 @@ export async function migrateWithReboot(run: MigrationRun): Promise<void> {
   try {
     for (const phase of BEFORE_CUT) await step(run, phase);
     await reboot(run);
-    for (const phase of AFTER_CUT) await step(run, phase);
+    await step(run, 'verify');
+    await switchProfile(machine, synthesized, rds, check);
+    await step(run, 'ready');
+    await takeSnapshot(run);
+    await step(run, 'cutover');
     await lab.endpoint.switchTo('target');
     say('clients moved by the operator, as the settings say');
     await moreWrites(workload);
-    await step(run, CLEANUP);
+    await step(run, 'cleanup');
     await workload.stop();
     await judge(run, ledger);
     await checkUnits(machine, synthesized, check);
@@ -62,10 +65,21 @@ export async function migrateWithReboot(run: MigrationRun): Promise<void> {
   }
 }
 
-async function step({ machine, synthesized, say }: MigrationRun, phase: string): Promise<void> {
+async function step({ machine, synthesized, say }: MigrationRun, phase: Phase): Promise<void> {
   const { startedAt, endedAt } = await runPhase(machine, synthesized, phase);
   const status = await machine.shell(`ibex job status ${phase}`);
   say(`${status} (${((endedAt.getTime() - startedAt.getTime()) / 1000).toFixed(0)} s)`);
+}
+
+/** The rollback point, without which the cutover does not begin. */
+async function takeSnapshot({ machine, synthesized, rds, check }: MigrationRun): Promise<void> {
+  const server = await RdsServer.start(rds);
+  try {
+    await runPhase(machine, synthesized, 'snapshot', server);
+  } finally {
+    await server.close();
+  }
+  check('the runbook snapshot has made one', rds.snapshots.size === 1, [...rds.snapshots]);
 }
 
 async function moreWrites(workload: Workload): Promise<void> {

@@ -53,9 +53,14 @@ export async function synthesizeHost(
     return { template, value: String(template.resolve(propertiesOf(json, parameterId)['Value'])) };
   };
   // The target's address is an output of the other stack; the stand-in that the first look finds tells its name.
-  const { target } = JSON.parse(parameterOf({}).value) as AgentConfig;
+  const { target, aws } = JSON.parse(parameterOf({}).value) as AgentConfig;
   const name = String(propertiesOf(json, parameterId)['Name']);
-  const values = { [String(target.host).replace('stand-in:', '')]: names.targetHost, [parameterId]: name };
+  const servers = [...(aws?.instances ?? []), ...(aws?.cluster === undefined ? [] : [aws.cluster])];
+  const values = {
+    [referenceOf(target.host)]: names.targetHost,
+    ...Object.fromEntries(servers.map((server, index) => [referenceOf(server), `shop-${index + 1}`])),
+    [parameterId]: name,
+  };
   const { template, value } = parameterOf(values);
   const configuration = JSON.parse(value) as AgentConfig;
   if (configuration.target.host !== names.targetHost) {
@@ -76,6 +81,9 @@ export async function synthesizeHost(
     program: { file, bucket, key },
   };
 }
+
+/** What a stand-in stands for. */
+const referenceOf = (standIn: string | undefined): string => String(standIn).replace('stand-in:', '');
 
 function userDataOf(template: Template, userData: unknown): string {
   if (isMap(userData) && 'Fn::Base64' in userData) return String(template.resolve(userData['Fn::Base64']));

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
+import { Rds } from '../aws/rds';
 import { DEFAULT_NODE } from '../../settings/defaults';
 import type { Authority } from './authority';
 import {
@@ -48,6 +49,8 @@ export interface WorldSpec {
 /** The world around one machine, as far as its user data and the host program look at it: AWS, package sources, Node. */
 export class World {
   readonly signals: Signal[] = [];
+  /** The target as RDS knows it. */
+  readonly rds = new Rds();
   /** Value, unit and instance of each metric, by its name. */
   readonly metrics = new Map<string, string>();
   readonly account = {
@@ -119,7 +122,7 @@ export class World {
       'nodejs.org': file,
       [`${name}.s3.${REGION}.amazonaws.com`]: bucket(name, this.account),
       [`monitoring.${REGION}.amazonaws.com`]: cloudWatch(this.metrics),
-      [`rds.${REGION}.amazonaws.com`]: databases,
+      [`rds.${REGION}.amazonaws.com`]: databases(this.rds),
       [`elasticloadbalancing.${REGION}.amazonaws.com`]: loadBalancers,
       [SIGNAL_HOST]: waitCondition(this.signals),
       'truststore.pki.rds.amazonaws.com': (request, response) => {
