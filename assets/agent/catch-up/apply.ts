@@ -6,9 +6,10 @@ import { copiedColumns, type Relation } from '../catalog/relations';
 import type { Lease } from '../lease';
 import { identList, literal } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
+import type { CopyFormat } from '../copy/format';
 import { givingWay } from '../copy/give-way';
-import { PipeBroken, type PipeOptions } from '../copy/pipe';
-import { copyRows } from './copy-rows';
+import { PipeBroken } from '../copy/pipe';
+import { copyRows, type RowOptions } from './copy-rows';
 import { explain, isWorthRepeating, type AskSource } from './explain';
 import { isQueued, queueOf, sameKey } from './queue';
 
@@ -35,6 +36,10 @@ export interface Portion {
   readonly snapshot?: string | undefined;
   /** Keys of one of the ranges that `cutQueue` made; several are applied side by side. @default all of the relation */
   readonly range?: KeyRange | undefined;
+  /** Whether keys may come often enough in the queue that each is to be read once; the result is the same. @default true */
+  readonly repeats?: boolean | undefined;
+  /** Binary only where both ends' columns are of the same types. @default text */
+  readonly format?: CopyFormat | undefined;
 }
 
 /**
@@ -70,8 +75,9 @@ async function once(
   { source, target, dirty, brake = UNBRAKED }: Sessions,
   lease: Lease,
   relation: Relation,
-  { snapshot, range }: Portion,
+  portion: Portion,
 ): Promise<number> {
+  const { snapshot, range, format } = portion;
   if (isIdle(await pending(source, relation))) return 0;
   await target.query('BEGIN');
   await target.query(`SET LOCAL session_replication_role = 'replica'`);
@@ -85,10 +91,10 @@ async function once(
     return 0;
   }
   const applied = await givingWay(brake, work.pid, (signal) => {
-    const options = { onBytes: brake.wait, signal };
+    const options = { format, onBytes: brake.wait, signal };
     return work.truncated
       ? replaceAll(source, target, relation, options)
-      : replaceKeys(source, target, relation, range, options);
+      : replaceKeys(source, target, relation, portion, options);
   });
   await target.query('COMMIT');
   await forget(source, relation, range, dirty);
@@ -120,8 +126,8 @@ async function replaceKeys(
   source: Client,
   target: Client,
   relation: Relation,
-  range: KeyRange | undefined,
-  options: PipeOptions,
+  { range, repeats = true }: Portion,
+  options: RowOptions,
 ): Promise<number> {
   const { columns } = keyOf(relation);
   const names = identList(columns.map((column) => column.name));
@@ -131,10 +137,10 @@ async function replaceKeys(
   );
   const keys = await copyRows(
     source,
-    `SELECT DISTINCT ${names} FROM ${queueOf(relation)} AS d WHERE ${within('d')}`,
+    `SELECT ${repeats ? 'DISTINCT ' : ''}${names} FROM ${queueOf(relation)} AS d WHERE ${within('d')}`,
     target,
     `${KEYS} (${names})`,
-    options,
+    { ...options, format: 'text' },
   );
   await target.query(`ANALYZE ${KEYS}`);
   await target.query(
@@ -145,7 +151,7 @@ async function replaceKeys(
 }
 
 /** After a TRUNCATE the keys that went are unknown, so the relation is copied whole. */
-async function replaceAll(source: Client, target: Client, relation: Relation, options: PipeOptions): Promise<number> {
+async function replaceAll(source: Client, target: Client, relation: Relation, options: RowOptions): Promise<number> {
   const { rowCount } = await target.query(`DELETE FROM ONLY ${relation.sql}`);
   const inserted = await copyRows(source, select(relation, 'true'), target, destination(relation), options);
   return Math.max(rowCount ?? 0, inserted, 1);

@@ -14,8 +14,18 @@ const SAMPLE_ROWS = 300;
 /** A row of the queue with an integer key takes about this much of a page; only a rough count is wanted. Bytes. */
 const ROW_BYTES = 50;
 
+/** Share of a sample's changes whose key the sample has already, from which each key is read once only. */
+const FEW_REPEATS = 0.05;
+
+/** How a long queue was cut. */
+export interface Cut {
+  readonly ranges: readonly KeyRange[];
+  /** Whether the same keys come again and again, by a sample. */
+  readonly repeats: boolean;
+}
+
 /**
- * Cuts a long queue into ranges of its key that several sessions may apply side by side; no key is in two of them. None
+ * Cuts a long queue into ranges of its key that several sessions may apply side by side; no key is in two of them. Undefined
  * when all changes that a snapshot shows must go into one transaction: that is so as soon as the target has another
  * unique or exclusion index beside the key's, since a value may have moved between keys, or where both ends might not
  * sort keys alike. A truncated relation is copied whole.
@@ -27,39 +37,43 @@ export async function cutQueue(
   target: Client,
   relation: Relation,
   batch: number = BATCH,
-): Promise<readonly KeyRange[]> {
+): Promise<Cut | undefined> {
   const { key } = relation;
   const columns = key === undefined || key.unusable !== undefined ? [] : rangeColumns(key);
-  if (columns.length === 0 || !(await hasOneUnique(target, relation))) return [];
+  if (columns.length === 0 || !(await hasOneUnique(target, relation))) return undefined;
   const truncated = await source.query(`SELECT 1 FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2`, [
     relation.schema,
     relation.name,
   ]);
-  if (truncated.rowCount !== 0) return [];
+  if (truncated.rowCount !== 0) return undefined;
   const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
   const size = await source.query(`SELECT pg_relation_size($1::text::regclass)::float8 AS bytes`, [queue]);
   const rows = (size.rows[0] as { bytes: number }).bytes / ROW_BYTES;
   const parts = Math.ceil(rows / batch);
-  if (parts <= 1) return [];
+  if (parts <= 1) return undefined;
   // With the statistics of an empty queue, the planner would look up every key in a scan of it.
   await source.query(`ANALYZE ${queue}`);
   const names = columns.map((column) => `q.${ident(column.name)}`);
   const percent = Math.min(100, (100 * parts * SAMPLE_ROWS) / rows);
   const sample = await source.query({
     text: sql`
-      SELECT ${names.map((_, i) => `k${i}`).join(', ')} FROM (
+      SELECT repeats, ${names.map((_, i) => `k${i}`).join(', ')} FROM (
         SELECT ${names.map((name, i) => `${name}::text AS k${i}`).join(', ')},
-          row_number() OVER (ORDER BY ${names.join(', ')}) AS place, count(*) OVER () AS rows
-        FROM (SELECT DISTINCT ${names.join(', ')} FROM ${queue} AS q TABLESAMPLE SYSTEM (${percent})) AS q) AS s
+          row_number() OVER (ORDER BY ${names.join(', ')}) AS place, count(*) OVER () AS rows,
+          (1 - count(*) OVER () / sum(changes) OVER ())::float8 AS repeats
+        FROM (SELECT ${names.join(', ')}, count(*) AS changes FROM ${queue} AS q TABLESAMPLE SYSTEM (${percent})
+          GROUP BY ${names.join(', ')}) AS q) AS s
       WHERE place < rows AND place * ${parts} / rows <> (place - 1) * ${parts} / rows ORDER BY place`,
     rowMode: 'array',
   });
-  const bounds = sample.rows as string[][];
-  if (bounds.length === 0) return [];
-  return [...bounds, undefined].map((upTo, i) => ({
+  const read = sample.rows as [number, ...string[]][];
+  if (read[0] === undefined) return undefined;
+  const bounds = read.map(([, ...bound]) => bound);
+  const ranges = [...bounds, undefined].map((upTo, i) => ({
     ...(i > 0 && { after: bounds[i - 1] as string[] }),
     ...(upTo !== undefined && { upTo }),
   }));
+  return { ranges, repeats: read[0][0] > FEW_REPEATS };
 }
 
 async function hasOneUnique(target: Client, relation: Relation): Promise<boolean> {

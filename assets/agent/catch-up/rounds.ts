@@ -9,7 +9,8 @@ import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { applyChanges, type Portion, type Sessions } from './apply';
 import { applyFew, FEW } from './apply-few';
 import { readBacklog, total, type Backlog } from './backlog';
-import { BATCH, cutQueue } from './cut-queue';
+import { BATCH } from './cut-queue';
+import { makePortions } from './portions';
 
 /**
  * Keys of one range are hashed in memory while the relation is read along its key, by one core: rows then come in the
@@ -18,6 +19,13 @@ import { BATCH, cutQueue } from './cut-queue';
 const SOURCE_SETTINGS: Readonly<Record<string, string>> = {
   work_mem: '32MB',
   max_parallel_workers_per_gather: '0',
+  jit: 'off',
+};
+
+/** The planner wants to know how many keys a portion has, and little more, some hundred times. */
+const TARGET_SETTINGS: Readonly<Record<string, string>> = {
+  default_statistics_target: '5',
+  work_mem: '32MB',
   jit: 'off',
 };
 
@@ -150,19 +158,13 @@ export class CatchUp {
 
   private async portions(relations: readonly Relation[], snapshot: string | undefined): Promise<Waiting[]> {
     if (relations.length === 0) return [];
-    const sessions = await this.take();
+    const pair = await this.take();
     try {
-      const portions: Waiting[] = [];
-      for (const { relation, changes } of await readBacklog(sessions.source, relations, this.batch)) {
-        const ranges =
-          changes < this.batch ? [] : await cutQueue(sessions.source, sessions.target, relation, this.batch);
-        if (ranges.length === 0) portions.push({ relation, snapshot });
-        for (const range of ranges) portions.push({ relation, snapshot, range });
-      }
-      this.idle.push(sessions);
-      return portions;
+      const portions = await makePortions(pair, this.context.config, relations, this.batch);
+      this.idle.push(pair);
+      return portions.map((portion) => ({ ...portion, snapshot }));
     } catch (error) {
-      await end(sessions);
+      await end(pair);
       throw error;
     }
   }
@@ -187,6 +189,7 @@ export class CatchUp {
     const source = await this.context.connect('source', 'catch-up');
     await setKnown(source, SOURCE_SETTINGS);
     const target = await this.context.connect('target', 'catch-up');
+    await setKnown(target, TARGET_SETTINGS);
     const dirty = await DirtyKeys.open(this.context);
     return { source, target, dirty, ask: (work) => this.context.with('source', work) };
   }
