@@ -90,21 +90,21 @@ describe('a table that an application locks all the time', () => {
   /** Locks it again as soon as it has had the lock, until it is stopped. */
   async function locking(): Promise<{ stop: () => Promise<number> }> {
     const client = await copy.migration.admin('source');
-    let [stopped, locks] = [false, 0];
+    const state = { stopped: false, locks: 0 };
     const done = (async () => {
-      for (; !stopped; locks += 1) {
+      for (; !state.stopped; state.locks += 1) {
         // Rows of full pages go to a later one, so that they are read twice.
         await client.query(`BEGIN; LOCK TABLE large IN ACCESS EXCLUSIVE MODE;
-          UPDATE large SET filler = filler || 'x' WHERE n < 1000 AND n / 30 = ${locks}; COMMIT`);
+          UPDATE large SET filler = filler || 'x' WHERE n < 1000 AND n / 30 = ${state.locks}; COMMIT`);
         await sleep(50);
       }
     })();
     return {
       stop: async () => {
-        stopped = true;
+        state.stopped = true;
         await done;
         await client.end();
-        return locks;
+        return state.locks;
       },
     };
   }
