@@ -191,6 +191,60 @@ describe('a table that autovacuum is at, and stays at for minutes', () => {
   });
 });
 
+describe('a table that autovacuum is at against wraparound, and does not leave', () => {
+  beforeAll(async () => {
+    await source.query('ALTER SYSTEM SET autovacuum_naptime = 1');
+    await source.query(`
+      SELECT pg_reload_conf();
+      CREATE TABLE aged (id int PRIMARY KEY, filler text) WITH (autovacuum_freeze_max_age = 100000,
+        autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+      INSERT INTO aged SELECT i, repeat('f', 400) FROM generate_series(1, 10000) i;
+      CREATE TEMP TABLE burnt (id int)`);
+    // Each block that writes is a subtransaction, with an id of its own: older by more than the least setting there is.
+    await source.query(`
+      DO $$ BEGIN
+        FOR i IN 1..100100 LOOP
+          BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN NULL; END;
+        END LOOP;
+      END $$`);
+  });
+  afterAll(async () => {
+    await source.query('ALTER SYSTEM RESET autovacuum_naptime');
+    await source.query('SELECT pg_reload_conf()');
+    await source.query('SELECT pg_cancel_backend(pid) FROM pg_stat_progress_vacuum; DROP TABLE aged');
+  });
+
+  it('is named at the start, and taken last; capture says who is in the way, and completes once that has ended', async () => {
+    const vacuum = `SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'aged'::regclass`;
+    while ((await source.query(vacuum)).rowCount === 0) await sleep(20);
+    const context = await migration.context('capture', { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 1 } });
+    const warn = jest.spyOn(context.log, 'warn');
+    const who =
+      'pid \\d+ \\(autovacuum worker, , \\d+ s\\): autovacuum: VACUUM (?:ANALYZE )?public.aged \\(to prevent wraparound\\)';
+    await expect(capture.run(context)).rejects.toThrow(
+      new RegExp(
+        `^"public"."aged" was never free for 400 ms in 1 tries; in the way: ${who}; end that, or wait, and start capture again$`,
+      ),
+    );
+    expect(warn.mock.calls[0]).toEqual([
+      { relation: '"public"."aged"', blockers: expect.stringMatching(new RegExp(`^${who}$`)) },
+      'relation is held for long; it is captured last',
+    ]);
+    await context.close();
+    const missing = (await problems()).filter((line) => line.includes('"bucardo_delta"'));
+    expect(missing).toEqual(['"public"."aged" has no trigger "bucardo_delta"']);
+
+    await migration.admin('source').then(async (client) => {
+      await client.query('ALTER SYSTEM RESET autovacuum_naptime');
+      await client.query('SELECT pg_reload_conf(), pg_cancel_backend(pid) FROM pg_stat_progress_vacuum');
+      await client.query('VACUUM FREEZE aged');
+      await client.end();
+    });
+    expect((await runCapture(migration)).message).toMatch(/^3 relations captured, 1 of them now/);
+    expect(await problems()).toEqual([]);
+  });
+});
+
 describe('capture, run again', () => {
   it('changes nothing that stands', async () => {
     expect((await runCapture(migration)).message).toBe('2 relations captured, 2 of them now, 0 lock retries');
