@@ -3,6 +3,7 @@ import { Brake } from '../../../assets/agent/brake/brake';
 import { UNBRAKED } from '../../../assets/agent/brake/paced';
 import type { Context } from '../../../assets/agent/context';
 import { copyAll } from '../../../assets/agent/copy';
+import { pipe } from '../../../assets/agent/copy/pipe';
 import type { PhaseOutcome } from '../../../assets/agent/phase';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 
@@ -138,6 +139,22 @@ describe('a table that an application locks all the time', () => {
     120_000,
   );
 
+  it('and rewrites is whole, although rows of it moved past pieces that were read', async () => {
+    await copy.prepare(`
+      CREATE TABLE large (id text PRIMARY KEY, n int, filler text);
+      INSERT INTO large SELECT i, i, repeat('f', 200) FROM generate_series(1, ${ROWS}) i; ANALYZE`);
+    const running = braked({ lockWaitMs: 300 }, 800_000);
+    await until(async () => (await reading()) > 0);
+    for (let round = 0; round < 6; round += 1) {
+      await copy.source.query(`DELETE FROM large WHERE n / 100 = ${round}`);
+      await copy.source.query('VACUUM FULL large');
+      await sleep(50);
+    }
+    await running;
+    const { rows } = await copy.target.query('SELECT count(*)::int AS n FROM large WHERE n >= 1000');
+    expect(rows).toEqual([{ n: ROWS - 999 }]);
+  }, 60_000);
+
   it('and that no piece is small enough for, is named with who wants it', async () => {
     // All of it on one page, and longer than what goes out before the brake is looked at.
     await copy.prepare(`
@@ -153,4 +170,12 @@ describe('a table that an application locks all the time', () => {
     );
     expect((await copy.run()).message).toMatch(/^3 rows of 1 tables copied/);
   });
+});
+
+it('a COPY that is to end before it has begun does not begin', async () => {
+  const [source, target] = await Promise.all([copy.migration.admin('source'), copy.migration.admin('target')]);
+  await target.query('CREATE TEMP TABLE one (id int)');
+  const options = { signal: AbortSignal.abort(new Error('capture is taken off')) };
+  const piped = pipe(source, 'COPY (SELECT 1) TO STDOUT', target, 'COPY one FROM STDIN', options);
+  await expect(piped).rejects.toThrow('capture is taken off');
 });

@@ -131,6 +131,18 @@ describe('equal data', () => {
       expect((await ends.compare('"public"."by_text"', { onChunk })).keys).toEqual([
         expect.objectContaining({ kind: 'extra on target', key: [extra] }),
       ]);
+      await ends.run('target', `DELETE FROM public.by_text WHERE k = '${extra}'`);
+    });
+
+    it('is found to have rows that it got on new pages while it was read', async () => {
+      let chunks = 0;
+      const onChunk = async (): Promise<void> => {
+        if ((chunks += 1) > 1) return;
+        await ends.run('target', `INSERT INTO public.by_text SELECT 'new ' || g, g FROM generate_series(1, 3000) g`);
+      };
+      const { differences } = await ends.compare('"public"."by_text"', { onChunk });
+      await ends.run('target', `DELETE FROM public.by_text WHERE k LIKE 'new %'`);
+      expect(differences).toEqual({ 'missing on target': 0, 'extra on target': 3000, different: 0 });
     });
 
     it('is an error when it is rewritten each time that it is read', async () => {
