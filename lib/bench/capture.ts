@@ -1,17 +1,20 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { capture as capturePhase } from '../../assets/agent/capture';
-import { dropCapture } from '../../assets/agent/cleanup/source';
 import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
 import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
 import { Bucardo, expectStockTriggers, STOCK } from './bucardo';
 import { forgetState, runPhase } from './copy-ways';
 import { runLoad } from './pgbench-load';
-import { runProgram } from './program';
+import { runProgram, seconds } from './program';
 import type { BenchServers } from './servers';
-import { figureOf, medianFigure, valuesOf } from './statistics';
+import { installStatementTriggers } from './statement-triggers';
+import { figureOf, valuesOf } from './statistics';
 
-const CLIENTS = 16;
+/** Of pgbench. */
+export const CLIENTS = 16;
+
+/** Rows of the statement that changes many. */
+const BULK = 100_000;
 
 /** Tables of pgbench that its load writes. */
 const TABLES = ['pgbench_accounts', 'pgbench_history'];
@@ -33,6 +36,15 @@ const ours: Noted = {
   },
 };
 
+const byStatement: Noted = {
+  name: 'triggers for each statement',
+  database: 'noted_by_statement',
+  prepare: async (servers) => {
+    await forgetState(servers, servers.config(byStatement.database));
+    await installStatementTriggers(servers.config(byStatement.database));
+  },
+};
+
 const stock: Noted = {
   name: 'stock Bucardo',
   database: 'noted_by_stock',
@@ -42,7 +54,8 @@ const stock: Noted = {
   },
 };
 
-const install = (servers: BenchServers, database: string): Promise<unknown> =>
+/** Installs our capture, as its phase does. */
+export const install = (servers: BenchServers, database: string): Promise<unknown> =>
   runPhase(servers.config(database), 'capture', (context) => capturePhase.run(context));
 
 /** pgbench's tables, all with a key. The target has them without rows, since Bucardo wants to see them there. */
@@ -81,14 +94,27 @@ async function settle(servers: BenchServers, { database }: Noted): Promise<void>
   await client.end();
 }
 
+/** Changes many rows with one statement. Returns the seconds that it took, its commit included. */
+async function changeMany(servers: BenchServers, { database }: Noted): Promise<number> {
+  const client = await servers.connect('source', database);
+  try {
+    return await seconds(() =>
+      client.query('UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid <= $1', [BULK]),
+    );
+  } finally {
+    await client.end();
+  }
+}
+
 /** What noting every change costs the application. */
 export const capture: Benchmark = {
   name: 'capture',
   title: 'Cost of capture for the application',
-  about: `pgbench -N with ${CLIENTS} clients as fast as they can: bare, with the triggers of our capture, and with those that stock Bucardo itself has installed, autokick included. No one reads the queues meanwhile.`,
-  minutes: { full: 2.1, quick: 0.5 },
+  about: `pgbench -N with ${CLIENTS} clients as fast as they can: bare, with the triggers of our capture, and with those that stock Bucardo itself has installed, autokick included. Beside them a trial of what our capture could be: triggers for each statement that read its rows from transition tables. No one reads the queues meanwhile. One statement that changes ${BULK.toLocaleString('en')} rows is measured after each load.`,
+  minutes: { full: 2.5, quick: 0.6 },
   run: async ({ servers, quick, rounds, log }) => {
-    const ways = [bare, ours, stock];
+    const ways = [bare, ours, byStatement, stock];
+    const bulk = new Map<Noted, number[]>();
     for (const way of ways) {
       await makeWritten(servers, way.database, quick ? 2 : 20);
       await way.prepare(servers);
@@ -98,7 +124,8 @@ export const capture: Benchmark = {
       rounds(5),
       async (way) => {
         await settle(servers, way);
-        const load = await runLoad(servers, way.database, { clients: CLIENTS, seconds: quick ? 2 : 6 });
+        const load = await runLoad(servers, way.database, { clients: CLIENTS, seconds: quick ? 2 : 5 });
+        bulk.set(way, [...(bulk.get(way) ?? []), await changeMany(servers, way)]);
         return load.transactionsPerSecond;
       },
       (way, round, tps) => log(`round ${round}: ${way.name} ${tps.toFixed(0)} transactions/s`),
@@ -111,61 +138,16 @@ export const capture: Benchmark = {
         captureLossPercent: figureOf(rates, (none, some) => lost(some, none)),
         stockLossPercent: figureOf(rates, (none, _, more) => lost(more, none)),
       },
-      charts: [{ title: 'Transactions a second; more is better', unit: '/s', series }],
-      notes: absentees(ways),
-      failures,
-    };
-  },
-};
-
-/** How long the application waits while its tables get their triggers. */
-export const installDelay: Benchmark = {
-  name: 'install-delay',
-  title: 'Delay while triggers are installed',
-  about: `The longest transaction of ${CLIENTS} clients of pgbench -N while capture is installed, and, beside it, the longest of the same load before that.`,
-  minutes: { full: 0.7, quick: 0.4 },
-  run: async ({ servers, quick, rounds, log }) => {
-    const database = 'triggers_installed';
-    await makeWritten(servers, database, quick ? 2 : 20);
-    const config = servers.config(database);
-    const [before, during]: [number[], number[]] = [[], []];
-    for (let round = 1; round <= rounds(3); round += 1) {
-      await forgetState(servers, config);
-      const client = await servers.connect('source', database);
-      await client.query('CHECKPOINT');
-      await client.end();
-      const load = runLoad(servers, database, { clients: CLIENTS, seconds: 12, logged: true });
-      await sleep(5_000);
-      const began = Date.now() / 1000;
-      await install(servers, database);
-      const ended = Date.now() / 1000;
-      const { transactions } = await load;
-      const longest = (from: number, to: number): number =>
-        transactions.reduce(
-          (most, { endedAt, milliseconds }) =>
-            endedAt >= from && endedAt - milliseconds / 1000 <= to ? Math.max(most, milliseconds) : most,
-          0,
-        );
-      // The first second has the clients connect.
-      before.push(longest(began - 4, began));
-      during.push(longest(began, ended));
-      log(`round ${round}: ${during.at(-1)?.toFixed(0)} ms, before ${before.at(-1)?.toFixed(0)} ms`);
-      await runPhase(config, 'cleanup', async (context) => dropCapture(context, await context.connect('source')));
-    }
-    return {
-      figures: { installDelayMs: medianFigure(during) },
       charts: [
+        { title: 'Transactions a second; more is better', unit: '/s', series },
         {
-          title: 'Longest transaction',
-          unit: 'ms',
-          series: [
-            { way: 'before', values: before },
-            { way: 'Ibex installs capture', values: during },
-          ],
+          title: `One update of ${BULK.toLocaleString('en')} rows`,
+          unit: 's',
+          series: [...bulk].map(([way, values]) => ({ way: way.name, values })),
         },
       ],
-      notes: [`The lock time-out is ${config.capture.lockTimeoutMs} ms.`],
-      failures: [],
+      notes: absentees(ways),
+      failures,
     };
   },
 };

@@ -6,11 +6,12 @@ import { npmCommand, path, runCommand, wholeNumber, type Console } from '../comm
 import { whenAborted } from '../rehearsal/cli/interruption';
 import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
 import type { Benchmark } from './benchmark';
-import { capture, installDelay } from './capture';
+import { capture } from './capture';
 import { catchUp, longBacklog } from './catch-up';
 import { copy, snapshots } from './copy';
 import { DataSets } from './data-sets';
 import { removeDatabases } from './data';
+import { installDelay } from './install-delay';
 import { lag } from './lag';
 import { manyTables } from './many-tables';
 import { describeMachine, describeTools } from './machine';
