@@ -18,6 +18,8 @@ export interface Paced {
   readonly waiter: (holder: number | string) => string | undefined;
   /** Why nothing may move, once that is so for so long that no snapshot is to be held meanwhile; undefined before. */
   readonly longPause: () => string | undefined;
+  /** The same for work that makes the captured changes fewer: that they grow fast is no reason to hold it up. */
+  readonly draining: Paced;
 }
 
 /** Nothing is ever held up. */
@@ -28,4 +30,7 @@ export const UNBRAKED: Paced = {
   throwIfOff: () => undefined,
   waiter: () => undefined,
   longPause: () => undefined,
+  get draining() {
+    return UNBRAKED;
+  },
 };

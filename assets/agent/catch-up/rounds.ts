@@ -91,7 +91,7 @@ export class CatchUp {
     let applied = 0;
     const worker = async (): Promise<void> => {
       for (let next = queue.shift(); next; next = queue.shift()) {
-        await this.context.brake.clear();
+        await this.context.brake.draining.clear();
         const keys = await this.one(next);
         if (keys === undefined) queue.unshift({ ...next, givenBack: (next.givenBack ?? 0) + 1 });
         applied += keys ?? 0;
@@ -109,7 +109,7 @@ export class CatchUp {
   private async one({ relation, givenBack = 0, ...portion }: Waiting): Promise<number | undefined> {
     const pair = await this.take();
     try {
-      const brake = givenBack < MOST_GIVEN_BACK ? this.context.brake : undefined;
+      const brake = givenBack < MOST_GIVEN_BACK ? this.context.brake.draining : undefined;
       const keys = await applyChanges({ ...pair, brake }, this.lease, relation, portion);
       this.idle.push(pair);
       if (keys > 0) this.context.log.info({ relation: relation.sql, keys }, 'changes applied');

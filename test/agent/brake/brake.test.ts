@@ -173,6 +173,8 @@ describe('the brake on a living source', () => {
     const writers = new Writers(migration, 'INSERT INTO public.item (v) SELECT 1 FROM generate_series(1, 3000)');
     await writers.add(1);
     await until(() => brake.pace !== 'free');
+    // Held up, what applies the changes would only let them grow to the hard limit.
+    expect(brake.draining.pace).toBe('free');
     await writers.stop();
     const before = work.pieces();
     await until(() => brake.pace === 'free' && work.pieces() > before);
@@ -190,6 +192,7 @@ describe('the brake on a living source', () => {
     const writers = new Writers(migration, 'INSERT INTO public.item (v) VALUES (1)');
     await writers.add(1);
     await until(() => brake.pace === 'yield');
+    expect([brake.draining.pace, brake.draining.waiter(pid)]).toEqual(['yield', brake.waiter(pid)]);
     expect(brake.waiter(pid)).toMatch(/^pid \d+ \(postgres, \): INSERT INTO public.item/);
     expect(brake.waiter('ibex copy')).toBe(brake.waiter(pid));
     expect([brake.waiter(pid + 1), brake.waiter('ibex pg_dump')]).toEqual([undefined, undefined]);

@@ -20,7 +20,7 @@ beforeEach(() => moving.source.query(`UPDATE large SET filler = filler || 'x'`))
 /** Applies all changes of the table, in one portion, under a brake. */
 async function apply(brake: Paced, context?: Context): Promise<number> {
   const own = context ?? (await moving.migration.context('sync'));
-  own.brake = brake;
+  own.brake = { ...UNBRAKED, draining: brake };
   const catchUp = new CatchUp(own, moving.relations(), moving.lease);
   return catchUp.apply(moving.relations()).finally(() => catchUp.close());
 }
