@@ -30,13 +30,15 @@ export interface Cut {
  * unique or exclusion index beside the key's, since a value may have moved between keys, or where both ends might not
  * sort keys alike. A truncated relation is copied whole.
  *
- * @param batch changes of one range, about
+ * @param batch changes of one range, about and at most
+ * @param hands how many ranges are applied side by side: there are so many, or a multiple, that none ends up alone
  */
 export async function cutQueue(
   source: Client,
   target: Client,
   relation: Relation,
   batch: number = BATCH,
+  hands = 1,
 ): Promise<Cut | undefined> {
   const { key } = relation;
   const columns = key === undefined || key.unusable !== undefined ? [] : rangeColumns(key);
@@ -49,8 +51,8 @@ export async function cutQueue(
   const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
   const size = await source.query(`SELECT pg_relation_size($1::text::regclass)::float8 AS bytes`, [queue]);
   const rows = (size.rows[0] as { bytes: number }).bytes / ROW_BYTES;
-  const parts = Math.ceil(rows / batch);
-  if (parts <= 1) return undefined;
+  const parts = Math.ceil(rows / batch / hands) * hands;
+  if (rows <= batch || parts <= 1) return undefined;
   // With the statistics of an empty queue, the planner would look up every key in a scan of it.
   await source.query(`ANALYZE ${queue}`);
   const names = columns.map((column) => `q.${ident(column.name)}`);

@@ -12,12 +12,14 @@ import { cutQueue } from './cut-queue';
  * where that may be.
  *
  * @param batch changes from which a queue is long; also those of one range, about
+ * @param hands how many are applied side by side
  */
 export async function makePortions(
   { source, target }: Sessions,
   config: AgentConfig,
   relations: readonly Relation[],
   batch: number,
+  hands: number,
 ): Promise<(Portion & { readonly relation: Relation })[]> {
   const backlog = await readBacklog(source, relations, batch);
   const long = backlog.filter(({ changes }) => changes >= batch).map(({ relation }) => relation);
@@ -25,7 +27,7 @@ export async function makePortions(
   const portions: (Portion & { readonly relation: Relation })[] = [];
   for (const { relation } of backlog) {
     const all = { relation, format: formats.get(relation) };
-    const cut = long.includes(relation) ? await cutQueue(source, target, relation, batch) : undefined;
+    const cut = long.includes(relation) ? await cutQueue(source, target, relation, batch, hands) : undefined;
     if (cut === undefined) portions.push(all);
     else for (const range of cut.ranges) portions.push({ ...all, range, repeats: cut.repeats });
   }

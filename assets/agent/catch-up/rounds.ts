@@ -18,6 +18,7 @@ import { makePortions } from './portions';
  */
 const SOURCE_SETTINGS: Readonly<Record<string, string>> = {
   work_mem: '32MB',
+  default_statistics_target: '20',
   max_parallel_workers_per_gather: '0',
   jit: 'off',
 };
@@ -87,7 +88,7 @@ export class CatchUp {
     snapshot?: string,
     sessions: number = this.context.config.restore.jobs,
   ): Promise<number> {
-    const queue = await this.portions(relations, snapshot);
+    const queue = await this.portions(relations, snapshot, sessions);
     let applied = 0;
     const worker = async (): Promise<void> => {
       for (let next = queue.shift(); next; next = queue.shift()) {
@@ -156,11 +157,15 @@ export class CatchUp {
     return applied + (left.length > 0 ? await this.apply(left, undefined, sessions) : 0);
   }
 
-  private async portions(relations: readonly Relation[], snapshot: string | undefined): Promise<Waiting[]> {
+  private async portions(
+    relations: readonly Relation[],
+    snapshot: string | undefined,
+    hands: number,
+  ): Promise<Waiting[]> {
     if (relations.length === 0) return [];
     const pair = await this.take();
     try {
-      const portions = await makePortions(pair, this.context.config, relations, this.batch);
+      const portions = await makePortions(pair, this.context.config, relations, this.batch, hands);
       this.idle.push(pair);
       return portions.map((portion) => ({ ...portion, snapshot }));
     } catch (error) {
