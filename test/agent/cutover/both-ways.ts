@@ -24,6 +24,8 @@ export interface Run {
 /** A migration that is ready for its cutover, and the program as it is shipped to move writes there and back. */
 export interface BothWays {
   readonly migration: TestMigration;
+  /** What the program is told. */
+  readonly config: AgentConfig;
   /** Sessions of the application. */
   readonly source: Client;
   readonly target: Client;
@@ -93,6 +95,7 @@ export async function startBothWays(
 
   return {
     migration,
+    config,
     source,
     target,
     run: (...args) => ended(start(args)),

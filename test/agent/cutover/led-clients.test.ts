@@ -1,6 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { leadHomeUnasked } from '../../../assets/agent/cutover/home';
+import type { StepName } from '../../../assets/agent/cutover/steps';
 import type { End } from '../../../assets/agent/endpoints';
 import { readFenceState } from '../../../assets/agent/fence/objects';
 import { bundle } from '../../../lib/bundle';
@@ -75,9 +77,9 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** Moves writes until everything is switched, and the program dies there. */
-async function dies(phase: string): Promise<void> {
-  const environment = { ...toAws, IBEX_TEST_STEP: 'point of no return', IBEX_TEST_MOMENT: 'before' };
+/** Moves writes until everything is switched, and the program dies there, or before a later step. */
+async function dies(phase: string, step: StepName = 'point of no return'): Promise<void> {
+  const environment = { ...toAws, IBEX_TEST_STEP: step, IBEX_TEST_MOMENT: 'before' };
   expect(await ways.die(phase, environment)).toMatchObject({ killed: true });
 }
 
@@ -127,6 +129,22 @@ it('or else by the next run, which then moves them', async () => {
   });
   const { state } = await ways.migration.context('test');
   expect(await state.fact('cutover.clientsLed')).toBeNull();
+});
+
+it('past its point of no return the host leaves them where the writes will be, and the next run goes on', async () => {
+  await dies('rollback', 'last look');
+  expect(moved()).toEqual({ hook: ['beforeFreeze source', 'switch source'], listener: ['source'], record: ['source'] });
+  const { state } = await ways.migration.context('test');
+  expect(await state.fact('back.cutover.clientsLed')).toBe(true);
+  await leadHomeUnasked(ways.config, 'test');
+  expect(moved()).toEqual({ hook: [], listener: [], record: [] });
+  expect(await ways.fences()).toEqual(['closed', 'final']);
+  expect(await ways.die('rollback', toAws)).toMatchObject({ status: 0 });
+  const { hook, listener: byListener, record: byRecord } = moved();
+  expect([...hook, ...byListener, ...byRecord]).not.toContainEqual(expect.stringContaining('target'));
+  expect(await ways.fences()).toEqual(['open', 'closed']);
+  expect(await ways.die('cutover', toAws)).toMatchObject({ status: 0 });
+  moved();
 });
 
 it('without the host’s memory the next rollback leads those back that can tell where they lead', async () => {

@@ -132,6 +132,13 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
       expect(sequences.map(({ name }) => name)).toEqual(['"public"."account_id_seq"', '"public"."emptied_id_seq"']);
       for (const { source, target } of sequences) expect(Number(target)).toBe(Number(source) + 100);
     }
+    for (const [part, fact] of [
+      ['cutover', 'cutover.result'],
+      ['rollback', 'back.cutover.result'],
+    ] as const) {
+      expect(report[part]).toEqual(await ways.fact(fact));
+    }
+    expect(report['rollback']).not.toEqual(report['cutover']);
     for (const pause of ['timeline', 'rollbackTimeline']) {
       const steps = (report[pause] as { steps: { step: string }[] }).steps.map(({ step }) => step);
       expect(steps).toEqual(expect.arrayContaining(['fence', 'prove', 'open']));

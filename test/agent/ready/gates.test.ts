@@ -90,9 +90,14 @@ describe('the gates', () => {
   });
 });
 
-test('the report names the snapshot that the cutover found, before and after a later look', async () => {
+test('the report names the snapshot that was found last, and once a cutover has found one, that of the last cutover', async () => {
   expect(await report(migration.config)).toMatchObject({ rollbackPoint: null });
   const found = (name: string) => ({ verdict: 'pass', result: { name, status: 'available', at: '2026-01-01' } });
+  for (const name of ['early', 'late']) {
+    await context.state.evidence('ready', 'rollback point', true, '', found(name));
+    expect(await report(migration.config)).toMatchObject({ rollbackPoint: { name } });
+  }
+  await context.state.evidence('cutover', 'rollback point', true, '', found('ibex-0'));
   await context.state.evidence('cutover', 'rollback point', true, '', found('ibex-1'));
   await context.state.evidence('ready', 'rollback point', true, '', found('ibex-2'));
   expect(await report(migration.config)).toMatchObject({ rollbackPoint: { name: 'ibex-1' } });

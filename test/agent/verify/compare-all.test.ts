@@ -1,6 +1,7 @@
 import type { Relation } from '../../../assets/agent/catalog/relations';
 import { compareAll, type CompareAllOptions } from '../../../assets/agent/verify/compare-all';
-import { compareRelation } from '../../../assets/agent/verify/compare-relation';
+import { compareRelation, type CompareOptions } from '../../../assets/agent/verify/compare-relation';
+import type { RelationComparison } from '../../../assets/agent/verify/comparison';
 import { startEnds, type Ends } from './ends';
 
 let ends: Ends;
@@ -217,6 +218,15 @@ describe('a relation of many chunks', () => {
     const one = { ...options(['by_text']), maxRowsPerSecond: 3_000 };
     expect((await compareAll(one)).seconds).toBeGreaterThan(0.9);
   });
+});
+
+it('counts rows that had to be read again against the limit, too', async () => {
+  const compare = async (one: CompareOptions): Promise<RelationComparison> => {
+    const { onChunk, ...rest } = one;
+    await onChunk?.(10, 490);
+    return compareRelation(rest);
+  };
+  expect((await compareAll({ ...options(['a']), compare, maxRowsPerSecond: 1_000 })).seconds).toBeGreaterThan(0.4);
 });
 
 it.each([
