@@ -22,7 +22,6 @@ const QUEUE_LOOKS = 5;
  */
 export class Brake extends Gauge {
   private finished = false;
-  private ended = false;
   private looking: Promise<void> = Promise.resolve();
   private own: Context | undefined;
   private source: Client | undefined;
@@ -58,14 +57,13 @@ export class Brake extends Gauge {
 
   /** Ends the watch; what was begun to be taken off is taken off first. */
   async close(): Promise<void> {
-    this.ended = true;
     for (const gauge of [this, this.drain]) gauge.release();
     await this.looking;
     await this.own?.close();
   }
 
   private async watch(): Promise<void> {
-    while (!this.ended && !this.finished) {
+    while (!this.closed && !this.finished) {
       try {
         await this.look();
       } catch (error) {
@@ -75,7 +73,7 @@ export class Brake extends Gauge {
         this.source = undefined;
       }
       const step = Math.min(50, this.lookMs);
-      for (let waited = 0; waited < this.lookMs && !this.ended; waited += step) await sleep(step);
+      for (let waited = 0; waited < this.lookMs && !this.closed; waited += step) await sleep(step);
     }
   }
 

@@ -12,7 +12,7 @@ const PIECE_MS = 1_000;
 export class Gauge implements Paced {
   pace: Pace = 'free';
   private off: Error | undefined;
-  private closed = false;
+  protected closed = false;
   private verdict: Omit<Verdict, 'pace'> = { reason: '' };
   private stillLooks = 0;
   private lastPiece = performance.now();

@@ -1,12 +1,9 @@
 import type { Client } from 'pg';
-import { CAPTURE_SCHEMA, deltaName, trackName } from '../capture/names';
+import { CAPTURE_SCHEMA, queueOf, trackOf } from '../capture/names';
 import type { Relation } from '../catalog/relations';
 import { literal, qualified } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { DBGROUP } from './names';
-
-const queue = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
-const track = (relation: Relation): string => qualified(CAPTURE_SCHEMA, trackName(relation.schema, relation.name));
 
 /** Relations in one statement. */
 const BATCH = 100;
@@ -23,8 +20,8 @@ export async function readLag(source: Client, relations: readonly Relation[], li
   let lag: Lag = { changes: 0, seconds: 0 };
   for (let start = 0; start < relations.length; start += BATCH) {
     const parts = relations.slice(start, start + BATCH).map(
-      (relation) => `(SELECT captured_at FROM ${queue(relation)} AS d
-         WHERE NOT EXISTS (SELECT FROM ${track(relation)} AS t WHERE t.txntime = d.txntime AND t.target = ${literal(DBGROUP)})
+      (relation) => `(SELECT captured_at FROM ${queueOf(relation)} AS d
+         WHERE NOT EXISTS (SELECT FROM ${trackOf(relation)} AS t WHERE t.txntime = d.txntime AND t.target = ${literal(DBGROUP)})
          LIMIT ${limit})`,
     );
     const { rows } = await source.query(
@@ -47,11 +44,11 @@ export async function readLag(source: Client, relations: readonly Relation[], li
 export async function purgeApplied(source: Client, relation: Relation, dirty?: DirtyKeys): Promise<number> {
   await source.query('BEGIN');
   try {
-    const deletion = `DELETE FROM ${queue(relation)} AS d USING ${track(relation)} AS t
+    const deletion = `DELETE FROM ${queueOf(relation)} AS d USING ${trackOf(relation)} AS t
       WHERE t.txntime = d.txntime AND t.target = ${literal(DBGROUP)}`;
     const forgotten = dirty ? await dirty.forget(source, relation, deletion) : (await source.query(deletion)).rowCount;
     await source.query(
-      `DELETE FROM ${track(relation)} AS t WHERE NOT EXISTS (SELECT FROM ${queue(relation)} AS d WHERE d.txntime = t.txntime)`,
+      `DELETE FROM ${trackOf(relation)} AS t WHERE NOT EXISTS (SELECT FROM ${queueOf(relation)} AS d WHERE d.txntime = t.txntime)`,
     );
     await source.query('COMMIT');
     return forgotten ?? 0;

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Relation } from '../catalog/relations';
+import { qualified } from '../sql';
 
 /** Characters that Bucardo leaves of a name before it shortens it (function bucardo_tablename_maker of Bucardo 5.6). */
 const KEPT = 57;
@@ -23,6 +25,12 @@ export const trackName = (schema: string, name: string): string => `track_${make
 
 /** Name, in schema bucardo, of the table that Bucardo's multi-source mode would use. */
 export const stageName = (schema: string, name: string): string => `stage_${maker(schema, name)}`;
+
+/** A relation's table of changed keys, quoted. */
+export const queueOf = ({ schema, name }: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(schema, name));
+
+/** A relation's table of what Bucardo has applied, quoted. */
+export const trackOf = ({ schema, name }: Relation): string => qualified(CAPTURE_SCHEMA, trackName(schema, name));
 
 /** Longest identifier that a server keeps whole (NAMEDATALEN - 1 of the PostgreSQL manual); bytes. */
 const IDENTIFIER_BYTES = 63;

@@ -3,7 +3,7 @@ import { SYNC, truncateTrigger } from '../bucardo/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { ident, identList, qualified, sql } from '../sql';
-import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName, fitsIdentifier, stageName, trackName } from './names';
+import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName, fitsIdentifier, queueOf, stageName, trackOf } from './names';
 
 /** Table of relations that were truncated and not yet copied anew. */
 export const TRUNCATED = qualified(CAPTURE_SCHEMA, 'ibex_truncated');
@@ -71,7 +71,7 @@ export function queueStatements(relation: Relation): string[] {
     throw new Failure(`${relation.sql} would be captured as "${name}", which is too long; give it a shorter name`);
   }
   const queue = qualified(CAPTURE_SCHEMA, name);
-  const track = qualified(CAPTURE_SCHEMA, trackName(relation.schema, relation.name));
+  const track = trackOf(relation);
   const stage = qualified(CAPTURE_SCHEMA, stageName(relation.schema, relation.name));
   const index = (kind: string): string => ident(name.replace(/^delta/, kind));
   const names = identList(columns.map((column) => column.name));
@@ -119,7 +119,7 @@ export const truncateStatement = (relation: Pick<Relation, 'sql'>, sync: string)
  * @param syncs names of the syncs that the relation may come to be in. @default the first
  */
 export function triggerStatements(relation: Relation, syncs: readonly string[] = [SYNC]): string[] {
-  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  const queue = queueOf(relation);
   return [
     ...syncs.map((sync) => truncateStatement(relation, sync)),
     sql`

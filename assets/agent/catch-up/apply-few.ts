@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { queueOf } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
 import { copiedColumns, type Relation } from '../catalog/relations';
 import type { Lease } from '../lease';
@@ -7,7 +8,6 @@ import type { Sessions } from './apply';
 import { PipeBroken } from '../copy/pipe';
 import { copyRows } from './copy-rows';
 import { explain, isWorthRepeating } from './explain';
-import { queueOf } from './queue';
 
 /** Keys of one relation that are few: they are held in memory, and sent as values. */
 export const FEW = 1_000;

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { queueOf } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
 import { UNBRAKED, type Paced } from '../brake/paced';
 import { rangeCondition, type KeyRange } from '../catalog/key-order';
@@ -11,7 +12,7 @@ import { givingWay } from '../copy/give-way';
 import { PipeBroken } from '../copy/pipe';
 import { copyRows, type RowOptions } from './copy-rows';
 import { explain, isWorthRepeating, type AskSource } from './explain';
-import { isQueued, queueOf, sameKey } from './queue';
+import { isQueued, sameKey } from './queue';
 
 /** Both sessions of one applier. */
 export interface Sessions {

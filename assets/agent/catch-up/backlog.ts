@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
-import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { queueOf } from '../capture/names';
 import { TRUNCATED } from '../capture/objects';
 import type { Relation } from '../catalog/relations';
-import { literal, qualified } from '../sql';
+import { literal } from '../sql';
 
 /** Relations in one statement; each is a short look into an index or an empty table. */
 const BATCH = 200;
@@ -42,8 +42,6 @@ export async function withQueue(source: Client, relations: readonly Relation[]):
   const { there } = rows[0] as { there: boolean[] };
   return relations.filter((_, index) => there[index]);
 }
-
-const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
 
 function count(relation: Relation, index: number, limit: number): string {
   return `SELECT ${index} AS index, (SELECT count(*) FROM (SELECT FROM ${queueOf(relation)} LIMIT ${limit}) AS q)

@@ -1,9 +1,9 @@
 import type { Client } from 'pg';
-import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { queueOf } from '../capture/names';
 import { TRUNCATED } from '../capture/objects';
 import { rangeColumns, type KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
-import { ident, qualified, sql } from '../sql';
+import { ident, sql } from '../sql';
 
 /** Changes that one transaction applies: enough to be worth its commit, few enough for a short snapshot. */
 export const BATCH = 100_000;
@@ -48,7 +48,7 @@ export async function cutQueue(
     relation.name,
   ]);
   if (truncated.rowCount !== 0) return undefined;
-  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  const queue = queueOf(relation);
   const size = await source.query(`SELECT pg_relation_size($1::text::regclass)::float8 AS bytes`, [queue]);
   const rows = (size.rows[0] as { bytes: number }).bytes / ROW_BYTES;
   const parts = Math.ceil(rows / batch / hands) * hands;

@@ -1,12 +1,8 @@
-import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { queueOf } from '../capture/names';
 import { keyOf } from '../capture/objects';
 import { rangeCondition, type KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
-import { ident, qualified } from '../sql';
-
-/** The source's table of a relation's changed keys, quoted. */
-export const queueOf = (relation: Relation): string =>
-  qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+import { ident } from '../sql';
 
 /** Condition that two aliases have the same key. */
 export const sameKey = (relation: Relation, a: string, b: string): string =>

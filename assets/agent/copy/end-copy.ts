@@ -1,11 +1,12 @@
 import type { Client } from 'pg';
-import { CAPTURE_SCHEMA, deltaName } from '../capture/names';
+import { queueOf } from '../capture/names';
 import { keyOf } from '../capture/objects';
 import type { Relation } from '../catalog/relations';
 import { copyRows } from '../catch-up/copy-rows';
+import { sameKey } from '../catch-up/queue';
 import type { Lease } from '../lease';
 import { inTransaction } from '../schema/tried';
-import { ident, identList, qualified, sql } from '../sql';
+import { identList, sql } from '../sql';
 
 /**
  * Ends the copy of a relation whose chunks are all there. A row that was changed while its table was read by pages may
@@ -36,16 +37,17 @@ export async function endCopy(
 
 /** Deletes the rows whose keys were changed since capture began; the queue itself stays as it is. */
 async function deleteChanged(source: Client, target: Client, relation: Relation): Promise<void> {
-  const queue = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
+  const queue = queueOf(relation);
   const { rows } = await source.query(`SELECT EXISTS (SELECT FROM ${queue}) AS changed`);
   if (!(rows[0] as { changed: boolean }).changed) return;
   const { columns } = keyOf(relation);
   const names = identList(columns.map((column) => column.name));
-  const match = columns.map(({ name, equals }) => `t.${ident(name)} ${equals} k.${ident(name)}`).join(' AND ');
   await target.query(
     `CREATE TEMP TABLE ibex_keys ON COMMIT DROP AS SELECT ${names} FROM ONLY ${relation.sql} WHERE false`,
   );
   await copyRows(source, `SELECT DISTINCT ${names} FROM ${queue}`, target, `pg_temp.ibex_keys (${names})`);
   await target.query('ANALYZE pg_temp.ibex_keys');
-  await target.query(`DELETE FROM ONLY ${relation.sql} AS t USING pg_temp.ibex_keys AS k WHERE ${match}`);
+  await target.query(
+    `DELETE FROM ONLY ${relation.sql} AS t USING pg_temp.ibex_keys AS k WHERE ${sameKey(relation, 't', 'k')}`,
+  );
 }

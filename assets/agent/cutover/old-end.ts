@@ -11,17 +11,22 @@ export interface Seen {
   readonly hidden: number;
 }
 
+/** Sessions of others on this database, as an item of FROM with its condition. */
+export const OTHERS = sql`
+  pg_catalog.pg_stat_activity
+  WHERE datname = current_database() AND coalesce(backend_type, 'client backend') = 'client backend'
+    AND pid <> pg_backend_pid() AND coalesce(application_name, '') !~ '^(ibex|bucardo)'`;
+
 /** What a login may not see of others is null, but for name and application. */
 const SEEN = sql`
   SELECT coalesce(usename, 'unknown') AS user, coalesce(application_name, '') AS application,
     (count(*) FILTER (WHERE query_start > $1::timestamptz + $2 * interval '1 millisecond'))::int AS asked,
     (count(*) FILTER (WHERE state IS NULL))::int AS hidden
-  FROM pg_catalog.pg_stat_activity
-  WHERE datname = current_database() AND coalesce(backend_type, 'client backend') = 'client backend'
-    AND pid <> pg_backend_pid() AND coalesce(application_name, '') !~ '^(ibex|bucardo)'
+  FROM ${OTHERS}
   GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2`;
 
-const ROLLED_BACK = sql`
+/** The question of `readRolledBack`, for evidence. */
+export const ROLLED_BACK = sql`
   SELECT xact_rollback::float8 AS count FROM pg_catalog.pg_stat_database WHERE datname = current_database()`;
 
 /** One moment on the clock of this end, which may be another, and on ours. */

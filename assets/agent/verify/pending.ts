@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
 import { DBGROUP } from '../bucardo/names';
 import { TRUNCATED } from '../capture/objects';
-import { CAPTURE_SCHEMA, deltaName, trackName } from '../capture/names';
+import { queueOf, trackOf } from '../capture/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
-import { ident, literal, qualified, sql } from '../sql';
+import { ident, literal, sql } from '../sql';
 import type { KeyDifference } from './comparison';
 import { usableKey } from './relation-sql';
 
@@ -72,8 +72,8 @@ const matches = (key: Key, alias: string): string =>
     .join(' AND ');
 
 async function pendingCondition(source: Client, relation: Relation, key: Key): Promise<string> {
-  const delta = qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
-  const track = qualified(CAPTURE_SCHEMA, trackName(relation.schema, relation.name));
+  const delta = queueOf(relation);
+  const track = trackOf(relation);
   const { rows } = await source.query(
     'SELECT to_regclass($1) IS NOT NULL AS delta, to_regclass($2) IS NOT NULL AS track, to_regclass($3) IS NOT NULL AS truncated',
     [delta, track, TRUNCATED],

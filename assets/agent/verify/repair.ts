@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { DBGROUP } from '../bucardo/names';
-import { CAPTURE_SCHEMA, deltaName, trackName } from '../capture/names';
+import { queueOf, trackOf } from '../capture/names';
 import { keyOf } from '../capture/objects';
 import type { Relation } from '../catalog/relations';
 import { Failure } from '../errors';
-import { identList, literal, qualified, sql } from '../sql';
+import { identList, literal, sql } from '../sql';
 
 const POLL_MS = 250;
-
-const queueOf = (relation: Relation): string => qualified(CAPTURE_SCHEMA, deltaName(relation.schema, relation.name));
 
 /**
  * Puts keys into the relation's queue of changes on the source, as its trigger would: whoever applies changes then
@@ -72,7 +70,7 @@ export async function untilApplied(
 
 /** Changes up to a moment that nobody has applied: not forgotten, and not noted by Bucardo as done. */
 async function unapplied(source: Client, relation: Relation, upTo: string): Promise<number> {
-  const track = qualified(CAPTURE_SCHEMA, trackName(relation.schema, relation.name));
+  const track = trackOf(relation);
   const { rows } = await source.query(
     sql`
       SELECT count(*)::int AS changes FROM ${queueOf(relation)} AS d WHERE d.captured_at <= $1

@@ -1,16 +1,12 @@
+import { OTHERS, readRolledBack, ROLLED_BACK } from '../cutover/old-end';
 import { firstOf } from '../ready/gate';
 import { sql } from '../sql';
 import { ok, warn, type Check } from './finding';
 
 const SESSIONS = sql`
   SELECT coalesce(usename, 'unknown') || '@' || coalesce(host(client_addr), 'local') AS who, count(*)::int AS count
-  FROM pg_catalog.pg_stat_activity
-  WHERE datname = current_database() AND coalesce(backend_type, 'client backend') = 'client backend'
-    AND pid <> pg_backend_pid() AND coalesce(application_name, '') !~ '^(ibex|bucardo)'
+  FROM ${OTHERS}
   GROUP BY 1 ORDER BY 2 DESC, 1`;
-
-const ROLLED_BACK = sql`
-  SELECT xact_rollback::float8 AS count FROM pg_catalog.pg_stat_database WHERE datname = current_database()`;
 
 /**
  * Who is still connected to the end that was left. The fence refuses what they write, each time with a transaction that is
@@ -26,7 +22,7 @@ export function strayCheck(): Check {
     ask: async ({ sessions }) => {
       const source = await sessions.on('source');
       const { rows } = await source.query(SESSIONS);
-      const count = Number((await source.query(ROLLED_BACK)).rows[0]?.count ?? 0);
+      const count = await readRolledBack(source);
       const rolledBack = Math.max(0, count - (before ?? count));
       before = count;
       const who = rows as { who: string; count: number }[];
