@@ -47,7 +47,8 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const altered = await acceptAltered(context, ends, relations, () => context.state.setFact(CONSTRAINTS_FACT, false));
   if (!(await context.state.fact(CONSTRAINTS_FACT))) {
     await capture.run(context);
-    if (appeared.length > 0) await copyAll(context);
+    // Also of what has its rows: a run that was killed may have come no further, without keys and statistics.
+    await copyAll(context);
     await sync.run(context);
   }
   const left = await watchCatalog(context, ends.source);

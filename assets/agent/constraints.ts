@@ -77,7 +77,7 @@ export async function filledViews(source: Client, config: AgentConfig): Promise<
   return (rows as { schema: string; name: string }[]).map(({ schema, name }) => qualified(schema, name));
 }
 
-/** Fills each of them once, whatever was killed in between. Returns how many were filled. */
+/** Fills and analyzes each of them once, whatever was killed in between. Returns how many were filled. */
 async function fillMaterializedViews(source: Client, target: Client, { config }: Context): Promise<number> {
   const known = await restoredEntries(target);
   let filled = 0;
@@ -87,6 +87,7 @@ async function fillMaterializedViews(source: Client, target: Client, { config }:
     try {
       await inTransaction(target, async () => {
         await target.query(`REFRESH MATERIALIZED VIEW ${view}`);
+        await target.query(`ANALYZE ${view}`);
         await markRestored(target, entry);
       });
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
+import { withoutStatistics } from './catalog/statistics';
 import type { Context } from './context';
 import { startBeside } from './copy/beside';
 import { copyPending, type CopyWork } from './copy/drive';
@@ -59,7 +60,10 @@ export async function copyAll(
   const indexes = await IndexBuilder.open(context, source, target, relations, probes.pauses);
   try {
     const isWaiting = new Set([...pending.relations.map((relation) => relation.sql), ...pending.refused.keys()]);
-    for (const relation of relations) if (!isWaiting.has(relation.sql)) indexes.add(relation);
+    const bare = new Set((await withoutStatistics(target, context.config)).map((table) => table.sql));
+    for (const relation of relations) {
+      if (!isWaiting.has(relation.sql)) indexes.add(relation, !bare.has(relation.sql));
+    }
     if (pending.relations.length > 0) {
       failures.push(...(await bring(context, { ...probes, ...pending, source, target, indexes })));
     }

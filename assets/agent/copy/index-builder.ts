@@ -59,17 +59,21 @@ export class IndexBuilder {
     return builder;
   }
 
-  /** To be called when all rows of a relation are there. */
-  add(relation: Relation): void {
+  /**
+   * To be called when all rows of a relation are there.
+   *
+   * @param isAnalyzed an earlier run, which was killed later, came as far as its statistics
+   */
+  add(relation: Relation, isAnalyzed = false): void {
     const analyze: Task<Client> = {
       needs: [relation.oid],
       run: async (session) => void (await session.query(`ANALYZE ${relation.sql}`)),
     };
     // One core's work, which nothing of this table may run beside: first, while other tables are being copied.
     const isLast = this.computed.has(relation.oid);
-    if (!isLast) this.begin(analyze);
-    this.build((entry) => entry.tables.includes(relation.oid));
-    if (isLast) this.begin(analyze);
+    if (!isLast && !isAnalyzed) this.begin(analyze);
+    const built = this.build((entry) => entry.tables.includes(relation.oid));
+    if (isLast && (built > 0 || !isAnalyzed)) this.begin(analyze);
   }
 
   /**
@@ -88,10 +92,11 @@ export class IndexBuilder {
     await Promise.all(this.sessions.map((session) => session.close()));
   }
 
-  private build(isWanted: (entry: PostDataEntry) => boolean): void {
+  private build(isWanted: (entry: PostDataEntry) => boolean): number {
     const wanted = this.missing.filter(isWanted);
     for (const entry of wanted) this.missing.splice(this.missing.indexOf(entry), 1);
     for (const entry of wanted) this.begin(entryTask(this.maker, entry));
+    return wanted.length;
   }
 
   private begin(task: Task<Client>): void {

@@ -1,4 +1,5 @@
 import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
+import { WITHOUT_STATISTICS, withoutStatistics } from '../catalog/statistics';
 import { missingConstraints } from '../constraints';
 import { fenceGaps } from '../fence';
 import { readFenceState } from '../fence/objects';
@@ -50,15 +51,6 @@ const valid: Gate = {
   },
 };
 
-const WITHOUT_STATISTICS = sql`
-  SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_relation_size(c.oid)::float8 AS bytes
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'm') AND ${isApplicationSchema('n.nspname', '$1')} AND pg_relation_size(c.oid) > 0
-    AND NOT EXISTS (SELECT FROM pg_stat_user_tables s WHERE s.relid = c.oid
-      AND (s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL))
-    AND NOT EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname)
-  ORDER BY bytes DESC`;
-
 /** Below this size a plan without statistics is no worse than with them; bytes. */
 const SMALL_BYTES = 1_048_576;
 
@@ -68,19 +60,18 @@ const analyzed: Gate = {
   again: false,
   forwardOnly: true,
   ask: async ({ context, target }) => {
-    const { rows } = await target.query(WITHOUT_STATISTICS, [hiddenSchemas(context.config)]);
-    const tables = rows as { name: string; bytes: number }[];
+    const tables = await withoutStatistics(target, context.config);
     const large = tables.filter(({ bytes }) => bytes > SMALL_BYTES);
-    const named = (list: readonly { name: string }[]): string => firstOf(list.map(({ name }) => name));
+    const named = (list: typeof tables): string => firstOf(list.map((table) => table.sql));
     if (large.length > 0)
       return block(
         `${large.length} tables without statistics: ${named(large)}`,
         'ANALYZE them: without, plans are guesses',
-        rows,
+        tables,
       );
     return tables.length > 0
-      ? warn(`${tables.length} small tables without statistics: ${named(tables)}`, 'ANALYZE them', rows)
-      : pass('every table has statistics', rows);
+      ? warn(`${tables.length} small tables without statistics: ${named(tables)}`, 'ANALYZE them', tables)
+      : pass('every table has statistics', tables);
   },
 };
 

@@ -161,7 +161,7 @@ describe('the target', () => {
     await target.query(`INSERT INTO public.item (label) SELECT 'x' FROM generate_series(1, 10)`);
     expect(await ask('ANALYZE done on the target')).toMatchObject({
       verdict: 'warn',
-      figure: '1 small tables without statistics: public.item',
+      figure: '1 small tables without statistics: "public"."item"',
     });
     await target.query(`INSERT INTO public.item (label) SELECT repeat('x', 1000) FROM generate_series(1, 2000)`);
     expect(await ask('ANALYZE done on the target')).toMatchObject({ verdict: 'block' });
