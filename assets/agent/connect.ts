@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import type { HostConfig } from './config';
 import type { Endpoint } from './endpoints';
 import { Failure, oneLine } from './errors';
+import { reusingSocket } from './reused-reads';
 import { sql } from './sql';
 
 /**
@@ -42,13 +43,15 @@ const CONNECT_TIMEOUT_SECONDS = 15;
 
 /** Opens a session on one end, with the settings above. Throws Failure that names the end, its address and the cause. */
 export async function connectTo(endpoint: Endpoint, purpose: string): Promise<Client> {
+  const ssl = tls(endpoint);
   const client = new Client({
+    ...(ssl === false && { stream: reusingSocket }),
     host: endpoint.host,
     port: endpoint.port,
     database: endpoint.database,
     user: endpoint.user,
     password: endpoint.password,
-    ssl: tls(endpoint),
+    ssl,
     application_name: `ibex ${purpose}`,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,

@@ -55,7 +55,8 @@ export class CopyFrames {
     }
     if (this.left === 0) {
       if (this.handOn && at > from) pass(bytes.subarray(from, at));
-      this.head = bytes.subarray(at);
+      // The piece's memory is read into again.
+      this.head = Buffer.from(bytes.subarray(at));
     } else {
       if (this.handOn && bytes.length > from) pass(bytes.subarray(from));
       this.left -= bytes.length - at;

@@ -1,5 +1,6 @@
 import type { Client, Connection, Submittable } from 'pg';
 import type { Socket } from 'node:net';
+import { borrowReads } from '../reused-reads';
 import { CopyFrames } from './frames';
 
 /** What went from one server to the other. */
@@ -108,41 +109,42 @@ class CopyOut extends Copy {
 
   override submit(connection: Connection): void {
     const { stream } = connection as Wire;
-    const [parse] = stream.listeners('data') as ((data: Buffer) => void)[];
-    if (!parse || stream.listenerCount('data') !== 1) throw new Error('the session has not exactly one reader');
-    stream.off('data', parse);
     let held = false;
     const onDrain = (): void => {
       if (!held) stream.resume();
     };
-    const onData = (piece: Buffer): void => {
+    const giveBack = borrowReads(stream, (piece, release) => {
       let flows = true;
       let bytes = 0;
+      let writes = 1;
+      const written = (): void => {
+        writes -= 1;
+        if (writes === 0) release();
+      };
       const rest = this.frames.take(piece, (data) => {
         bytes += data.length;
-        flows = this.sink.write(data);
+        writes += 1;
+        flows = this.sink.write(data, written);
       });
       this.bytes += bytes;
       // The last piece counts too: with small chunks it is a good part of all.
       const wait = this.onBytes(bytes);
       if (rest) {
-        stream.off('data', onData);
         this.sink.off('drain', onDrain);
-        stream.on('data', parse);
-        parse(rest);
-        return;
+        giveBack(rest);
+      } else {
+        if (wait > 0) {
+          held = true;
+          setTimeout(() => {
+            held = false;
+            stream.resume();
+          }, wait);
+        }
+        if (held || !flows) stream.pause();
       }
-      if (wait > 0) {
-        held = true;
-        setTimeout(() => {
-          held = false;
-          stream.resume();
-        }, wait);
-      }
-      if (held || !flows) stream.pause();
-    };
+      written();
+    });
     this.sink.on('drain', onDrain);
-    stream.on('data', onData);
     super.submit(connection);
   }
 }

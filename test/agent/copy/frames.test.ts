@@ -18,15 +18,18 @@ const SAID = Buffer.concat([
 ]);
 const END = Buffer.concat([message('c', ''), message('C', 'COPY 3\0'), message('Z', 'I')]);
 
-/** What comes out when the bytes arrive in pieces of this length. */
+/** What comes out when the bytes arrive in pieces of this length, each in the memory of the one before. */
 function carried(bytes: Buffer, pieceLength: number): { passed: Buffer; rest: Buffer | undefined } {
   const frames = new CopyFrames();
   const passed: Buffer[] = [];
+  const memory = Buffer.alloc(pieceLength);
   for (let at = 0; at < bytes.length; at += pieceLength) {
-    const rest = frames.take(bytes.subarray(at, at + pieceLength), (data) => passed.push(data));
+    const piece = memory.subarray(0, bytes.copy(memory, 0, at, at + pieceLength));
+    const rest = frames.take(piece, (data) => passed.push(Buffer.from(data)));
     if (rest) {
       return { passed: Buffer.concat(passed), rest: Buffer.concat([rest, bytes.subarray(at + pieceLength)]) };
     }
+    memory.fill(0);
   }
   return { passed: Buffer.concat(passed), rest: undefined };
 }
