@@ -78,7 +78,7 @@ it('a chunk is given back while nothing may move for long, so that no snapshot i
   const work = busy.query('SELECT pg_sleep(600)').catch(() => undefined);
   await until(async () => (await reading()) === 0);
   const context = await copy.migration.context('copy');
-  expect((await context.state.counters())['brake.paused']).toBe(1);
+  expect((await context.state.counters())['brake.paused']).toBeGreaterThanOrEqual(1);
   await copy.source.query(
     `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()`,
   );
