@@ -7,6 +7,7 @@ import { isPastNoReturn } from './fence';
 import type { Phase, PhaseOutcome } from './phase';
 import { clearIdentity, watchIdentity } from './sync/identity';
 import { catalogQuery } from './verify/catalog-objects';
+import { untilComparedAgain } from './verify/dirty/compared-again';
 import { checkKeyIndexes } from './verify/index-checks';
 import { verifySequences } from './verify/compare-sequences';
 import { compareCatalogs, type CatalogComparison } from './verify/compare-catalogs';
@@ -37,6 +38,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   ];
   if (problems.length > 0) throw new Failure(problems.join('; '));
   await context.with('source', (source) => clearIdentity(context, source, identity));
+  const keysLeft = await untilComparedAgain(context, relations);
   const count = (value: number): string => value.toLocaleString('en-US');
   const repaired = repairedKeys > 0 ? `, ${count(repairedKeys)} repaired` : '';
   return {
@@ -50,6 +52,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
       indexesChecked: indexes.checked,
       relations: rows.relations,
       seconds: rows.seconds,
+      keysLeft,
       catalog,
     },
   };
@@ -80,5 +83,8 @@ async function lookAtSequences(context: Context): Promise<string[]> {
   return problems;
 }
 
-/** Compares every row of both ends while writes go on, both catalogs, the sequences, and key indexes with their tables. */
+/**
+ * Compares every row of both ends while writes go on, both catalogs, the sequences, and key indexes with their tables; then
+ * waits until what was changed meanwhile is compared too, but for what may be left to the pause.
+ */
 export const verify: Phase = { name: 'verify', after: ['sync'], once: false, braked: true, run };
