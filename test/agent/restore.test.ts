@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import type { Client } from 'pg';
 import { UNBRAKED } from '../../assets/agent/brake/paced';
 import { buildConstraints, missingConstraints } from '../../assets/agent/constraints';
@@ -116,6 +117,13 @@ describe('dump', () => {
   });
 });
 
+/** The same length, but nonsense, more than fits between two programs, and at the end a sum that is not right. */
+function withNonsense(bytes: Buffer): Buffer {
+  const packed = gzipSync('x\n'.repeat(1_000_000), { level: 9 });
+  expect(packed.length).toBeLessThanOrEqual(bytes.length);
+  return Buffer.concat([packed.fill(0, packed.length - 8), Buffer.alloc(bytes.length - packed.length)]);
+}
+
 describe('restore', () => {
   const directory = (): string => rowArchive(migration.config.host.stateDirectory);
   const largestFile = (): string =>
@@ -156,8 +164,11 @@ describe('restore', () => {
     expect(await isWhole()).toBe(true);
   });
 
-  it('keeps nothing of a table whose dump cannot be read, names it, and brings the others', async () => {
-    damage((bytes) => bytes.fill(0xff, Math.floor(bytes.length / 2)));
+  it.each([
+    ['breaks off', (bytes: Buffer) => bytes.fill(0xff, Math.floor(bytes.length / 2))],
+    ['holds a value that the target refuses, before it breaks off', withNonsense],
+  ])('keeps nothing of a table whose dump %s, names it, and brings the others', async (_, spoil) => {
+    damage(spoil);
     await expect(within('restore', restoreRows)).rejects.toThrow(
       /^rows of "my App"."Order" cannot be copied: the dump is damaged: .*; start dump again, which takes it anew, then restore; what is restored is kept$/,
     );

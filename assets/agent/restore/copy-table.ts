@@ -14,6 +14,9 @@ import type { Lease } from '../lease';
 import { inTransaction } from '../schema/tried';
 import { sql } from '../sql';
 
+/** How long a file is read for damage that explains what the target refused; milliseconds. */
+const READ_AGAIN_MS = 60_000;
+
 /** One relation's rows, and where they are in the archive. */
 export interface TableCopy {
   readonly relation: Relation;
@@ -80,8 +83,21 @@ async function stream(
     return copy.rowCount;
   } catch (error) {
     run.child.kill('SIGKILL');
-    throw (await damageIn(run, error)) ?? error;
+    const damage =
+      (await damageIn(run, error)) ?? (isRefused(error) ? await damageOf(config, archive, list) : undefined);
+    throw damage ?? error;
   }
+}
+
+/** Whether the target would not have these values: a damaged file may have turned into any. */
+const isRefused = (error: unknown): boolean => /^2[23]/.test((error as { code?: string }).code ?? '');
+
+/** Has pg_restore read the rows once more, to nowhere: it comes to the damage behind what the target refused. */
+async function damageOf(config: AgentConfig, archive: string, list: string): Promise<DumpDamaged | undefined> {
+  const run = startTool(config, 'pg_restore', ['--data-only', '-f', '/dev/null', '-L', list, archive]);
+  run.child.stdout?.resume();
+  const end = setTimeout(() => run.child.kill('SIGKILL'), READ_AGAIN_MS);
+  return damageIn(run, undefined).finally(() => clearTimeout(end));
 }
 
 /** What pg_restore could not read; undefined when it was the target that gave up, or somebody killed the program. */
