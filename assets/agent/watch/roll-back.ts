@@ -7,8 +7,17 @@ const POLL_SECONDS = 60;
 
 const ROLLBACK = 'rollback';
 
+/** How long the rollback takes at most from its decision to its begin: what a job may take to start; milliseconds. */
+const START_MS = 30_000;
+
 /** Whether somebody moves the writes back at this moment. */
 export const rollbackRuns = (config: AgentConfig): boolean => new Jobs(config).isRunning(ROLLBACK);
+
+/** Whether the newest rollback is the one decided at that time, although whoever decided it died before he saw it begin. */
+export function followed(config: AgentConfig, decidedAt: string): boolean {
+  const after = (new Jobs(config).read(ROLLBACK)?.startedAt ?? 0) - Date.parse(decidedAt);
+  return after >= 0 && after <= START_MS;
+}
 
 /**
  * Starts the rollback as an operator would, as a job of its own that outlives this one, or joins the one that runs, and

@@ -8,7 +8,7 @@ import { inTime } from '../switch/in-time';
 import type { Check, Finding, LookAt, Verdict } from './finding';
 import { lookOnce, makeChecks, whatIsBad, type Look } from './look';
 import { OPENED_FACT, readRecord, STOP_FACT, summaryOf, WATCH_FACT, withLook, type WatchRecord } from './record';
-import { rollBack, rollbackRuns } from './roll-back';
+import { followed, rollBack, rollbackRuns } from './roll-back';
 import { Sessions } from './sessions';
 import { closedBecause } from './way-back-check';
 
@@ -81,8 +81,10 @@ export class Watch {
       throw new Failure('the cutover has not opened the target yet; start cutover, it goes forward');
     if (standing.kind !== 'serves' || standing.end === 'target') return;
     const decision = this.record.decisions.at(-1);
-    if (decision?.outcome?.startsWith('succeeded'))
-      throw new Failure(`rolled back by itself because of ${decision.why}; the source takes the writes`);
+    const isKnown = decision?.outcome?.startsWith('succeeded') === true;
+    const isOurs = isKnown || (decision !== undefined && followed(this.context.config, decision.at));
+    if (isOurs && !isKnown) await this.decided('succeeded: the source takes writes');
+    if (isOurs) throw new Failure(`rolled back by itself because of ${decision?.why}; the source takes the writes`);
     throw new Failure(
       this.record.looks > 0
         ? 'the source takes the writes again: somebody has moved them back, and the watch is over'

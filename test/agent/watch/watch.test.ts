@@ -169,6 +169,21 @@ describe('with rolling back by itself on', () => {
     expect(await ways.fences()).toEqual(['open', 'closed']);
   });
 
+  it.each([
+    ['a moment after the decision it is its own', 0, 'rolled back by itself because of something; the source'],
+    ['ten minutes after it is somebody', -600_000, 'somebody has moved them back, and the watch is over'],
+  ])('killed before it saw the rollback begin, knows whose that was: %s', async (_, age, said) => {
+    isWell(true);
+    await move('cutover');
+    const { state } = await ways.migration.context('test', config);
+    await ways.kill('watch', () => isAt(({ looks, decisions }) => looks >= 1 && decisions.length === 0));
+    const at = new Date(Date.now() + age).toISOString();
+    const decision = { at, why: 'something', outcome: 'abandoned: looks are counted anew' };
+    await state.setFact('watch.record', { ...(await record()), decisions: [decision] });
+    await move('rollback');
+    expect((await ways.run('watch')).output).toContain(said);
+  });
+
   it('killed before the rollback began, abandons what was decided and counts looks anew', async () => {
     isWell(true);
     await move('cutover');
