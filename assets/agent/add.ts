@@ -49,8 +49,9 @@ async function run(context: Context): Promise<PhaseOutcome> {
     await capture.run(context);
     // Also of what has its rows: a run that was killed may have come no further, without keys and statistics.
     await copyAll(context);
-    await sync.run(context);
   }
+  // A run that was killed may have left the sync standing still; one that goes on is only asked how near it is.
+  await sync.run(context);
   const left = await watchCatalog(context, ends.source);
   await context.evidence('what is new is taken in', left.length === 0, 'watchCatalog', { appeared, altered, left });
   if (left.length > 0) throw new Failure(left.join('; '));

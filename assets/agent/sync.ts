@@ -80,6 +80,8 @@ async function begin(context: Context, ends: Ends, relations: readonly Relation[
   }
   await catchUp.close();
   await context.state.setFact(TROUBLE_FACT, null);
+  // Until the supervisor has made another one, what Bucardo has run says nothing of this start.
+  await context.state.setFact(PLAN_FACT, {});
   await startSupervisor(context.config);
   return keys;
 }
@@ -96,7 +98,8 @@ async function settle(context: Context, ends: Ends, relations: readonly Relation
       'rows by Bucardo',
       `${lag.changes} changes, ${lag.seconds.toFixed(1)} s behind`,
     );
-    if (runs.finished > 0 && lag.seconds <= SETTLED_SECONDS) return;
+    const isPlanned = Object.keys((await context.state.fact<Plan>(PLAN_FACT)) ?? {}).length > 0;
+    if (isPlanned && runs.finished > 0 && lag.seconds <= SETTLED_SECONDS) return;
     if (runs.failed >= FAILED_RUNS) throw new Failure(`Bucardo cannot apply: ${oneLine(runs.lastError).slice(0, 600)}`);
     const trouble = await context.state.fact<Trouble | null>(TROUBLE_FACT);
     if (trouble && Date.now() - trouble.since > TROUBLE_MS) {

@@ -4,6 +4,8 @@ import { withoutStatistics } from '../../assets/agent/catalog/statistics';
 import { Jobs } from '../../assets/agent/job';
 import { isAlive } from '../../assets/agent/process';
 import { State } from '../../assets/agent/state';
+import { CONSTRAINTS_FACT } from '../../assets/agent/sync';
+import { supervisorRuns } from '../../assets/agent/sync/supervisor-job';
 import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { openRehearsal } from '../helpers/rehearsal';
 
@@ -70,8 +72,13 @@ describe('a table that appears while the sync runs', () => {
     return writes;
   }
 
-  /** Starts `add`, and kills it as soon as the server says so. Returns how the step ended. */
-  async function killAdd(end: Client, condition: string): Promise<string> {
+  const asked = (end: 'source' | 'target', condition: string) => async (): Promise<boolean> => {
+    const { rows } = await (end === 'source' ? source : target).query(`SELECT ${condition} AS "is"`);
+    return (rows as { is: boolean }[])[0]?.is === true;
+  };
+
+  /** Starts `add`, and kills it as soon as that is true. Returns how the step ended. */
+  async function killAdd(isTrue: () => Promise<boolean>): Promise<string> {
     const jobs = new Jobs(rehearsal.lab.config);
     const before = Date.now();
     const run = rehearsal.run('add');
@@ -80,8 +87,6 @@ describe('a table that appears while the sync runs', () => {
       await sleep(10);
       record = jobs.read('add');
     }
-    const isTrue = async (): Promise<boolean> =>
-      ((await end.query(`SELECT ${condition} AS "is"`)).rows as { is: boolean }[])[0]?.is === true;
     while (isAlive(record.process) && !(await isTrue())) await sleep(5);
     if (isAlive(record.process)) process.kill(record.process.pid, 'SIGKILL');
     return (await run).status;
@@ -102,11 +107,17 @@ describe('a table that appears while the sync runs', () => {
   test.each(KILLED_ONCE)(
     'is refused still when add was killed once it was %s',
     async (_, end, condition) => {
-      expect(await killAdd(end === 'source' ? source : target, condition)).toBe('Failed');
+      expect(await killAdd(asked(end, condition))).toBe('Failed');
       expect((await rehearsal.run('ready')).status).toBe('Failed');
     },
     60_000,
   );
+
+  test('has its sync going again although add was killed when all else was done', async () => {
+    expect(await killAdd(async () => (await state.fact(CONSTRAINTS_FACT)) === true)).toBe('Failed');
+    await succeed('add');
+    expect(supervisorRuns(rehearsal.lab.config)).toBe(true);
+  }, 120_000);
 
   test('is taken in by add, which may be killed anywhere, while the sync goes on', async () => {
     await succeed('add');
