@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, Socket, type AddressInfo, type Server } from 'node:net';
 import { borrowReads, reusingSocket } from '../../assets/agent/reused-reads';
+import { until } from '../helpers/until';
 
 /** Each byte tells its place, as far as a byte can. */
 const SENT = Buffer.from(Uint8Array.from({ length: 4_000_000 }, (_, i) => (i * 31 + (i >> 8)) % 251));
@@ -31,14 +32,8 @@ async function open(make: () => Socket): Promise<{ socket: Socket; heard: Buffer
   return { socket, heard, ask: () => socket.write('?') };
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  const deadline = Date.now() + 4_000;
-  while (!isTrue() && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
-  expect(isTrue()).toBe(true);
-}
-
 /** Waits until so many bytes of pieces are there. */
-const arrived = (pieces: readonly Buffer[], bytes: number): Promise<void> =>
+const arrived = (pieces: readonly Buffer[], bytes: number): Promise<boolean> =>
   until(() => pieces.reduce((sum, piece) => sum + piece.length, 0) >= bytes);
 
 describe('memory that a socket reads into again', () => {

@@ -2,7 +2,9 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { readForeignOwners } from '../schema/source-roles';
+import { sql } from '../sql';
 import { entryScripts } from './entry-sql';
+import { indexesFirst } from './index-first';
 import { makeEntries, type EntryMaker } from './make-entries';
 import { applicationEntries, classify, type EntryKind, type PostDataEntry } from './post-data';
 import { prepareRestored, unrestored } from './restored';
@@ -12,29 +14,40 @@ import { CATALOG, readToc } from './toc';
 /** Kinds that are built before changes are applied: the keys first, since applying looks rows up by them. */
 const EARLY: readonly EntryKind[] = ['key', 'plain index'];
 
+/** A key or an index that is to be built. */
+export interface IndexEntry extends PostDataEntry {
+  /** What it has on the source. */
+  readonly bytes: number;
+}
+
 /** Reads which keys and plain indexes the target does not have yet: the keys, then the indexes, largest first. */
 export async function missingIndexes(
   context: Context,
   source: Client,
   target: Client,
   relations: readonly Relation[],
-): Promise<PostDataEntry[]> {
+): Promise<IndexEntry[]> {
   await prepareRestored(target);
   const archive = schemaArchive(context.config.host.stateDirectory);
   const all = await applicationEntries(source, await readToc(context.config, archive, 'post-data'));
   const entries = await classify(source, await unrestored(target, all), relations);
-  const bytes = await indexBytes(source, entries);
-  const size = ({ oid }: PostDataEntry): number => bytes.get(oid) ?? 0;
-  return EARLY.flatMap((kind) => entries.filter((entry) => entry.kind === kind).sort((a, b) => size(b) - size(a)));
+  const sized = await withBytes(
+    source,
+    entries.filter((entry) => EARLY.includes(entry.kind)),
+  );
+  return EARLY.flatMap((kind) => sized.filter((entry) => entry.kind === kind).sort((a, b) => b.bytes - a.bytes));
 }
 
 /** The source's sizes: the index that takes longest must not be begun last, when all others are done. */
-async function indexBytes(source: Client, entries: readonly PostDataEntry[]): Promise<Map<number, number>> {
+async function withBytes(source: Client, entries: readonly PostDataEntry[]): Promise<IndexEntry[]> {
   const { rows } = await source.query(
-    `SELECT oid::int8 AS oid, pg_relation_size(oid)::float8 AS bytes FROM pg_class WHERE oid = ANY ($1::oid[])`,
-    [entries.filter((entry) => entry.classOid === CATALOG.class).map((entry) => entry.oid)],
+    sql`
+      SELECT pg_relation_size(coalesce(c.conindid, e.oid))::float8 AS bytes
+      FROM unnest($1::oid[], $2::oid[]) WITH ORDINALITY AS e (class, oid, place)
+      LEFT JOIN pg_constraint c ON c.oid = e.oid AND e.class = ${CATALOG.constraint} ORDER BY e.place`,
+    [entries.map(({ classOid }) => classOid), entries.map(({ oid }) => oid)],
   );
-  return new Map((rows as { oid: string; bytes: number }[]).map((row) => [Number(row.oid), row.bytes]));
+  return entries.map((entry, i) => ({ ...entry, bytes: (rows as { bytes: number | null }[])[i]?.bytes ?? 0 }));
 }
 
 /** What it takes to make these entries. @param made called after each */
@@ -48,7 +61,7 @@ export async function entryMaker(
   const archive = schemaArchive(context.config.host.stateDirectory);
   const owners = await readForeignOwners(source, context.config);
   const scripts = await entryScripts(context.config, archive, entries);
-  return { workers, owners, warnings: [], scripts, made };
+  return { workers, owners, warnings: [], scripts, indexesFirst: await indexesFirst(source, entries, scripts), made };
 }
 
 /** Builds the keys and plain indexes that the target does not have yet. Returns how many. */

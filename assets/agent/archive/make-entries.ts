@@ -4,9 +4,11 @@ import { withCreateRights } from '../schema/owner-grants';
 import type { ForeignOwner } from '../schema/source-roles';
 import { inTransaction, tried } from '../schema/tried';
 import { asMember } from './entry-sql';
+import type { IndexFirst } from './index-first';
 import type { EntryKind, PostDataEntry } from './post-data';
-import { markRestored } from './restored';
+import { isRestored, markRestored } from './restored';
 import { runTasks, type Task } from './tasks';
+import { CATALOG } from './toc';
 
 /** What it takes to make entries of the schema archive on the target. */
 export interface EntryMaker {
@@ -17,6 +19,15 @@ export interface EntryMaker {
   readonly warnings: string[];
   /** What makes each entry, by its key. */
   readonly scripts: ReadonlyMap<string, string>;
+  /** Those whose index is built first, by their keys. */
+  readonly indexesFirst: ReadonlyMap<string, IndexFirst>;
+  /**
+   * Keys of those whose index is sorted within memory. Their table is read from its beginning: rows that lie in the
+   * index's order are then sorted at no cost, while larger ones gain more by sharing the read with their neighbours.
+   *
+   * @default none
+   */
+  readonly sortedInMemory?: ReadonlySet<string>;
   /** Called after each entry. */
   readonly made: (entry: PostDataEntry) => void;
 }
@@ -26,6 +37,8 @@ const DEADLOCK_TRIES = 5;
 
 /** Under which pg_restore's statements mean the same everywhere; one round trip, since there may be thousands of entries. */
 const SETTINGS = `SET LOCAL search_path = ''; SET LOCAL client_min_messages = warning; SET LOCAL check_function_bodies = false`;
+
+const FROM_ITS_BEGINNING = 'SET LOCAL synchronize_seqscans = off';
 
 /** Kinds that are made side by side: each takes long, and locks none but its own tables. */
 const SIDE_BY_SIDE: readonly EntryKind[] = ['key', 'unique', 'plain index', 'foreign key'];
@@ -43,10 +56,27 @@ export async function makeEntries(maker: EntryMaker, entries: readonly PostDataE
   }
 }
 
-/** An entry as work for a session on the target. Plain indexes of one table are built side by side. */
+/** Statements that lock a table for themselves, which pg_dump writes below an index: it marks a cluster's or an identity. */
+const ALTERS_TABLE = /^ALTER TABLE /m;
+
+/** An entry as work for a session on the target. Indexes of one table are built side by side. */
 export function entryTask(maker: EntryMaker, entry: PostDataEntry): Task<Client> {
-  const run = (worker: Client): Promise<void> => makeEntry(maker, worker, entry);
-  return entry.kind === 'plain index' ? { needs: [], shares: entry.tables, run } : { needs: entry.tables, run };
+  const { tables, key } = entry;
+  const script = maker.scripts.get(key);
+  const steps = maker.indexesFirst.get(key);
+  const make = async (worker: Client, statements = script): Promise<void> => {
+    if (statements === undefined) throw new Failure(`${entry.text} was not read from the archive; start again`);
+    await makeEntry(maker, worker, entry, key, statements);
+    maker.made(entry);
+  };
+  if (steps) {
+    const constraint: Task<Client> = { needs: tables, run: (worker) => make(worker, steps.constraint) };
+    const run = (worker: Client): Promise<void> => makeEntry(maker, worker, entry, `index of ${key}`, steps.index);
+    return { needs: [], shares: tables, run: (worker) => run(worker).then(() => constraint) };
+  }
+  const run = (worker: Client): Promise<void> => make(worker);
+  const isIndex = entry.classOid === CATALOG.class && script !== undefined && !ALTERS_TABLE.test(script);
+  return isIndex ? { needs: [], shares: tables, run } : { needs: tables, run };
 }
 
 /** Cuts the list where the kind of work changes, so that what comes later may rest on what comes before. */
@@ -62,11 +92,15 @@ function runsOf(entries: readonly PostDataEntry[]): PostDataEntry[][] {
   return runs;
 }
 
-async function makeEntry(maker: EntryMaker, target: Client, entry: PostDataEntry): Promise<void> {
-  const { owners, scripts, warnings, made } = maker;
+/** Makes an entry, or a step of it, once, with a mark in the same transaction. */
+async function makeEntry(
+  { owners, warnings, sortedInMemory }: EntryMaker,
+  target: Client,
+  entry: PostDataEntry,
+  mark: string,
+  script: string,
+): Promise<void> {
   const isGrant = entry.classOid === 0 && entry.text.startsWith('ACL ');
-  const script = scripts.get(entry.key);
-  if (script === undefined) throw new Failure(`${entry.text} was not read from the archive; start again`);
   const statements = isGrant ? asMember(script) : script;
   const work = async (): Promise<void> => {
     if (!isGrant) await target.query(statements);
@@ -75,14 +109,14 @@ async function makeEntry(maker: EntryMaker, target: Client, entry: PostDataEntry
   };
   const transaction = (): Promise<void> =>
     inTransaction(target, async () => {
-      await target.query(SETTINGS);
+      await target.query(sortedInMemory?.has(entry.key) === true ? `${SETTINGS}; ${FROM_ITS_BEGINNING}` : SETTINGS);
+      if (await isRestored(target, mark)) return;
       await (statements.includes(' OWNER TO ') ? withCreateRights(target, owners, work) : work());
-      await markRestored(target, entry.key);
+      await markRestored(target, mark);
     });
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await transaction();
-      return made(entry);
+      return await transaction();
     } catch (error) {
       // Partitions are locked with their table, which the catalog's one line per key does not tell.
       const deadlock = (error as { code?: string }).code === '40P01';

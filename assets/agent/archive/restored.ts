@@ -24,6 +24,12 @@ export async function markRestored(target: Client, entry: string): Promise<void>
   await target.query('INSERT INTO ibex.restored (entry) VALUES ($1)', [entry]);
 }
 
+/** Whether it is there already: a killed run came as far, or the connection was lost as it was committed. */
+export async function isRestored(target: Client, entry: string): Promise<boolean> {
+  const { rows } = await target.query('SELECT FROM ibex.restored WHERE entry = $1', [entry]);
+  return rows.length > 0;
+}
+
 /** Which entries are on the target. Empty when nothing was ever restored there. */
 export async function restoredEntries(target: Client): Promise<Set<string>> {
   const found = await target.query(`SELECT to_regclass('ibex.restored') IS NOT NULL AS there`);

@@ -4,7 +4,8 @@ export interface Task<Worker> {
   readonly needs: readonly (string | number)[];
   /** What it needs while others may use it too, though none for itself alone. @default nothing */
   readonly shares?: readonly (string | number)[];
-  readonly run: (worker: Worker) => Promise<void>;
+  /** Resolves with a task that is to follow it, if there is one. */
+  readonly run: (worker: Worker) => Promise<Task<Worker> | void>;
 }
 
 /**
@@ -47,7 +48,8 @@ export class TaskPool<Worker> {
       }
       this.hold(task);
       try {
-        await task.run(worker);
+        const next = await task.run(worker);
+        if (next) this.waiting.unshift(next);
       } catch (error) {
         this.failures.push(error);
       }

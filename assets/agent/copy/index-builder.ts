@@ -8,6 +8,9 @@ import type { Context } from '../context';
 import { oneLine } from '../errors';
 import { Reconnecting } from './reconnecting';
 
+/** Memory that the sort of an index takes, in sizes of the index: its entries are sorted unpacked, with a pointer each. */
+const SORT_FACTOR = 2;
+
 /**
  * Builds statistics, keys and plain indexes of relations as soon as their rows are there, while others are still being
  * copied. An index that cannot be built fails its relation alone.
@@ -55,7 +58,15 @@ export class IndexBuilder {
       builder.built += 1;
       context.log.info({ entry: entry.text }, 'index built');
     });
-    const builder = new IndexBuilder(context, maker, missing, await indexedExpressions(source, relations), pauses);
+    const memory = context.config.copy.maintenanceWorkMemMb * 1024 * 1024;
+    const sortedInMemory = new Set(missing.filter(({ bytes }) => bytes * SORT_FACTOR <= memory).map(({ key }) => key));
+    const builder = new IndexBuilder(
+      context,
+      { ...maker, sortedInMemory },
+      missing,
+      await indexedExpressions(source, relations),
+      pauses,
+    );
     return builder;
   }
 
@@ -100,9 +111,19 @@ export class IndexBuilder {
   }
 
   private begin(task: Task<Client>): void {
-    const run = (session: Reconnecting<Client>): Promise<void> =>
-      session.run((client) => task.run(client)).catch((error: unknown) => void this.failures.push(oneLine(error)));
-    this.pool.add({ ...task, run });
+    this.pool.add(this.reconnecting(task));
+  }
+
+  private reconnecting(task: Task<Client>): Task<Reconnecting<Client>> {
+    const run = async (session: Reconnecting<Client>): Promise<Task<Reconnecting<Client>> | void> => {
+      try {
+        const next = await session.run((client) => task.run(client));
+        return next && this.reconnecting(next);
+      } catch (error) {
+        this.failures.push(oneLine(error));
+      }
+    };
+    return { ...task, run };
   }
 }
 

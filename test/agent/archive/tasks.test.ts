@@ -28,3 +28,16 @@ it('starts nothing more after a failure, awaits what is under way, and throws th
   await expect(runTasks(tasks, [1, 2])).rejects.toThrow('first');
   expect(log).toEqual(['second ended']);
 });
+
+it('begins what follows a task as soon as what it needs is free', async () => {
+  const log: string[] = [];
+  const note = (text: string) => (): Promise<void> => sleep(5).then(() => void log.push(text));
+  const constraint = { needs: ['table'], run: note('constraint') };
+  const tasks = [
+    { needs: [], shares: ['table'], run: () => note('its index')().then(() => constraint) },
+    { needs: [], shares: ['table'], run: () => sleep(15).then(note('another index')) },
+    { needs: [], shares: ['other'], run: note('index of another table') },
+  ];
+  await runTasks(tasks, [1, 2]);
+  expect(log).toEqual(['its index', 'index of another table', 'another index', 'constraint']);
+});

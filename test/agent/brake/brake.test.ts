@@ -10,6 +10,7 @@ import { capture } from '../../../assets/agent/capture';
 import { runPhase } from '../../../assets/agent/phase';
 import { NO_BRAKE } from '../../helpers/no-brake';
 import { startMigration, type TestMigration } from '../../helpers/migration';
+import { until } from '../../helpers/until';
 
 const LIMITS = {
   slowSessions: 2,
@@ -19,10 +20,6 @@ const LIMITS = {
   queueGrowthMegabytes: 0,
   hostFreeMegabytes: 0,
 };
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await sleep(20);
-}
 
 /** Time between two looks of the brake; milliseconds. */
 const LOOK_MS = 40;

@@ -6,6 +6,7 @@ import { copyAll } from '../../../assets/agent/copy';
 import { pipe } from '../../../assets/agent/copy/pipe';
 import type { PhaseOutcome } from '../../../assets/agent/phase';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
+import { until } from '../../helpers/until';
 
 /** Time between two looks of the brake; milliseconds. */
 const LOOK_MS = 40;
@@ -55,10 +56,6 @@ const reading = async (): Promise<number> =>
        WHERE application_name = 'ibex copy' AND xact_start IS NOT NULL AND query LIKE 'COPY %'`,
     )
   ).n;
-
-const until = async (holds: () => Promise<boolean>): Promise<void> => {
-  while (!(await holds())) await sleep(20);
-};
 
 it('a TRUNCATE of an application has its table soon, and the copy takes the chunk again', async () => {
   await copy.prepare(FILL);

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { bundleAgent } from '../../../lib/agent-bundle';
 import { CopyTest } from '../../helpers/copy-test';
+import { until } from '../../helpers/until';
 
 const ROWS = 40_000;
 
@@ -48,10 +48,6 @@ const running = (command: string): number[] =>
       }
     })
     .map(Number);
-
-async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await holds())) await sleep(20);
-}
 
 it('three processes share a copy; killed with SIGKILL, all are gone, and what they copied is kept', async () => {
   const first = start();

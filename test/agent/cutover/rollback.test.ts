@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { UNFENCE_WORDS } from '../../../assets/agent/unfence';
 import type { ClientsSaw } from '../../../assets/agent/cutover/clients-saw';
 import type { LastProof } from '../../../assets/agent/verify/dirty/last-keys';
 import { startBothWays, type BothWays } from './both-ways';
+import { until } from '../../helpers/until';
 
 const TABLES = `
   CREATE TABLE account (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE, balance numeric NOT NULL);
@@ -49,10 +49,6 @@ async function bothAlike(): Promise<void> {
 const proofOf = async (scope: '' | 'back.'): Promise<LastProof | undefined> =>
   ((await ways.fact(`${scope}cutover.result`)) as { proof?: LastProof }).proof;
 
-const waitFor = async (what: () => Promise<boolean>): Promise<void> => {
-  while (!(await what())) await sleep(50);
-};
-
 const next = async (client: Client): Promise<number> => {
   const { rows } = await client.query(`INSERT INTO account (name, balance) VALUES (NULL, 0) RETURNING id`);
   return (rows[0] as { id: number }).id;
@@ -89,11 +85,11 @@ describe('a cutover, writes on the target, a rollback, writes on the source, and
 
   it('feeds the old source by itself with all of it: keys that change, values that swap, TRUNCATE, identity', async () => {
     expect(await ways.fences()).toEqual(['closed', 'open']);
-    await waitFor(async () => {
+    await until(async () => {
       const [here, there] = await Promise.all([ways.rows('source', 'account'), ways.rows('target', 'account')]);
       return JSON.stringify(here) === JSON.stringify(there);
     });
-    await waitFor(async () => (await ways.rows('source', 'emptied')).join().includes('two'));
+    await until(async () => (await ways.rows('source', 'emptied')).join().includes('two'));
     expect(await ways.takesWrites('source')).toBe(false);
   });
 
@@ -183,12 +179,12 @@ describe('what closes the way back', () => {
   it('a row that the old side cannot hold: it is said with time and reason, a rollback refuses, and deleting it opens the way again', async () => {
     await ways.target.query(`INSERT INTO account (name, balance) VALUES ('endless', 'Infinity')`);
     await ways.target.query(`INSERT INTO quiet VALUES (5)`);
-    await waitFor(async () => (await problem()) !== '');
+    await until(async () => (await problem()) !== '');
     expect(await problem()).toMatch(
       /^the way back is closed since \d{4}-\S+Z because "public"."account" cannot be applied: .*[Ii]nfinity/,
     );
     // One table does not hold up the others.
-    await waitFor(async () => (await ways.rows('source', 'quiet')).length === 1);
+    await until(async () => (await ways.rows('source', 'quiet')).length === 1);
     const { status, output } = await ways.run('rollback');
     expect([status, output]).toEqual([
       1,
@@ -196,15 +192,15 @@ describe('what closes the way back', () => {
     ]);
     expect(await ways.takesWrites('target')).toBe(true);
     await ways.target.query(`DELETE FROM account WHERE name = 'endless'`);
-    await waitFor(async () => (await problem()) === '');
+    await until(async () => (await problem()) === '');
   });
 
   it('a table that the old side has not', async () => {
     await ways.target.query(`CREATE TABLE later (id int PRIMARY KEY)`);
-    await waitFor(async () => (await problem()) !== '');
+    await until(async () => (await problem()) !== '');
     expect(await problem()).toContain('"public"."later" is missing on the source');
     await ways.target.query(`DROP TABLE later`);
-    await waitFor(async () => (await problem()) === '');
+    await until(async () => (await problem()) === '');
   });
 });
 
@@ -233,7 +229,7 @@ describe('a rollback that is killed', () => {
     await killedAt('target', 'LOCK TABLE quiet IN ROW EXCLUSIVE MODE', async () => {
       return (await ways.target.query(waits)).rowCount === 1;
     });
-    await waitFor(() => ways.takesWrites('target'));
+    await until(() => ways.takesWrites('target'));
     expect(await ways.takesWrites('source')).toBe(false);
   });
 
@@ -242,7 +238,7 @@ describe('a rollback that is killed', () => {
     const refused = async () => !(await ways.takesWrites('target'));
     await killedAt('source', 'ALTER SEQUENCE emptied_id_seq INCREMENT 1', refused);
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, false]);
-    await waitFor(() => ways.takesWrites('target'));
+    await until(() => ways.takesWrites('target'));
     expect(await ways.takesWrites('source')).toBe(false);
     await ways.target.query(writes('six'));
   });

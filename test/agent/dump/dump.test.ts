@@ -11,6 +11,7 @@ import { dumpRows } from '../../../assets/agent/dump';
 import { Lease } from '../../../assets/agent/lease';
 import { restoreRows } from '../../../assets/agent/restore';
 import { CopyTest } from '../../helpers/copy-test';
+import { until } from '../../helpers/until';
 
 const ROWS = 300_000;
 
@@ -53,10 +54,6 @@ const written = (): number => {
     0,
   );
 };
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5);
-}
 
 it('pg_dump stands still while the brake says so, and goes on; what writers do meanwhile is not lost', async () => {
   await copy.prepare(FILL);

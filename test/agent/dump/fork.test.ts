@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import { captureIdOf } from '../../../assets/agent/capture/identity';
@@ -13,6 +12,7 @@ import { copySchema } from '../../../assets/agent/schema';
 import { PASSWORD, startMigration, type TestMigration } from '../../helpers/migration';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
 import { forgetCapture, runCapture } from '../capture/recorded';
+import { until } from '../../helpers/until';
 
 const WAY_ON = 'take the fork after capture succeeded, fill its secret, start dump again';
 
@@ -99,13 +99,6 @@ async function withCopy(standby: boolean, work: (copy: TestPostgres) => Promise<
     await work(copy);
   } finally {
     await copy.stop();
-  }
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await holds());) {
-    if (Date.now() > deadline) throw new Error('it did not come true in 20 s');
-    await sleep(20);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Context } from '../../../assets/agent/context';
 import { approach } from '../../../assets/agent/cutover/approach';
 import { readInTheWay, untilNoneInTheWay } from '../../../assets/agent/fence/in-the-way';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
+import { until } from '../../helpers/until';
 
 let server: TestPostgres;
 let client: Client;
@@ -24,10 +25,6 @@ afterAll(async () => {
   await Promise.all([client.end(), other.end()]);
   await server.stop();
 });
-
-const until = async (condition: () => Promise<boolean>): Promise<void> => {
-  while (!(await condition())) await sleep(20);
-};
 
 /** How the wait ended, and all that it told meanwhile. */
 async function wait(waitMs: number) {

@@ -1,17 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { differing, type RelationComparison } from '../../../assets/agent/verify/comparison';
 import { startEnds, type Ends } from './ends';
+import { until } from '../../helpers/until';
 
 let ends: Ends;
-
-/** Statistics arrive late, at no promised time. */
-async function waitFor<T>(look: () => Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await sleep(50);
-  }
-}
 
 beforeAll(async () => {
   ends = await startEnds();
@@ -306,7 +297,8 @@ describe('the plans', () => {
     const { chunks, keys } = await ends.compare('"public"."fresh"', { chunkRows: 500 });
     expect({ chunks, keys }).toEqual({ chunks: 41, keys: [] });
     for (const client of [ends.source, ends.target]) {
-      const scans = await waitFor(async () => {
+      // Statistics arrive late, at no promised time.
+      const scans = await until(async () => {
         const { rows } = await client.query(
           `SELECT seq_scan::int AS seq, idx_scan::int AS idx FROM pg_stat_user_tables WHERE relname = 'fresh'`,
         );

@@ -5,6 +5,7 @@ import type { Client } from 'pg';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { WatchRecord } from '../../../assets/agent/watch/record';
 import { startBothWays, type BothWays } from '../cutover/both-ways';
+import { until } from '../../helpers/until';
 
 const TABLES = `
   CREATE TABLE account (id bigserial PRIMARY KEY, v numeric);
@@ -41,10 +42,6 @@ const isAt = async (reached: (now: WatchRecord) => boolean): Promise<boolean> =>
 
 const record = async (): Promise<WatchRecord | undefined> =>
   ((await ways.fact('watch.record')) as WatchRecord | null) ?? undefined;
-
-const waitFor = async (what: () => Promise<boolean>): Promise<void> => {
-  while (!(await what())) await sleep(50);
-};
 
 /** The application is ill while this file is there. */
 const illness = ({ host }: AgentConfig): string => `${host.runDirectory}.ill`;
@@ -131,12 +128,12 @@ describe('with rolling back by itself on', () => {
     await move('cutover');
     const writer = startWriter(ways);
     const watch = ways.run('watch');
-    await waitFor(() => isAt(({ looks, decisions }) => looks >= 1 && decisions.length === 0));
+    await until(() => isAt(({ looks, decisions }) => looks >= 1 && decisions.length === 0));
     // A row that the old side cannot hold, and then a bad probe: nothing may be rolled back.
     await ways.target.query(`INSERT INTO public.account (v) VALUES ('Infinity')`);
-    await waitFor(async () => ((await ways.fact('back.sync.problem')) as object | null) !== null);
+    await until(async () => ((await ways.fact('back.sync.problem')) as object | null) !== null);
     isWell(false);
-    await waitFor(async () => (await evidence('watch: bad looks in a row')).length === 2);
+    await until(async () => (await evidence('watch: bad looks in a row')).length === 2);
     expect((await evidence('watch: bad looks in a row'))[1]!.result.todo).toMatch(
       /^nothing is rolled back, since the way back is closed: the way back is closed since .*account.* cannot be applied/,
     );

@@ -1,10 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { account, fastSleep, names, runbook, runSteps, scratch, script, step } from './account';
-
-/** Waits until something is so. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
+import { until } from '../../helpers/until';
 
 const lives = (pid: number): boolean => {
   try {

@@ -9,6 +9,7 @@ import type { TableReport } from '../../../lib/rehearsal/workload/statistics';
 import { startWorkload, type Workload, type WorkloadOptions } from '../../../lib/rehearsal/workload/workload';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
 import { applicationSchema } from './application';
+import { until } from '../../helpers/until';
 
 let directory: string;
 let server: TestPostgres;
@@ -55,10 +56,6 @@ async function verdictOf(database: string, ledger: string): ReturnType<typeof ch
   } finally {
     await client.end();
   }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(20);
 }
 
 const acknowledged = (workload: Workload): number => workload.statistics().acknowledgedTransactions;
