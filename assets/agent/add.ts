@@ -10,7 +10,7 @@ import type { Context } from './context';
 import { copyAll } from './copy';
 import { claimMove } from './cutover/claim';
 import { Failure } from './errors';
-import { closeTarget } from './fence';
+import { closeTarget } from './fence/target';
 import { requireStanding } from './fence/standing';
 import { copiedRelations, prepareLeases } from './lease';
 import type { Phase, PhaseOutcome } from './phase';

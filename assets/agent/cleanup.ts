@@ -12,7 +12,7 @@ import { connectToHost } from './connect';
 import type { Context } from './context';
 import { claimMove } from './cutover/claim';
 import { Failure } from './errors';
-import { openSource } from './fence';
+import { openSource } from './fence/source';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
 import type { Phase, PhaseOutcome } from './phase';
 import { ident } from './sql';

@@ -3,7 +3,7 @@ import { dropCapture } from './cleanup/source';
 import type { Context } from './context';
 import { claimMove } from './cutover/claim';
 import { Failure } from './errors';
-import { leaveForGood } from './fence';
+import { leaveForGood } from './fence/turn';
 import { requireStanding } from './fence/standing';
 import type { Phase, PhaseOutcome } from './phase';
 import { PROBLEM_FACT, TROUBLE_FACT } from './sync/facts';

@@ -1,5 +1,5 @@
 import type { Context } from './context';
-import { isPastNoReturn } from './fence';
+import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
 import { differingParameters } from './plans/advice';
 import { compareStatement, type Comparing, type Comparison } from './plans/compare';

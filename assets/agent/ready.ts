@@ -1,7 +1,7 @@
 import { readRelations } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
-import { isPastNoReturn } from './fence';
+import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
 import { askAll, blocked } from './ready/ask';
 import { openAws } from './ready/aws-account';

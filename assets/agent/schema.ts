@@ -3,7 +3,7 @@ import { ensureSchemaArchive } from './archive/schema-dump';
 import { readRelations } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
-import { closeTarget } from './fence';
+import { closeTarget } from './fence/target';
 import { requireStanding } from './fence/standing';
 import { prepareLeases } from './lease';
 import { ensureMigratorLogin } from './migrator-login';

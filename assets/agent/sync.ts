@@ -10,7 +10,7 @@ import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
 import type { Context } from './context';
 import { Failure, oneLine } from './errors';
-import { isPastNoReturn } from './fence';
+import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
 import { takeOver, type Ends } from './sync/applier';
 import { syncCount } from './sync/count';

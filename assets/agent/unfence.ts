@@ -1,7 +1,8 @@
 import type { AgentConfig } from './config';
 import { Context } from './context';
 import { Failure, UsageError } from './errors';
-import { openForGood, removeFence } from './fence';
+import { openForGood } from './fence/turn';
+import { removeFence } from './fence/triggers';
 import { standingOrUnknown } from './fence/standing';
 
 /** What the operator has to say, word for word. */

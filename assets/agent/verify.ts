@@ -3,7 +3,7 @@ import { readRelations, serverVersion } from './catalog/relations';
 import { hiddenSchemas } from './catalog/schemas';
 import type { Context } from './context';
 import { Failure } from './errors';
-import { isPastNoReturn } from './fence';
+import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
 import { clearIdentity, watchIdentity } from './sync/identity';
 import { catalogQuery } from './verify/catalog-objects';

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { leaveForGood } from '../fence';
+import { leaveForGood } from '../fence/turn';
 import { ident } from '../sql';
 
 /** Relations of ours beside the fence: leases, their generations, what was restored. */

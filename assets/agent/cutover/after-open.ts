@@ -1,6 +1,7 @@
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
-import { letWait, removeFence } from '../fence';
+import { letWait } from '../fence/turn';
+import { removeFence } from '../fence/triggers';
 import type { PhaseOutcome } from '../phase';
 import { requireDone, type Finished } from '../switch/switches';
 import { startSupervisor } from '../sync/supervisor-job';

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { CatchUp } from '../catch-up/rounds';
 import type { Context } from '../context';
-import { armFence } from '../fence';
+import { armFence } from '../fence/triggers';
 import { DRAIN_SESSIONS } from './pause';
 import { untilNoneInTheWay, WAIT_MS } from '../fence/in-the-way';
 

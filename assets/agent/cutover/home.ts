@@ -1,6 +1,6 @@
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
-import { openSource } from '../fence';
+import { openSource } from '../fence/source';
 import { standingOrUnknown } from '../fence/standing';
 import { makeReaderSwitches, makeSwitches } from '../switch/make';
 import { requireDone, type Switches } from '../switch/switches';

@@ -131,3 +131,6 @@ export async function readFenceState(client: Client): Promise<FenceState | undef
   if (kind === 'open' || kind === 'final' || kind === 'closed') return { kind };
   return { kind: 'until', deadline: deadline ?? '' };
 }
+
+/** Whether writes were moved away from the end of this state, whether or not it waits to have them back. */
+export const hasLeft = (state: FenceState | undefined): boolean => state?.kind === 'final' || state?.kind === 'closed';

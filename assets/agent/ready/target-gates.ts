@@ -1,7 +1,7 @@
 import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
 import { WITHOUT_STATISTICS, withoutStatistics } from '../catalog/statistics';
 import { missingConstraints } from '../constraints';
-import { fenceGaps } from '../fence';
+import { fenceGaps } from '../fence/target';
 import { readFenceState } from '../fence/objects';
 import { sql } from '../sql';
 import { block, firstOf, pass, warn, type Gate } from './gate';

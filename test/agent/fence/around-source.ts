@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { fenceSource, type FenceProof } from '../../../assets/agent/fence';
+import { fenceSource, type FenceProof } from '../../../assets/agent/fence/source';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 /** Tables of every kind that can be written. */

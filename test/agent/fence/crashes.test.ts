@@ -1,4 +1,4 @@
-import { makeFenceFinal, openSource } from '../../../assets/agent/fence';
+import { makeFenceFinal, openSource } from '../../../assets/agent/fence/source';
 import { readFenceState } from '../../../assets/agent/fence/objects';
 import { aroundSource, refusal, REFUSED, WRITES } from './around-source';
 

@@ -1,15 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import {
-  armFence,
-  closeTarget,
-  fenceSource,
-  isPastNoReturn,
-  letWait,
-  makeFenceFinal,
-  openSource,
-  openTarget,
-} from '../../../assets/agent/fence';
+import { armFence } from '../../../assets/agent/fence/triggers';
+import { closeTarget, openTarget } from '../../../assets/agent/fence/target';
+import { fenceSource, isPastNoReturn, makeFenceFinal, openSource } from '../../../assets/agent/fence/source';
+import { letWait } from '../../../assets/agent/fence/turn';
 import { readFenceState } from '../../../assets/agent/fence/objects';
 import { aroundSource, codeOf, refusal, REFUSED } from './around-source';
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { armFence, openSource } from '../../../assets/agent/fence';
+import { armFence } from '../../../assets/agent/fence/triggers';
+import { openSource } from '../../../assets/agent/fence/source';
 import { readFenceState } from '../../../assets/agent/fence/objects';
 import { aroundSource, codeOf, refusal, REFUSED, WRITES } from './around-source';
 

@@ -1,6 +1,8 @@
 import type { Client } from 'pg';
 import type { Context } from '../../../assets/agent/context';
-import { armFence, closeTarget, fenceGaps, fenceSource, openSource } from '../../../assets/agent/fence';
+import { armFence } from '../../../assets/agent/fence/triggers';
+import { closeTarget, fenceGaps } from '../../../assets/agent/fence/target';
+import { fenceSource, openSource } from '../../../assets/agent/fence/source';
 import { fenceFunction } from '../../../assets/agent/fence/objects';
 import { proveRefusal } from '../../../assets/agent/fence/prove-refusal';
 import { startMigration, type TestMigration } from '../../helpers/migration';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { armFence } from '../../../assets/agent/fence';
+import { armFence } from '../../../assets/agent/fence/triggers';
 import { readFenceState } from '../../../assets/agent/fence/objects';
 import { aroundSource, codeOf, refusal, REFUSED, WRITES } from './around-source';
 

@@ -1,4 +1,4 @@
-import { openSource } from '../../../assets/agent/fence';
+import { openSource } from '../../../assets/agent/fence/source';
 import { aroundSource, codeOf, refusal, REFUSED, WRITES } from './around-source';
 
 const here = aroundSource();

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { closeTarget, fenceGaps, fenceSource, openTarget, removeFence } from '../../../assets/agent/fence';
+import { closeTarget, fenceGaps, openTarget } from '../../../assets/agent/fence/target';
+import { fenceSource } from '../../../assets/agent/fence/source';
+import { removeFence } from '../../../assets/agent/fence/triggers';
 import { readFenceState } from '../../../assets/agent/fence/objects';
 import { aroundSource, refusal, REFUSED, TABLES, WRITES } from './around-source';
 

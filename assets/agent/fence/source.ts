@@ -1,143 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import type { Context } from './context';
-import { Failure, oneLine } from './errors';
+import { Failure, oneLine } from '../errors';
 import {
   ensureFenceSchema,
   fenceFunction,
-  fenceTrigger,
-  notRefusing,
+  hasLeft,
   readFenceable,
   readFenceState,
-  unfenceTrigger,
   type FencedTable,
   type FenceState,
-} from './fence/objects';
+} from './objects';
+import { begin, FENCE_LOCK, isBusy } from './transaction';
+import { putUp } from './triggers';
 
 /*
  * `source` here is the end that is left, and `target` the one that takes over: in a rollback the other way round.
  */
-
-/** Closes the target to every write but those of our appliers, which run in replica role. Safe to repeat. */
-export async function closeTarget(context: Context, target: Client): Promise<void> {
-  await target.query('SET client_min_messages = warning');
-  await ensureFenceSchema(target);
-  await target.query(fenceFunction({ kind: 'closed' }));
-  const tables = await readFenceable(target);
-  await putUp(target, tables);
-  await context.evidence('target closed', true, 'readFenceable', { tables: tables.length });
-}
-
-/** Lets writes through on the target, at once for all tables: the state is in one function. */
-export async function openTarget(target: Client): Promise<void> {
-  await target.query(fenceFunction({ kind: 'open' }));
-}
-
-/**
- * Makes the end that was left wait for its turn, so that writes can be moved back to it. Only while the other end takes
- * the writes: with both of them shut nothing would tell any more which one is to open. Returns whether it waits now.
- */
-export async function letWait(left: Client, serving: Client): Promise<boolean> {
-  await begin(left);
-  try {
-    await left.query(`SELECT ${FENCE_LOCK}`);
-    const [state, other] = [await readFenceState(left), await readFenceState(serving)];
-    const may = state?.kind === 'final' && !hasLeft(other);
-    if (may) await left.query(fenceFunction({ kind: 'closed' }));
-    await left.query('COMMIT');
-    return may || state?.kind === 'closed';
-  } catch (error) {
-    await left.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Takes the end that waits off the list of those that may be opened: nothing will be moved back to it. */
-export async function leaveForGood(left: Client): Promise<void> {
-  await begin(left);
-  try {
-    await left.query(`SELECT ${FENCE_LOCK}`);
-    if ((await readFenceState(left))?.kind === 'closed') await left.query(fenceFunction({ kind: 'final' }));
-    await left.query('COMMIT');
-  } catch (error) {
-    await left.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Lets an end that was left for good take writes again, whatever the other one does. False where it was not left. */
-export async function openForGood(left: Client): Promise<boolean> {
-  await begin(left);
-  try {
-    await left.query(`SELECT ${FENCE_LOCK}`);
-    const kind = (await readFenceState(left))?.kind;
-    if (kind === 'final') await left.query(fenceFunction({ kind: 'open' }));
-    await left.query('COMMIT');
-    return kind === 'final' || kind === 'open';
-  } catch (error) {
-    await left.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Tables of a closed end that take writes all the same, one line each: without a trigger of ours, or with one altered. */
-export async function fenceGaps(client: Client): Promise<string[]> {
-  return (await readFenceable(client)).flatMap((table) => notRefusing(table) ?? []);
-}
-
-async function putUp(client: Client, tables: readonly FencedTable[]): Promise<void> {
-  for (const table of tables) if (!table.fenced) await client.query(fenceTrigger(table));
-}
-
-/**
- * How long a transaction below may stand idle; milliseconds. More than the margin before the deadline, so that a moment's
- * standstill of ours does no harm; a host that is frozen or gone keeps nobody waiting for longer.
- */
-const IDLE_MS = 4_000;
-
-/** At least, however little of the budget is left. */
-const SHORTEST_IDLE_MS = 1_000;
-
-/** Begins a transaction that the server ends, with its locks, when no statement comes: then the state is as it was. */
-async function begin(client: Client, leftMs: number = IDLE_MS): Promise<void> {
-  const idle = Math.round(Math.max(SHORTEST_IDLE_MS, Math.min(IDLE_MS, leftMs)));
-  await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${idle}`);
-}
-
-const hasLeft = (state: FenceState | undefined): boolean => state?.kind === 'final' || state?.kind === 'closed';
-
-/** How long putting up, or taking off, one trigger may queue the clients of its table; milliseconds. */
-const ARM_TIMEOUT_MS = 200;
-
-/** Rounds over those tables that were busy; the pause puts up what is left. */
-const ARM_ROUNDS = 5;
-
-/**
- * Puts the triggers up before writes are stopped, one table at a time and letting everything through, so that the fence
- * can stop all writes by its function alone. Safe to repeat, and to leave behind. Returns the tables that were busy.
- */
-export async function armFence(source: Client): Promise<string[]> {
-  await source.query('SET client_min_messages = warning');
-  await ensureFenceSchema(source);
-  if ((await readFenceState(source)) === undefined) await source.query(fenceFunction({ kind: 'open' }));
-  await source.query(`SET lock_timeout = ${ARM_TIMEOUT_MS}`);
-  try {
-    for (let round = 1; ; round += 1) {
-      const open = (await readFenceable(source)).filter(({ fenced }) => !fenced);
-      if (open.length === 0 || round > ARM_ROUNDS) return open.map((table) => table.sql);
-      for (const table of open) await source.query(fenceTrigger(table)).catch(throwUnlessBusy);
-      await sleep(50);
-    }
-  } finally {
-    await source.query('SET lock_timeout = 0');
-  }
-}
-
-const isBusy = (error: unknown): boolean => AGAIN.includes((error as { code?: string }).code);
-
-function throwUnlessBusy(error: unknown): void {
-  if (!isBusy(error)) throw error;
-}
 
 /** What a fenced source has proven. */
 export interface FenceProof {
@@ -161,18 +39,12 @@ const LOCK_TIMEOUTS_MS: readonly number[] = [250, 400, 600, 800, 2_500];
 /** The longest of them. */
 const LOCK_TIMEOUT_MS = Math.max(...LOCK_TIMEOUTS_MS);
 
-/** Not now, but perhaps in a moment: a lock or the whole statement took too long, or a deadlock was broken. */
-const AGAIN: readonly (string | undefined)[] = ['55P03', '57014', '40P01'];
-
 /** No further try: the cause is what was in the way of those before. */
 class BudgetSpent extends Failure {
   constructor() {
     super('the time budget is spent');
   }
 }
-
-/** Advisory lock, on the source, of whoever changes the state of its fence. */
-const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
 
 /**
  * Stops all writes at the source. First the triggers that stand there refuse every further write, so that a transaction
@@ -200,9 +72,8 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
       return { ...proof, deadline, attempts };
     } catch (error) {
       await source.query('ROLLBACK').catch(() => undefined);
-      const { code } = error as { code?: string };
-      if (AGAIN.includes(code)) inTheWay = error;
-      if (!AGAIN.includes(code) || left <= timeout) {
+      if (isBusy(error)) inTheWay = error;
+      if (!isBusy(error) || left <= timeout) {
         // What was refused was refused in vain; where this fails the deadline opens it.
         await openSource(source).catch(() => undefined);
         const cause = error instanceof BudgetSpent ? (inTheWay ?? error) : error;
@@ -328,33 +199,5 @@ export async function openSource(source: Client): Promise<'open' | 'final'> {
   } catch (error) {
     await source.query('ROLLBACK').catch(() => undefined);
     throw error;
-  }
-}
-
-/** Rounds over those tables from which a fence could not be taken. */
-const REMOVE_ROUNDS = 5;
-
-/**
- * Takes the fence off, table by table. For each one the server shuts out readers as well, so each try waits for its lock
- * no longer than clients may be kept. Returns what is left, each with its cause; such a fence lets through as before.
- */
-export async function removeFence(client: Client): Promise<string[]> {
-  await client.query(`SET lock_timeout = ${ARM_TIMEOUT_MS}`);
-  try {
-    for (let round = 1; ; round += 1) {
-      const left: string[] = [];
-      let busy = false;
-      for (const table of await readFenceable(client)) {
-        if (!table.fenced && !table.altered) continue;
-        await client.query(unfenceTrigger(table.sql)).catch((error: unknown) => {
-          busy ||= isBusy(error);
-          left.push(`${table.sql} (${isBusy(error) ? 'busy' : oneLine(error)})`);
-        });
-      }
-      if (!busy || round === REMOVE_ROUNDS) return left;
-      await sleep(50);
-    }
-  } finally {
-    await client.query('SET lock_timeout = 0');
   }
 }

@@ -1,0 +1,25 @@
+import type { Client } from 'pg';
+
+/** Advisory lock, on the source, of whoever changes the state of its fence. */
+export const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
+
+/**
+ * How long a transaction on the fence may stand idle; milliseconds. More than the margin before the deadline, so that a
+ * moment's standstill of ours does no harm; a host that is frozen or gone keeps nobody waiting for longer.
+ */
+const IDLE_MS = 4_000;
+
+/** At least, however little of the budget is left. */
+const SHORTEST_IDLE_MS = 1_000;
+
+/** Begins a transaction that the server ends, with its locks, when no statement comes: then the state is as it was. */
+export async function begin(client: Client, leftMs: number = IDLE_MS): Promise<void> {
+  const idle = Math.round(Math.max(SHORTEST_IDLE_MS, Math.min(IDLE_MS, leftMs)));
+  await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${idle}`);
+}
+
+/** Not now, but perhaps in a moment: a lock or the whole statement took too long, or a deadlock was broken. */
+const AGAIN: readonly (string | undefined)[] = ['55P03', '57014', '40P01'];
+
+/** Whether the same may succeed in a moment. */
+export const isBusy = (error: unknown): boolean => AGAIN.includes((error as { code?: string }).code);
