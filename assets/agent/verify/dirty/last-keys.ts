@@ -6,7 +6,8 @@ import { compareRelation } from '../compare-relation';
 import { differing, type KeyDifference } from '../comparison';
 import { differenceOf } from '../pending';
 import { DirtyKeys, STRIKES, type DirtyPage, type Standing } from './dirty-keys';
-import { LOOK_KEYS, Looking } from './looking';
+import { LOOK_KEYS, Looking, SESSIONS } from './looking';
+import { sideBySide } from './side-by-side';
 
 /** A key that differs, and whose. */
 export interface LastDifference extends KeyDifference {
@@ -36,9 +37,6 @@ export interface LastProof {
 
 /** Differences that a proof shows. */
 const SHOWN = 20;
-
-/** Sessions on each end; each waits for an answer most of the time. */
-const SESSIONS = 4;
 
 /** Marks that are read at once. */
 const PAGE = 20_000;
@@ -162,7 +160,7 @@ class Run {
           keys: keys.slice(i * LOOK_KEYS, (i + 1) * LOOK_KEYS),
         })),
       );
-      await sideBySide(batches, (batch) => this.batch(batch));
+      await sideBySide(SESSIONS, batches, (batch) => this.batch(batch));
       await this.keep();
     }
   }
@@ -171,7 +169,7 @@ class Run {
     if (relations.length === 0) return;
     const begun = await this.looking.with(({ source }) => this.dirty.begin(source, relations));
     const equal = new Map<Relation, number>();
-    await sideBySide(relations, async (relation) => {
+    await sideBySide(SESSIONS, relations, async (relation) => {
       const { sourceRows, differences, keys } = await this.looking.with(async (pair) =>
         compareRelation({
           ...pair,
@@ -226,15 +224,4 @@ type MarkedKey = DirtyPage['keys'][number];
 interface Batch {
   readonly relation: Relation;
   readonly keys: readonly MarkedKey[];
-}
-
-/** Every piece of work, several at a time. When one fails the others are waited for: none may go on behind the pause. */
-async function sideBySide<T>(pieces: readonly T[], work: (piece: T) => Promise<void>): Promise<void> {
-  const queue = [...pieces];
-  const worker = async (): Promise<void> => {
-    for (let piece = queue.shift(); piece !== undefined; piece = queue.shift()) await work(piece);
-  };
-  const outcomes = await Promise.allSettled(Array.from({ length: Math.min(SESSIONS, queue.length) }, worker));
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed) throw failed.reason;
 }

@@ -10,6 +10,9 @@ import { prepareSessions } from '../session';
 /** Keys in one statement. */
 export const LOOK_KEYS = 500;
 
+/** Sessions on each end that look at the same time; each waits for an answer most of the time. */
+export const SESSIONS = 4;
+
 /** A session on each end, ready to compare. */
 export interface Pair {
   readonly source: Client;

@@ -1,10 +1,15 @@
 import type { Relation } from '../../catalog/relations';
 import type { Context } from '../../context';
 import { DirtyKeys, STRIKES, type DirtyKey } from './dirty-keys';
-import { LOOK_KEYS, Looking } from './looking';
+import type { RowState } from '../pending';
+import { LOOK_KEYS, Looking, SESSIONS } from './looking';
+import { sideBySide } from './side-by-side';
 
-/** Keys that wait to be looked at are let pile up for so long at most; seconds of the limit. */
-const BURST_SECONDS = 2;
+/**
+ * Keys that wait to be looked at are let pile up for so long at most; seconds of the limit. More than a round of the
+ * supervisor's duties takes on a busy host: what a longer one would have to be looked at is never caught up with.
+ */
+const BURST_SECONDS = 5;
 
 /** What one look at marked keys found. */
 export interface DirtyOutcome {
@@ -52,25 +57,31 @@ export class DirtyVerifier {
 
   private async look(limit: number): Promise<DirtyOutcome> {
     const dirty = (this.dirty ??= await DirtyKeys.open(this.context));
-    const sum = { equal: 0, pending: 0, different: 0 };
+    const batches: Batch[] = [];
     let left = limit;
     for (const relation of this.relations) {
       if (left <= 0) break;
       const keys = await dirty.oldest(relation, left);
       left -= keys.length;
       for (let from = 0; from < keys.length; from += LOOK_KEYS) {
-        const found = await this.batch(dirty, relation, keys.slice(from, from + LOOK_KEYS));
-        sum.equal += found.equal;
-        sum.pending += found.pending;
-        sum.different += found.different;
+        batches.push({ relation, keys: keys.slice(from, from + LOOK_KEYS), states: [] });
       }
+    }
+    await sideBySide(SESSIONS, batches, async (batch) => {
+      const list = batch.keys.map(({ key }) => key);
+      batch.states = await this.looking.with((pair) => this.looking.look(pair, batch.relation, list));
+    });
+    const sum = { equal: 0, pending: 0, different: 0 };
+    for (const batch of batches) {
+      const found = await this.judge(dirty, batch);
+      sum.equal += found.equal;
+      sum.pending += found.pending;
+      sum.different += found.different;
     }
     return sum;
   }
 
-  private async batch(dirty: DirtyKeys, relation: Relation, keys: readonly DirtyKey[]): Promise<DirtyOutcome> {
-    const list = keys.map(({ key }) => key);
-    const states = await this.looking.with((pair) => this.looking.look(pair, relation, list));
+  private async judge(dirty: DirtyKeys, { relation, keys, states }: Batch): Promise<DirtyOutcome> {
     const sum = { equal: 0, pending: 0, different: 0 };
     const done: DirtyKey[] = [];
     for (const [i, [here, there]] of states.entries()) {
@@ -90,4 +101,11 @@ export class DirtyVerifier {
     await dirty.clear(done);
     return sum;
   }
+}
+
+/** Keys of one relation, and how their rows stand on the source and on the target once that was looked at. */
+interface Batch {
+  readonly relation: Relation;
+  readonly keys: readonly DirtyKey[];
+  states: readonly [RowState, RowState][];
 }

@@ -115,6 +115,34 @@ it('a change that was lost on its way is found after three looks, until a later 
   expect(await dirty.count([relation])).toEqual({ keys: 0, different: 0, unverified: [] });
 });
 
+it('what a busy round of the supervisor let pile up is looked at, up to five seconds of the limit', async () => {
+  const verify100 = { ...context.config.verify, dirtyKeysPerSecond: 100 };
+  const config = { ...context.config, verify: verify100 };
+  const limited = new DirtyVerifier(Object.create(context, { config: { value: config } }) as Context, [relation]);
+  const now = performance.now();
+  try {
+    await verify();
+    await change(`UPDATE public.t SET v = 'new'`);
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(now + 4_000);
+    expect((await limited.step()).equal).toBe(400);
+    clock.mockReturnValue(now + 60_000);
+    expect((await limited.step()).equal).toBe(500);
+  } finally {
+    jest.restoreAllMocks();
+    await limited.close();
+  }
+  expect(await verifier.step()).toEqual({ equal: 100, pending: 0, different: 0 });
+});
+
+it('keys of many batches are looked at side by side, and none is left out', async () => {
+  await verify();
+  await change(
+    `INSERT INTO public.t SELECT 'n' || g, 'v' FROM generate_series(1, 3000) g; UPDATE public.t SET v = 'new'`,
+  );
+  expect(await verifier.step()).toEqual({ equal: 4000, pending: 0, different: 0 });
+  expect((await dirty.count([relation])).keys).toBe(0);
+});
+
 describe('in the pause, when nobody writes and everything is applied,', () => {
   let last: LastKeys;
   beforeEach(async () => (last = await LastKeys.open(context)));
