@@ -18,6 +18,20 @@ export async function begin(client: Client, leftMs: number = IDLE_MS): Promise<v
   await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${idle}`);
 }
 
+/** Runs work in such a transaction, alone of all who change the state of this fence; rolled back when the work throws. */
+export async function withFenceLock<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  await begin(client);
+  try {
+    await client.query(`SELECT ${FENCE_LOCK}`);
+    const result = await work();
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
 /** Not now, but perhaps in a moment: a lock or the whole statement took too long, or a deadlock was broken. */
 const AGAIN: readonly (string | undefined)[] = ['55P03', '57014', '40P01'];
 
