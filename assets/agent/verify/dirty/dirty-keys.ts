@@ -39,9 +39,15 @@ export interface DirtyKey {
   readonly lastHash: string | null;
 }
 
+/** A key, and its relation by name. */
+export interface MarkedKey extends DirtyKey {
+  readonly schema: string;
+  readonly name: string;
+}
+
 /** Marks of any relation, each key once. */
 export interface DirtyPage {
-  readonly keys: readonly (DirtyKey & { readonly schema: string; readonly name: string })[];
+  readonly keys: readonly MarkedKey[];
   /** The last mark that was read; where the next page begins. */
   readonly last: string;
 }
@@ -211,18 +217,20 @@ export class DirtyKeys {
     };
   }
 
-  /** The oldest marks of a relation that are in doubt, each key once. */
-  async oldest(relation: Relation, limit: number): Promise<DirtyKey[]> {
+  /** The oldest marks of any of these relations that are in doubt, each key once. */
+  async oldest(relations: readonly Relation[], limit: number): Promise<MarkedKey[]> {
     const { rows } = await this.host.query(
       sql`
-        SELECT array_agg(id::text ORDER BY id) AS ids, key, max(strikes) AS strikes,
-          (array_agg(last_hash ORDER BY strikes DESC))[1] AS "lastHash" FROM (
-          SELECT * FROM ibex.dirty_key WHERE schema_name = $1 AND relation_name = $2 AND strikes < ${STRIKES}
+        SELECT schema_name AS schema, relation_name AS name, key, array_agg(id::text ORDER BY id) AS ids,
+          max(strikes) AS strikes, (array_agg(last_hash ORDER BY strikes DESC))[1] AS "lastHash"
+        FROM (
+          SELECT * FROM ibex.dirty_key
+          WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND strikes < ${STRIKES}
           ORDER BY id LIMIT $3) AS k
-        GROUP BY key`,
-      [...names(relation), limit],
+        GROUP BY 1, 2, 3`,
+      [relations.map(({ schema }) => schema), relations.map(({ name }) => name), limit],
     );
-    return rows as DirtyKey[];
+    return rows as MarkedKey[];
   }
 
   /** The next marks of all relations, those of keys that are proven different too; undefined when none is left. */

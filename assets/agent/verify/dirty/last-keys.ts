@@ -5,8 +5,8 @@ import { Failure } from '../../errors';
 import { compareRelation } from '../compare-relation';
 import { differing, type KeyDifference } from '../comparison';
 import { differenceOf } from '../pending';
-import { DirtyKeys, STRIKES, type DirtyPage, type Standing } from './dirty-keys';
-import { LOOK_KEYS, Looking, SESSIONS } from './looking';
+import { DirtyKeys, STRIKES, type MarkedKey, type Standing } from './dirty-keys';
+import { batchesOf, Looking, SESSIONS, type Batch } from './looking';
 import { sideBySide } from './side-by-side';
 
 /** A key that differs, and whose. */
@@ -140,26 +140,11 @@ class Run {
   ) {}
 
   async keys(relations: readonly Relation[]): Promise<void> {
-    const known = new Map(relations.map((relation) => [JSON.stringify([relation.schema, relation.name]), relation]));
     for (let after = '0'; ;) {
       const page = await this.dirty.page(after, PAGE);
       if (page === undefined) return;
       after = page.last;
-      const byRelation = new Map<Relation, MarkedKey[]>();
-      for (const key of page.keys) {
-        const relation = known.get(JSON.stringify([key.schema, key.name]));
-        // What a rollback leaves behind by name has marks that nobody asks for.
-        if (relation === undefined) continue;
-        const keys = byRelation.get(relation) ?? [];
-        if (keys.length === 0) byRelation.set(relation, keys);
-        keys.push(key);
-      }
-      const batches = [...byRelation].flatMap(([relation, keys]) =>
-        Array.from({ length: Math.ceil(keys.length / LOOK_KEYS) }, (_, i) => ({
-          relation,
-          keys: keys.slice(i * LOOK_KEYS, (i + 1) * LOOK_KEYS),
-        })),
-      );
+      const batches = batchesOf(relations, page.keys);
       await sideBySide(SESSIONS, batches, (batch) => this.batch(batch));
       await this.keep();
     }
@@ -187,9 +172,9 @@ class Run {
     for (const [relation, beginning] of begun) await this.dirty.end(relation, beginning, equal.get(relation));
   }
 
-  private async batch({ relation, keys }: Batch): Promise<void> {
-    const list = keys.map(({ key }) => key);
-    const states = await this.looking.with((pair) => this.looking.lookAtRest(pair, relation, list));
+  private async batch(batch: Batch): Promise<void> {
+    const { relation, keys } = batch;
+    const states = await this.looking.with((pair) => this.looking.lookAtRest(pair, batch));
     this.requireTime();
     this.compared += keys.length;
     for (const [i, [here, there]] of states.entries()) {
@@ -217,11 +202,4 @@ class Run {
   private requireTime(): void {
     if (this.left() <= 0) throw new Failure('the time ran out while the last keys were compared');
   }
-}
-
-type MarkedKey = DirtyPage['keys'][number];
-
-interface Batch {
-  readonly relation: Relation;
-  readonly keys: readonly MarkedKey[];
 }

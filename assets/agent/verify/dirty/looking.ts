@@ -6,9 +6,10 @@ import { readTypeShapes } from '../../type-shapes';
 import { KeyStates, type RowState } from '../pending';
 import { hashOf } from '../relation-sql';
 import { prepareSessions } from '../session';
+import type { MarkedKey } from './dirty-keys';
 
 /** Keys in one statement. */
-export const LOOK_KEYS = 500;
+const LOOK_KEYS = 500;
 
 /** Sessions on each end that look at the same time; each waits for an answer most of the time. */
 export const SESSIONS = 4;
@@ -17,6 +18,30 @@ export const SESSIONS = 4;
 export interface Pair {
   readonly source: Client;
   readonly target: Client;
+}
+
+/** Keys of one relation that are looked at by one statement of each end. */
+export interface Batch {
+  readonly relation: Relation;
+  readonly keys: readonly MarkedKey[];
+}
+
+/** Cuts keys of these relations into batches. Keys of others, as what a rollback leaves behind by name, are left out. */
+export function batchesOf(relations: readonly Relation[], keys: readonly MarkedKey[]): Batch[] {
+  const byName = new Map<string, MarkedKey[]>();
+  for (const key of keys) {
+    const name = JSON.stringify([key.schema, key.name]);
+    const group = byName.get(name);
+    if (group) group.push(key);
+    else byName.set(name, [key]);
+  }
+  return relations.flatMap((relation) => {
+    const group = byName.get(JSON.stringify([relation.schema, relation.name])) ?? [];
+    return Array.from({ length: Math.ceil(group.length / LOOK_KEYS) }, (_, i) => ({
+      relation,
+      keys: group.slice(i * LOOK_KEYS, (i + 1) * LOOK_KEYS),
+    }));
+  });
 }
 
 /** Looks at keys on both ends, with sessions of its own, which are opened when they are first needed. */
@@ -49,12 +74,9 @@ export class Looking {
     }
   }
 
-  /** How the rows of these keys stand, on the source and on the target; at most `LOOK_KEYS`. */
-  async look(
-    { source, target }: Pair,
-    relation: Relation,
-    keys: readonly (readonly string[])[],
-  ): Promise<[RowState, RowState][]> {
+  /** How the rows of these keys stand, on the source and on the target. */
+  async look({ source, target }: Pair, { relation, keys: marked }: Batch): Promise<[RowState, RowState][]> {
+    const keys = marked.map(({ key }) => key);
     const states = await this.statesOf(source, relation);
     // The target first: what the source then calls applied may be newer than this look, but not than the next.
     const there = await states.onTarget(target, keys);
@@ -63,11 +85,8 @@ export class Looking {
   }
 
   /** The same while nobody writes: both ends are asked at once. */
-  async lookAtRest(
-    { source, target }: Pair,
-    relation: Relation,
-    keys: readonly (readonly string[])[],
-  ): Promise<[RowState, RowState][]> {
+  async lookAtRest({ source, target }: Pair, { relation, keys: marked }: Batch): Promise<[RowState, RowState][]> {
+    const keys = marked.map(({ key }) => key);
     const states = await this.statesOf(source, relation);
     const [here, there] = await Promise.all([states.onSource(source, keys), states.onTarget(target, keys)]);
     return keys.map((_, i) => [here[i] as RowState, there[i] as RowState]);

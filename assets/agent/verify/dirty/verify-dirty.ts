@@ -1,8 +1,8 @@
 import type { Relation } from '../../catalog/relations';
 import type { Context } from '../../context';
-import { DirtyKeys, STRIKES, type DirtyKey } from './dirty-keys';
+import { DirtyKeys, STRIKES, type MarkedKey } from './dirty-keys';
 import type { RowState } from '../pending';
-import { LOOK_KEYS, Looking, SESSIONS } from './looking';
+import { batchesOf, Looking, SESSIONS, type Batch } from './looking';
 import { sideBySide } from './side-by-side';
 
 /**
@@ -57,23 +57,15 @@ export class DirtyVerifier {
 
   private async look(limit: number): Promise<DirtyOutcome> {
     const dirty = (this.dirty ??= await DirtyKeys.open(this.context));
-    const batches: Batch[] = [];
-    let left = limit;
-    for (const relation of this.relations) {
-      if (left <= 0) break;
-      const keys = await dirty.oldest(relation, left);
-      left -= keys.length;
-      for (let from = 0; from < keys.length; from += LOOK_KEYS) {
-        batches.push({ relation, keys: keys.slice(from, from + LOOK_KEYS), states: [] });
-      }
-    }
+    if (limit === 0) return { equal: 0, pending: 0, different: 0 };
+    const batches = batchesOf(this.relations, await dirty.oldest(this.relations, limit));
+    const looks = new Map<Batch, [RowState, RowState][]>();
     await sideBySide(SESSIONS, batches, async (batch) => {
-      const list = batch.keys.map(({ key }) => key);
-      batch.states = await this.looking.with((pair) => this.looking.look(pair, batch.relation, list));
+      looks.set(batch, await this.looking.with((pair) => this.looking.look(pair, batch)));
     });
     const sum = { equal: 0, pending: 0, different: 0 };
-    for (const batch of batches) {
-      const found = await this.judge(dirty, batch);
+    for (const [batch, states] of looks) {
+      const found = await this.judge(dirty, batch, states);
       sum.equal += found.equal;
       sum.pending += found.pending;
       sum.different += found.different;
@@ -81,11 +73,15 @@ export class DirtyVerifier {
     return sum;
   }
 
-  private async judge(dirty: DirtyKeys, { relation, keys, states }: Batch): Promise<DirtyOutcome> {
+  private async judge(
+    dirty: DirtyKeys,
+    { relation, keys }: Batch,
+    states: readonly [RowState, RowState][],
+  ): Promise<DirtyOutcome> {
     const sum = { equal: 0, pending: 0, different: 0 };
-    const done: DirtyKey[] = [];
+    const done: MarkedKey[] = [];
     for (const [i, [here, there]] of states.entries()) {
-      const key = keys[i] as DirtyKey;
+      const key = keys[i] as MarkedKey;
       // A change that is on its way leaves a mark of its own when it is forgotten.
       if (here.pending || here.hash === there.hash) {
         done.push(key);
@@ -101,11 +97,4 @@ export class DirtyVerifier {
     await dirty.clear(done);
     return sum;
   }
-}
-
-/** Keys of one relation, and how their rows stand on the source and on the target once that was looked at. */
-interface Batch {
-  readonly relation: Relation;
-  readonly keys: readonly DirtyKey[];
-  states: readonly [RowState, RowState][];
 }

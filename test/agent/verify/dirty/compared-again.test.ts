@@ -40,7 +40,7 @@ const mark = (from: number, keys: number): Promise<void> =>
 
 /** Compares so many of the oldest at once, as the sync does beside. */
 async function compare(keys: number): Promise<void> {
-  await dirty.clear(await dirty.oldest(relation, keys));
+  await dirty.clear(await dirty.oldest([relation], keys));
 }
 
 describe('verify, when it has compared everything', () => {

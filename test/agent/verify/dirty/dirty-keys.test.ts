@@ -134,6 +134,18 @@ it('what a busy round of the supervisor let pile up is looked at, up to five sec
   expect(await verifier.step()).toEqual({ equal: 100, pending: 0, different: 0 });
 });
 
+it('the oldest marks are looked at first, whichever relation they are of: a busy one does not keep others waiting', async () => {
+  const other = { ...relation, name: 'u' };
+  await dirty.mark(other, [['k1']]);
+  await dirty.mark(relation, [['k1'], ['k2']]);
+  await dirty.mark(other, [['k2'], ['k1']]);
+  const named = async (relations: readonly Relation[], limit: number): Promise<string[]> =>
+    (await dirty.oldest(relations, limit)).map(({ name, key }) => `${name} ${key.join()}`).sort();
+  expect(await named([relation, other], 2)).toEqual(['t k1', 'u k1']);
+  expect(await named([relation, other], 5)).toEqual(['t k1', 't k2', 'u k1', 'u k2']);
+  expect(await named([relation], 5)).toEqual(['t k1', 't k2']);
+});
+
 it('keys of many batches are looked at side by side, and none is left out', async () => {
   await verify();
   await change(
