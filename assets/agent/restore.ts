@@ -1,5 +1,5 @@
 import { buildIndexes } from './archive/early-indexes';
-import { runTasks } from './archive/tasks';
+import { runTasks } from './tasks';
 import { readToc } from './archive/toc';
 import type { Client } from 'pg';
 import { readRelations, type Relation } from './catalog/relations';

@@ -7,7 +7,7 @@ import { asMember } from './entry-sql';
 import type { IndexFirst } from './index-first';
 import type { EntryKind, PostDataEntry } from './post-data';
 import { isRestored, markRestored } from './restored';
-import { runTasks, type Task } from './tasks';
+import { runTasks, type Task } from '../tasks';
 import { CATALOG } from './toc';
 
 /** What it takes to make entries of the schema archive on the target. */

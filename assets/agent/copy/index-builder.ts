@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { entryMaker, missingIndexes } from '../archive/early-indexes';
 import { entryTask, type EntryMaker } from '../archive/make-entries';
 import type { PostDataEntry } from '../archive/post-data';
-import { TaskPool, type Task } from '../archive/tasks';
+import { TaskPool, type Task } from '../tasks';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';

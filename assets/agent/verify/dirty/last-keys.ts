@@ -7,7 +7,7 @@ import { differing, type KeyDifference } from '../comparison';
 import { differenceOf } from '../pending';
 import { DirtyKeys, STRIKES, type MarkedKey, type Standing } from './dirty-keys';
 import { batchesOf, Looking, SESSIONS, type Batch } from './looking';
-import { sideBySide } from './side-by-side';
+import { sideBySide } from '../../tasks';
 
 /** A key that differs, and whose. */
 export interface LastDifference extends KeyDifference {

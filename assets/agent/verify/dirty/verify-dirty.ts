@@ -3,7 +3,7 @@ import type { Context } from '../../context';
 import { DirtyKeys, STRIKES, type MarkedKey } from './dirty-keys';
 import type { RowState } from '../pending';
 import { batchesOf, Looking, SESSIONS, type Batch } from './looking';
-import { sideBySide } from './side-by-side';
+import { sideBySide } from '../../tasks';
 
 /**
  * Keys that wait to be looked at are let pile up for so long at most; seconds of the limit. More than a round of the

@@ -97,3 +97,13 @@ export async function runTasks<Worker>(tasks: readonly Task<Worker>[], workers: 
   pool.add(...tasks);
   await pool.finish();
 }
+
+/** Does work on every piece, at most so many at a time, and ends as `runTasks` does. */
+export async function sideBySide<T>(
+  most: number,
+  pieces: readonly T[],
+  work: (piece: T) => Promise<void>,
+): Promise<void> {
+  const tasks = pieces.map((piece) => ({ needs: [], run: () => work(piece) }));
+  await runTasks(tasks, Array.from({ length: Math.min(most, pieces.length) }));
+}

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runTasks } from '../../../assets/agent/archive/tasks';
+import { runTasks, sideBySide } from '../../assets/agent/tasks';
 
 it('runs side by side what needs different things, and one after the other what needs the same', async () => {
   const running = new Set<string>();
@@ -40,4 +40,18 @@ it('begins what follows a task as soon as what it needs is free', async () => {
   ];
   await runTasks(tasks, [1, 2]);
   expect(log).toEqual(['its index', 'index of another table', 'another index', 'constraint']);
+});
+
+it('does work on every piece, no more at a time than allowed', async () => {
+  const done: number[] = [];
+  let running = 0;
+  let most = 0;
+  await sideBySide(3, [1, 2, 3, 4, 5, 6, 7], async (piece) => {
+    most = Math.max(most, (running += 1));
+    await sleep(5);
+    running -= 1;
+    done.push(piece);
+  });
+  expect(done.sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(most).toBe(3);
 });
