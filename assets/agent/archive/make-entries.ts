@@ -6,7 +6,7 @@ import { inTransaction, tried } from '../schema/tried';
 import { asMember } from './entry-sql';
 import type { IndexFirst } from './index-first';
 import type { EntryKind, PostDataEntry } from './post-data';
-import { isRestored, markRestored } from './restored';
+import { markRestored, restoredOf } from './restored';
 import { runTasks, type Task } from '../tasks';
 import { CATALOG } from './toc';
 
@@ -62,11 +62,9 @@ const ALTERS_TABLE = /^ALTER TABLE /m;
 /** An entry as work for a session on the target. Indexes of one table are built side by side. */
 export function entryTask(maker: EntryMaker, entry: PostDataEntry): Task<Client> {
   const { tables, key } = entry;
-  const script = maker.scripts.get(key);
   const steps = maker.indexesFirst.get(key);
-  const make = async (worker: Client, statements = script): Promise<void> => {
-    if (statements === undefined) throw new Failure(`${entry.text} was not read from the archive; start again`);
-    await makeEntry(maker, worker, entry, key, statements);
+  const make = async (worker: Client, statements?: string): Promise<void> => {
+    await makeEntry(maker, worker, entry, key, statements ?? scriptOf(maker, entry));
     maker.made(entry);
   };
   if (steps) {
@@ -75,7 +73,7 @@ export function entryTask(maker: EntryMaker, entry: PostDataEntry): Task<Client>
     return { needs: [], shares: tables, run: (worker) => run(worker).then(() => constraint) };
   }
   const run = (worker: Client): Promise<void> => make(worker);
-  const isIndex = entry.classOid === CATALOG.class && script !== undefined && !ALTERS_TABLE.test(script);
+  const isIndex = entry.classOid === CATALOG.class && !ALTERS_TABLE.test(maker.scripts.get(key) ?? '');
   return isIndex ? { needs: [], shares: tables, run } : { needs: tables, run };
 }
 
@@ -94,24 +92,18 @@ function runsOf(entries: readonly PostDataEntry[]): PostDataEntry[][] {
 
 /** Makes an entry, or a step of it, once, with a mark in the same transaction. */
 async function makeEntry(
-  { owners, warnings, sortedInMemory }: EntryMaker,
+  maker: EntryMaker,
   target: Client,
   entry: PostDataEntry,
   mark: string,
   script: string,
 ): Promise<void> {
-  const isGrant = entry.classOid === 0 && entry.text.startsWith('ACL ');
-  const statements = isGrant ? asMember(script) : script;
-  const work = async (): Promise<void> => {
-    if (!isGrant) await target.query(statements);
-    const refused = isGrant ? await tried(target, statements) : undefined;
-    if (refused !== undefined) warnings.push(`${entry.text} was refused: ${refused}`);
-  };
   const transaction = (): Promise<void> =>
     inTransaction(target, async () => {
-      await target.query(sortedInMemory?.has(entry.key) === true ? `${SETTINGS}; ${FROM_ITS_BEGINNING}` : SETTINGS);
-      if (await isRestored(target, mark)) return;
-      await (statements.includes(' OWNER TO ') ? withCreateRights(target, owners, work) : work());
+      const fromItsBeginning = maker.sortedInMemory?.has(entry.key) === true;
+      await target.query(fromItsBeginning ? `${SETTINGS}; ${FROM_ITS_BEGINNING}` : SETTINGS);
+      if ((await restoredOf(target, [mark])).has(mark)) return;
+      await runScript(maker, target, entry, script);
       await markRestored(target, mark);
     });
   for (let attempt = 1; ; attempt += 1) {
@@ -123,6 +115,50 @@ async function makeEntry(
       if (!deadlock || attempt >= DEADLOCK_TRIES) throw explain(entry, error);
     }
   }
+}
+
+async function runScript(
+  { owners, warnings }: EntryMaker,
+  target: Client,
+  entry: PostDataEntry,
+  script: string,
+): Promise<void> {
+  if (entry.classOid === 0 && entry.text.startsWith('ACL ')) {
+    const refused = await tried(target, asMember(script));
+    if (refused !== undefined) warnings.push(`${entry.text} was refused: ${refused}`);
+    return;
+  }
+  const run = async (): Promise<void> => void (await target.query(script));
+  await (script.includes(' OWNER TO ') ? withCreateRights(target, owners, run) : run());
+}
+
+/**
+ * All that is to be made of one small relation as one piece of work, in one transaction: of thousands of them the
+ * commits would take longer than the work. Fails as a whole, and then tells of none by name.
+ *
+ * @param relation quoted name, whose statistics are computed too
+ */
+export function relationTask(maker: EntryMaker, relation: string, entries: readonly PostDataEntry[]): Task<Client> {
+  const keys = entries.map(({ key }) => key);
+  const run = async (target: Client): Promise<void> => {
+    await inTransaction(target, async () => {
+      await target.query(SETTINGS);
+      const there = await restoredOf(target, keys);
+      const left = entries.filter(({ key }) => !there.has(key));
+      for (const entry of left) await runScript(maker, target, entry, scriptOf(maker, entry));
+      await markRestored(target, ...left.map(({ key }) => key));
+      // What an expression calls is to be found as the application finds it.
+      await target.query(`SET LOCAL search_path TO DEFAULT; ANALYZE ${relation}`);
+    });
+    entries.forEach(maker.made);
+  };
+  return { needs: [...new Set(entries.flatMap(({ tables }) => tables))], run };
+}
+
+function scriptOf({ scripts }: EntryMaker, entry: PostDataEntry): string {
+  const script = scripts.get(entry.key);
+  if (script === undefined) throw new Failure(`${entry.text} was not read from the archive; start again`);
+  return script;
 }
 
 function explain(entry: PostDataEntry, error: unknown): Failure {

@@ -19,15 +19,15 @@ export async function prepareRestored(target: Client): Promise<void> {
   for (const table of TABLES) await target.query(table);
 }
 
-/** To be called in the transaction that makes the object, so that both are there or neither. */
-export async function markRestored(target: Client, entry: string): Promise<void> {
-  await target.query('INSERT INTO ibex.restored (entry) VALUES ($1)', [entry]);
+/** To be called in the transaction that makes the objects, so that both are there or neither. */
+export async function markRestored(target: Client, ...entries: readonly string[]): Promise<void> {
+  await target.query('INSERT INTO ibex.restored (entry) SELECT unnest($1::text[])', [entries]);
 }
 
-/** Whether it is there already: a killed run came as far, or the connection was lost as it was committed. */
-export async function isRestored(target: Client, entry: string): Promise<boolean> {
-  const { rows } = await target.query('SELECT FROM ibex.restored WHERE entry = $1', [entry]);
-  return rows.length > 0;
+/** Which of these are there already: a killed run came as far, or the connection was lost as they were committed. */
+export async function restoredOf(target: Client, entries: readonly string[]): Promise<Set<string>> {
+  const { rows } = await target.query('SELECT entry FROM ibex.restored WHERE entry = ANY ($1)', [entries]);
+  return new Set((rows as { entry: string }[]).map((row) => row.entry));
 }
 
 /** Which entries are on the target. Empty when nothing was ever restored there. */

@@ -1,15 +1,18 @@
 import type { Client } from 'pg';
-import { entryMaker, missingIndexes } from '../archive/early-indexes';
-import { entryTask, type EntryMaker } from '../archive/make-entries';
-import type { PostDataEntry } from '../archive/post-data';
+import { entryMaker, missingIndexes, type IndexEntry } from '../archive/early-indexes';
+import { entryTask, relationTask, type EntryMaker } from '../archive/make-entries';
 import { TaskPool, type Task } from '../tasks';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
 import { Reconnecting } from './reconnecting';
+import { isLost, isPassing } from './sessions';
 
 /** Memory that the sort of an index takes, in sizes of the index: its entries are sorted unpacked, with a pointer each. */
 const SORT_FACTOR = 2;
+
+/** Up to this size of its key on the source, tens of thousands of rows, all of a relation is one piece of work; bytes. */
+const SMALL_KEY = 1 << 20;
 
 /**
  * Builds statistics, keys and plain indexes of relations as soon as their rows are there, while others are still being
@@ -21,13 +24,16 @@ export class IndexBuilder {
   /** Indexes built. */
   built = 0;
 
+  /** Whether the target stays away: what is left would wait for it again and again. */
+  private away = false;
+
   private readonly pool: TaskPool<Reconnecting<Client>>;
   private readonly sessions: readonly Reconnecting<Client>[];
 
   private constructor(
     context: Context,
     private readonly maker: EntryMaker,
-    private readonly missing: PostDataEntry[],
+    private readonly missing: IndexEntry[],
     /** Oids of the relations whose statistics are also of their indexes. */
     private readonly computed: ReadonlySet<number>,
     pauses: readonly number[],
@@ -76,15 +82,13 @@ export class IndexBuilder {
    * @param isAnalyzed an earlier run, which was killed later, came as far as its statistics
    */
   add(relation: Relation, isAnalyzed = false): void {
-    const analyze: Task<Client> = {
-      needs: [relation.oid],
-      run: async (session) => void (await session.query(`ANALYZE ${relation.sql}`)),
-    };
+    const entries = this.takeMissing((entry) => entry.tables.includes(relation.oid));
+    if (entries.length > 0 && isSmall(entries)) return this.beginTogether(relation, entries);
     // One core's work, which nothing of this table may run beside: first, while other tables are being copied.
     const isLast = this.computed.has(relation.oid);
-    if (!isLast && !isAnalyzed) this.begin(analyze);
-    const built = this.build((entry) => entry.tables.includes(relation.oid));
-    if (isLast && (built > 0 || !isAnalyzed)) this.begin(analyze);
+    if (!isLast && !isAnalyzed) this.begin(analyzeTask(relation));
+    this.beginEach(entries);
+    if (isLast && (entries.length > 0 || !isAnalyzed)) this.begin(analyzeTask(relation));
   }
 
   /**
@@ -93,7 +97,7 @@ export class IndexBuilder {
    * @param without oids of relations whose rows are not there
    */
   async finish(without: ReadonlySet<number>): Promise<void> {
-    this.build((entry) => !entry.tables.some((table) => without.has(table)));
+    this.beginEach(this.takeMissing((entry) => !entry.tables.some((table) => without.has(table))));
     await this.pool.finish();
   }
 
@@ -103,11 +107,29 @@ export class IndexBuilder {
     await Promise.all(this.sessions.map((session) => session.close()));
   }
 
-  private build(isWanted: (entry: PostDataEntry) => boolean): number {
+  private takeMissing(isWanted: (entry: IndexEntry) => boolean): IndexEntry[] {
     const wanted = this.missing.filter(isWanted);
     for (const entry of wanted) this.missing.splice(this.missing.indexOf(entry), 1);
-    for (const entry of wanted) this.begin(entryTask(this.maker, entry));
-    return wanted.length;
+    return wanted;
+  }
+
+  private beginEach(entries: readonly IndexEntry[]): void {
+    for (const entry of entries) this.begin(entryTask(this.maker, entry));
+  }
+
+  /** When they fail together, one by one: that tells which of them cannot be built, and builds the others. */
+  private beginTogether(relation: Relation, entries: readonly IndexEntry[]): void {
+    const { needs, run } = relationTask(this.maker, relation.sql, entries);
+    const together = async (session: Client): Promise<void> => {
+      try {
+        await run(session);
+      } catch (error) {
+        if (isPassing(error)) throw error;
+        this.beginEach(entries);
+        this.begin(analyzeTask(relation));
+      }
+    };
+    this.begin({ needs, run: together });
   }
 
   private begin(task: Task<Client>): void {
@@ -116,16 +138,26 @@ export class IndexBuilder {
 
   private reconnecting(task: Task<Client>): Task<Reconnecting<Client>> {
     const run = async (session: Reconnecting<Client>): Promise<Task<Reconnecting<Client>> | void> => {
+      if (this.away) return;
       try {
         const next = await session.run((client) => task.run(client));
         return next && this.reconnecting(next);
       } catch (error) {
         this.failures.push(oneLine(error));
+        if (isLost(error)) this.away = true;
       }
     };
     return { ...task, run };
   }
 }
+
+const analyzeTask = (relation: Relation): Task<Client> => ({
+  needs: [relation.oid],
+  run: async (session) => void (await session.query(`ANALYZE ${relation.sql}`)),
+});
+
+const isSmall = (entries: readonly IndexEntry[]): boolean =>
+  entries.every(({ bytes }) => bytes <= SMALL_KEY) && entries.some(({ kind }) => kind === 'key');
 
 /** Relations with an index of an expression, of which ANALYZE keeps statistics too, once it is there. */
 async function indexedExpressions(source: Client, relations: readonly Relation[]): Promise<Set<number>> {

@@ -23,7 +23,7 @@ import { sql } from '../sql';
 import { Kicks } from '../sync/kicks';
 import type { CopyWork } from './drive';
 import { requireForOnetimecopy } from './onetimecopy-limits';
-import { beginPlan } from './target-plan';
+import { beginPlans } from './target-plan';
 
 /** Fact, in the state, that Bucardo has been let in to copy, and may be at it still. */
 const UNDER_WAY_FACT = 'copy.onetimecopy';
@@ -97,10 +97,11 @@ async function empty(target: Client, lease: Lease, relations: readonly Relation[
   await inTransaction(target, async () => {
     await target.query(`SET LOCAL session_replication_role = 'replica'`);
     await lease.holdAll(target, relations);
-    for (const relation of relations) {
-      await target.query(`TRUNCATE ONLY ${relation.sql}`);
-      await beginPlan(target, relation, randomUUID());
-    }
+    for (const relation of relations) await target.query(`TRUNCATE ONLY ${relation.sql}`);
+    await beginPlans(
+      target,
+      relations.map((relation) => ({ relation, plan: randomUUID() })),
+    );
   });
 }
 

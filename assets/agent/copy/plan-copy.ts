@@ -7,7 +7,7 @@ import { columnDifferences } from '../schema/same-columns';
 import { inTransaction } from '../schema/tried';
 import { cut } from './cuts';
 import type { Plan, Schedule } from './schedule';
-import { beginPlan, doneChunks, prepareTargetPlan, targetPlans, withRows } from './target-plan';
+import { beginPlans, doneChunks, prepareTargetPlan, targetPlans, withRows } from './target-plan';
 
 /** What is to be copied, and what cannot be. */
 export interface Pending {
@@ -83,15 +83,21 @@ export async function planCopy(
   }
   await schedule.put(plans);
   const begun = new Map(plans.map((plan) => [plan.relation, plan.plan]));
-  const anew = relations.filter((relation) => begun.has(relation.sql));
-  const filled = await withRows(target, anew);
+  const anew = relations.flatMap((relation) => {
+    const plan = begun.get(relation.sql);
+    return plan === undefined ? [] : [{ relation, plan }];
+  });
+  const filled = await withRows(
+    target,
+    anew.map(({ relation }) => relation),
+  );
   await inTransaction(target, async () => {
     await target.query(`SET LOCAL session_replication_role = 'replica'`);
-    for (const relation of anew) {
-      await lease.hold(target, relation);
+    await lease.holdAll(target, relations);
+    for (const { relation } of anew) {
       if (filled.has(relation.sql)) await target.query(`TRUNCATE ONLY ${relation.sql}`);
-      await beginPlan(target, relation, begun.get(relation.sql) as string);
     }
+    await beginPlans(target, anew);
   });
   await schedule.reconcile(await doneChunks(target));
 }

@@ -124,7 +124,8 @@ export class Schedule {
    * when all are done or in hand. To be ended by `done`, `failed`, `giveBack` or `release`.
    */
   async take(): Promise<Chunk | undefined> {
-    await this.client.query('BEGIN');
+    // That a chunk is done, the target knows too: what this server forgets in a crash is taken over at the next start.
+    await this.client.query('BEGIN; SET LOCAL synchronous_commit = off');
     const { rows } = await this.client.query(sql`
       SELECT c.relation, c.number, r.plan, r.file, c.part, c.bytes::float8 AS bytes, c.given_back AS "givenBack"
       FROM ibex.copy_chunk c JOIN ibex.copy_relation r USING (relation)
@@ -147,8 +148,9 @@ export class Schedule {
     await this.client.query('ROLLBACK');
   }
 
-  /** The same, and counts it. */
+  /** The same, and counts it, durably: a relation that may have been read in pieces is ended in another way. */
   async giveBack(chunk: Chunk): Promise<void> {
+    await this.client.query('SET LOCAL synchronous_commit = on');
     await this.client.query(
       'UPDATE ibex.copy_chunk SET given_back = given_back + 1 WHERE relation = $1 AND number = $2',
       [chunk.relation, chunk.number],

@@ -38,16 +38,22 @@ const LOST_TEXT = /connection (terminated|ended)|client (was closed|has encounte
 const MAY_PASS = /^(40001|40P01|55P03)$/;
 
 /** Whether trying again, with new sessions, is of use. */
-export function isPassing(error: unknown): boolean {
-  for (let each: unknown = error; each !== undefined && each !== null; each = (each as { cause?: unknown }).cause) {
-    const { code, message = '' } = each as { code?: string; message?: string };
-    if (code !== undefined && (LOST.test(code) || MAY_PASS.test(code))) return true;
-    if (
-      code === undefined &&
-      (!(each instanceof Failure) || message.startsWith('cannot connect to')) &&
-      LOST_TEXT.test(message)
-    )
-      return true;
+export const isPassing = (error: unknown): boolean =>
+  isLost(error) || causesOf(error).some(({ code }) => code !== undefined && MAY_PASS.test(code));
+
+/** Whether a server is gone, or takes no sessions. */
+export const isLost = (error: unknown): boolean =>
+  causesOf(error).some((each) => {
+    const { code, message = '' } = each;
+    if (code !== undefined) return LOST.test(code);
+    return (!(each instanceof Failure) || message.startsWith('cannot connect to')) && LOST_TEXT.test(message);
+  });
+
+/** An error, and what caused it, as far as that is told. */
+function causesOf(error: unknown): { readonly code?: string; readonly message?: string }[] {
+  const causes: { readonly code?: string; readonly message?: string }[] = [];
+  for (let each = error; each !== undefined && each !== null; each = (each as { cause?: unknown }).cause) {
+    causes.push(each);
   }
-  return false;
+  return causes;
 }

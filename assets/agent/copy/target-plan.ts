@@ -71,15 +71,22 @@ export async function withRows(target: Client, relations: readonly Relation[]): 
   return found;
 }
 
-/** Notes that a relation is copied by this plan; chunks of earlier plans are void. To be called in a transaction. */
-export async function beginPlan(target: Client, relation: Relation, plan: string): Promise<void> {
-  const name = [relation.schema, relation.name];
-  await target.query('DELETE FROM ibex.chunk WHERE schema_name = $1 AND relation_name = $2', name);
+/** Notes by which plan each relation is copied; chunks of earlier plans are void. To be called in a transaction. */
+export async function beginPlans(
+  target: Client,
+  plans: readonly { readonly relation: Relation; readonly plan: string }[],
+): Promise<void> {
+  const names = [plans.map(({ relation }) => relation.schema), plans.map(({ relation }) => relation.name)];
+  await target.query(
+    'DELETE FROM ibex.chunk WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($1::text[], $2::text[]))',
+    names,
+  );
   await target.query(
     sql`
-      INSERT INTO ibex.copy_plan (schema_name, relation_name, plan) VALUES ($1, $2, $3)
+      INSERT INTO ibex.copy_plan (schema_name, relation_name, plan)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
       ON CONFLICT (schema_name, relation_name) DO UPDATE SET plan = excluded.plan`,
-    [...name, plan],
+    [...names, plans.map(({ plan }) => plan)],
   );
 }
 
