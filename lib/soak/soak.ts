@@ -29,6 +29,7 @@ export interface SoakOptions {
 
 /** What a soak came to. */
 export interface SoakResult {
+  /** How long writers wrote before the cutover, as it was. */
   readonly minutes: number;
   /** How often the migration had to be started; a transaction that holds its locks too long turns a cutover back. */
   readonly attempts: number;
@@ -67,11 +68,11 @@ export async function soak(options: SoakOptions, stop: AbortSignal): Promise<Soa
       new SlowWriter('slow', application, ending.signal),
     ];
     const running = Promise.all(rough.map((writer) => writer.run()));
-    const attempts = await migrate(rehearsal, options, stop);
+    const { attempts, minutes } = await migrate(rehearsal, options, stop);
     await sleep(TOLD_EVERY_MS / 10);
     ending.abort();
     await running;
-    return await judge(rehearsal, rough, options.minutes, attempts);
+    return await judge(rehearsal, rough, minutes, attempts);
   } finally {
     ending.abort();
     rehearsal.cancel();
@@ -80,9 +81,13 @@ export async function soak(options: SoakOptions, stop: AbortSignal): Promise<Soa
   }
 }
 
-/** Runs the migration, and again where the cutover gave the writes back. Returns how often. */
-async function migrate(rehearsal: Rehearsal, options: SoakOptions, stop: AbortSignal): Promise<number> {
-  let soaked = false;
+/** Runs the migration, and again where the cutover gave the writes back. Returns how often, and the minutes of the soak. */
+async function migrate(
+  rehearsal: Rehearsal,
+  options: SoakOptions,
+  stop: AbortSignal,
+): Promise<{ attempts: number; minutes: number }> {
+  let minutes: number | undefined;
   for (let attempt = 1; ; attempt += 1) {
     const result = await rehearsal.run(
       'migrate',
@@ -90,13 +95,15 @@ async function migrate(rehearsal: Rehearsal, options: SoakOptions, stop: AbortSi
         if (event.kind === 'execution-started') options.log(event.documentName);
       },
       async ({ step }) => {
-        if (step === 'approveCutover' && !soaked) await soakFor(options, rehearsal, stop);
-        soaked = true;
+        if (step === 'approveCutover') minutes ??= await soakFor(options, rehearsal, stop);
         return 'Approved';
       },
     );
     stop.throwIfAborted();
-    if (result.status === 'Success') return attempt;
+    if (result.status === 'Success') {
+      if (minutes === undefined) throw new Failure('the migration ended without having asked for the cutover');
+      return { attempts: attempt, minutes };
+    }
     const reason = `the migration ended as ${result.status}: ${oneLine(result.failureMessage ?? 'no reason given')}`;
     options.log(reason);
     if (attempt === ATTEMPTS) throw new Failure(reason);
@@ -115,8 +122,10 @@ async function makeRoughTables({ lab }: Rehearsal): Promise<void> {
   }
 }
 
-async function soakFor({ minutes, log }: SoakOptions, rehearsal: Rehearsal, stop: AbortSignal): Promise<void> {
-  const until = Date.now() + minutes * 60_000;
+/** Returns the minutes that it took. */
+async function soakFor({ minutes, log }: SoakOptions, rehearsal: Rehearsal, stop: AbortSignal): Promise<number> {
+  const began = Date.now();
+  const until = began + minutes * 60_000;
   while (Date.now() < until && !stop.aborted) {
     await sleep(Math.min(TOLD_EVERY_MS, until - Date.now()), undefined, { signal: stop }).catch(() => undefined);
     const writes = rehearsal.statistics()?.acknowledgedWrites ?? 0;
@@ -124,6 +133,7 @@ async function soakFor({ minutes, log }: SoakOptions, rehearsal: Rehearsal, stop
       `${writes.toLocaleString('en')} acknowledged writes, ${Math.max(0, Math.round((until - Date.now()) / 1000))} s to go`,
     );
   }
+  return Math.round((Date.now() - began) / 6_000) / 10;
 }
 
 async function judge(

@@ -62,8 +62,16 @@ describe('a rough writer finds', () => {
     await client.query('INSERT INTO rough.parent VALUES (5000, 0); INSERT INTO rough.child VALUES (5000, 0)');
     expect((await cascading.judge(client)).problems).toHaveLength(1);
     const slow = await written(SlowWriter, 'rough.slow');
-    await client.query('UPDATE rough.slow SET n = n - 1');
+    await client.query('UPDATE rough.slow SET step = step - 1');
     expect((await slow.judge(client)).problems).toHaveLength(1);
+    await client.query('UPDATE rough.slow SET step = step + 1, n = n - 1');
+    expect((await slow.judge(client)).problems).toHaveLength(1);
+  });
+
+  it('that it never came to write', async () => {
+    await client.query('DELETE FROM rough.slow');
+    const writer = new SlowWriter('it', { ...server, database: 'postgres' }, AbortSignal.abort());
+    expect((await writer.judge(client)).problems).toEqual(['it: none of its 0 transactions was acknowledged']);
   });
 });
 
