@@ -5,13 +5,13 @@ import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { Lease, LeaseLost } from '../lease';
 import { COPY_LEASE_FACT, copyTerms, runWorkers } from './beside';
-import { endCopy } from './end-copy';
+import { endCopies, endPagedCopy } from './end-copy';
 import { explainCopy } from './explain';
 import type { IndexBuilder } from './index-builder';
 import { planCopy } from './plan-copy';
 import { Reconnecting } from './reconnecting';
 import { Schedule } from './schedule';
-import { openEnds, type Ends } from './sessions';
+import { isLost, openEnds, type Ends } from './sessions';
 
 /** What `copyPending` needs beside the context. */
 export interface CopyWork {
@@ -32,6 +32,9 @@ const LOOK_MS = 300;
 
 /** Shortest time between two such looks; milliseconds. */
 const REST_MS = 50;
+
+/** Relations whose copy is ended by one transaction. */
+const ENDED_AT_ONCE = 200;
 
 /** How often it is looked whether a chunk was given back by a process that died; each `LOOK_MS`. */
 const LEFT_BEHIND_LOOKS = 200;
@@ -109,21 +112,51 @@ class Ending {
   }
 
   async look(): Promise<void> {
-    for (const { relation: name, byPages } of await this.schedule.complete()) {
-      const relation = this.byName.get(name);
-      if (relation === undefined || this.ended.has(name)) continue;
-      this.ended.add(name);
-      try {
-        await this.sessions.run(({ source, target }) => endCopy(source, target, this.lease, relation, byPages));
-        this.copying.indexes.add(relation);
-      } catch (error) {
-        if (error instanceof LeaseLost) throw error;
-        this.failures.push(explainCopy(relation, error).message);
-      }
+    const complete = await this.schedule.complete();
+    // Those that were read by pages are the large ones, whose indexes take longest.
+    for (const relation of this.notEnded(complete.filter(({ byPages }) => byPages))) {
+      await this.end([relation], ({ source, target }) => endPagedCopy(source, target, this.lease, relation));
+    }
+    const whole = this.notEnded(complete.filter(({ byPages }) => !byPages));
+    for (let start = 0; start < whole.length; start += ENDED_AT_ONCE) {
+      const some = whole.slice(start, start + ENDED_AT_ONCE);
+      await this.end(some, ({ target }, relations) => endCopies(target, this.lease, relations));
     }
     const { bytesDone, bytes, rows, relationsDone, relations: all } = await this.schedule.progress();
     const note = `${rows.toLocaleString('en-US')} rows, ${relationsDone} of ${all} tables, ${this.copying.indexes.built} indexes`;
     this.context.progress.report(bytesDone, bytes, 'bytes', note);
+  }
+
+  private notEnded(complete: readonly { readonly relation: string }[]): Relation[] {
+    return complete.flatMap(({ relation: name }) => {
+      const relation = this.byName.get(name);
+      return relation === undefined || this.ended.has(name) ? [] : [relation];
+    });
+  }
+
+  /** What cannot be ended with others is ended alone, so that its failure is its own. */
+  private async end(
+    relations: readonly Relation[],
+    work: (ends: Ends, relations: readonly Relation[]) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await this.sessions.run((ends) => work(ends, relations));
+    } catch (error) {
+      if (error instanceof LeaseLost) throw error;
+      if (relations.length > 1 && !isLost(error)) {
+        for (const relation of relations) await this.end([relation], work);
+        return;
+      }
+      for (const relation of relations) {
+        this.ended.add(relation.sql);
+        this.failures.push(explainCopy(relation, error).message);
+      }
+      return;
+    }
+    for (const relation of relations) {
+      this.ended.add(relation.sql);
+      this.copying.indexes.add(relation);
+    }
   }
 
   close(): Promise<void> {

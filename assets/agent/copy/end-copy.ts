@@ -9,30 +9,36 @@ import { inTransaction } from '../schema/tried';
 import { identList, sql } from '../sql';
 
 /**
- * Ends the copy of a relation whose chunks are all there. A row that was changed while its table was read by pages may
- * be there twice, as it was in an earlier page and as it is in a later one, and no key could be built. Every such row's
- * key is in the queue of changes, for catch-up to bring it: so these keys go now.
+ * Ends the copy of a relation whose chunks are all there, and which was read by pages. A row that was changed meanwhile
+ * may be there twice, as it was in an earlier page and as it is in a later one, and no key could be built. Every such
+ * row's key is in the queue of changes, for catch-up to bring it: so these keys go now.
  */
-export async function endCopy(
-  source: Client,
-  target: Client,
-  lease: Lease,
-  relation: Relation,
-  byPages: boolean,
-): Promise<void> {
+export async function endPagedCopy(source: Client, target: Client, lease: Lease, relation: Relation): Promise<void> {
   await inTransaction(target, async () => {
     await target.query(`SET LOCAL session_replication_role = 'replica'`);
     await lease.hold(target, relation);
-    if (byPages) await deleteChanged(source, target, relation);
-    await target.query(
-      sql`
-        UPDATE ibex.relation r SET copied_at = clock_timestamp(), copied_rows = (
-          SELECT coalesce(sum(c.rows), 0) FROM ibex.chunk c
-          WHERE c.schema_name = r.schema_name AND c.relation_name = r.relation_name)
-        WHERE schema_name = $1 AND relation_name = $2`,
-      [relation.schema, relation.name],
-    );
+    await deleteChanged(source, target, relation);
+    await noteCopied(target, [relation]);
   });
+}
+
+/** Ends the copy of relations whose chunks are all there, and were each one statement's snapshot; all or none. */
+export async function endCopies(target: Client, lease: Lease, relations: readonly Relation[]): Promise<void> {
+  await inTransaction(target, async () => {
+    await lease.holdAll(target, relations);
+    await noteCopied(target, relations);
+  });
+}
+
+async function noteCopied(target: Client, relations: readonly Relation[]): Promise<void> {
+  await target.query(
+    sql`
+      UPDATE ibex.relation r SET copied_at = clock_timestamp(), copied_rows = (
+        SELECT coalesce(sum(c.rows), 0) FROM ibex.chunk c
+        WHERE c.schema_name = r.schema_name AND c.relation_name = r.relation_name)
+      WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
+    [relations.map(({ schema }) => schema), relations.map(({ name }) => name)],
+  );
 }
 
 /** Deletes the rows whose keys were changed since capture began; the queue itself stays as it is. */
