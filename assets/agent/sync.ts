@@ -4,7 +4,7 @@ import { readHandlers } from './bucardo/handlers';
 import { syncNames } from './bucardo/names';
 import { readLag } from './bucardo/queues';
 import { appliedByBucardo } from './bucardo/runs';
-import { inspectCapture } from './capture/check';
+import { inspectCaptured } from './capture/check';
 import type { Relation } from './catalog/relations';
 import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
@@ -40,7 +40,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
   }
   const relations = await syncedRelations(context, ends);
-  const { problems } = await inspectCapture(context, ends.source, relations);
+  const problems = await inspectCaptured(context, ends.source, relations);
   await context.evidence('capture in place', problems.size === 0, 'inspectCapture', [...problems.values()]);
   if (problems.size > 0) {
     throw new Failure(

@@ -5,23 +5,31 @@ import type { Context } from '../context';
 import { literal, sql } from '../sql';
 import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName } from './names';
 
-/** Fact, in the state, of the delta trigger of each relation, by quoted name. */
+/** Fact, in the state, of the triggers of each relation, by quoted name. */
 export const CAPTURED_FACT = 'capture.triggers';
 
-/** Delta trigger of each captured relation, by quoted name: a dropped and remade trigger has another oid. */
+/**
+ * Triggers of each captured relation, by quoted name: the delta trigger and the one of the first sync, each as its oid and
+ * the transaction that wrote its row of pg_trigger. A trigger that is dropped and made anew has another oid; one that is
+ * switched off, on or renamed has another transaction, which freezing leaves, and which a copy of the files has, too.
+ * An older Ibex has kept the oid of the delta trigger alone.
+ */
 export type Captured = Readonly<Record<string, string>>;
 
 /** What the source says of the triggers of one relation. */
 interface Triggers {
   readonly delta: string | null;
+  readonly deltaRow: string | null;
   readonly deltaEnabled: string | null;
   readonly deltaFunction: string | null;
+  readonly truncate: string | null;
+  readonly truncateRow: string | null;
   readonly truncateEnabled: string | null;
 }
 
 const TRIGGERS = sql`
-  SELECT c.oid::int8 AS relation, d.oid::text AS delta, d.tgenabled AS "deltaEnabled", p.proname AS "deltaFunction",
-    t.tgenabled AS "truncateEnabled"
+  SELECT c.oid::int8 AS relation, d.oid::text AS delta, d.xmin::text AS "deltaRow", d.tgenabled AS "deltaEnabled",
+    p.proname AS "deltaFunction", t.oid::text AS truncate, t.xmin::text AS "truncateRow", t.tgenabled AS "truncateEnabled"
   FROM pg_class c
   LEFT JOIN pg_trigger d ON d.tgrelid = c.oid AND d.tgname = ${literal(DELTA_TRIGGER)} AND NOT d.tgisinternal
   LEFT JOIN pg_proc p ON p.oid = d.tgfoid
@@ -48,41 +56,87 @@ function problemOf(
   if (found.truncateEnabled !== 'O' && found.truncateEnabled !== 'A') {
     return `trigger "${TRUNCATE_TRIGGER}" of ${relation.sql} is missing or disabled`;
   }
-  if (remembered !== undefined && remembered !== found.delta) {
-    return `trigger "${DELTA_TRIGGER}" of ${relation.sql} was dropped and made anew: changes in between are not known`;
+  return remembered === undefined ? undefined : gapOf(relation, found, remembered);
+}
+
+/** Triggers as they are remembered. */
+const kept = ({ delta, deltaRow, truncate, truncateRow }: Triggers): string =>
+  `${delta}:${deltaRow} ${truncate}:${truncateRow}`;
+
+const UNKNOWN = 'changes in between are not known';
+
+/** What happened, since they were remembered, to triggers that stand. */
+function gapOf(relation: Relation, found: Triggers, remembered: string): string | undefined {
+  const [then, now] = [remembered.split(' '), kept(found).split(' ')];
+  for (const [index, name] of [DELTA_TRIGGER, TRUNCATE_TRIGGER].entries()) {
+    const [oid, row] = then[index]?.split(':') ?? [];
+    const [oidNow, rowNow] = now[index]?.split(':') ?? [];
+    const what = `trigger "${name}" of ${relation.sql} was`;
+    if (oid !== undefined && oid !== oidNow) return `${what} dropped and made anew: ${UNKNOWN}`;
+    if (row !== undefined && row !== rowNow)
+      return `${what} switched off, on or otherwise altered since it was captured: ${UNKNOWN}`;
   }
   return undefined;
 }
 
-/** Delta trigger of each relation, by quoted name, and what is wrong with its capture, whichever server holds it. */
+/**
+ * What is wrong with the triggers of each relation, by quoted name, on a server that was copied from the source, and
+ * whether they are others than those that are remembered, which only a copy of the files has.
+ */
 export async function triggersOf(
   client: Client,
   relations: readonly Relation[],
-): Promise<Map<string, { readonly delta: string | undefined; readonly problem: string | undefined }>> {
+  remembered: Captured,
+): Promise<Map<string, { readonly problem: string | undefined; readonly isOther: boolean }>> {
   const triggers = await readTriggers(client, relations);
   return new Map(
     relations.map((relation) => {
-      const found = triggers.get(relation.oid);
-      return [relation.sql, { delta: found?.delta ?? undefined, problem: problemOf(relation, found, undefined) }];
+      const [found, known] = [triggers.get(relation.oid), remembered[relation.sql]];
+      const problem = problemOf(relation, found, undefined);
+      return [relation.sql, { problem, isOther: !found || known === undefined || !!gapOf(relation, found, known) }];
     }),
   );
 }
 
-/** Where each relation's capture stands: the trigger's oid when complete, else what is wrong with it. */
+/** Where each relation's capture stands: its triggers when complete, else what is wrong with it. */
 export async function inspectCapture(
   context: Context,
   source: Client,
   relations: readonly Relation[],
 ): Promise<{ captured: Captured; problems: Map<string, string> }> {
-  const triggers = await readTriggers(source, relations);
+  return inspect(source, relations, (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {});
+}
+
+/**
+ * What is wrong with the capture of all that was ever captured, by quoted name, and of these relations: whoever looks
+ * while `add` is at work meets tables that are captured and not copied yet, and such as are neither.
+ */
+export async function inspectCaptured(
+  context: Context,
+  source: Client,
+  synced: readonly Relation[],
+): Promise<Map<string, string>> {
+  // Before the tables: one that is captured meanwhile is not taken for gone.
   const remembered = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
+  const isKnown = ({ sql: name }: Relation): boolean =>
+    remembered[name] !== undefined || synced.some((relation) => relation.sql === name);
+  const relations = (await readRelations(source, context.config)).filter(isKnown);
+  return (await inspect(source, relations, remembered)).problems;
+}
+
+async function inspect(
+  source: Client,
+  relations: readonly Relation[],
+  remembered: Captured,
+): Promise<{ captured: Captured; problems: Map<string, string> }> {
+  const triggers = await readTriggers(source, relations);
   const captured: Record<string, string> = {};
   const problems = new Map<string, string>();
   for (const relation of relations) {
     const found = triggers.get(relation.oid);
     const problem = problemOf(relation, found, remembered[relation.sql]);
     if (problem !== undefined) problems.set(relation.sql, problem);
-    else captured[relation.sql] = found?.delta ?? '';
+    else if (found) captured[relation.sql] = kept(found);
   }
   for (const name of Object.keys(remembered)) {
     if (!relations.some((relation) => relation.sql === name))

@@ -48,15 +48,15 @@ export async function requireFork(context: Context, source: Client, fork: Client
   const [ours, theirs] = [await identityOf(source), await identityOf(fork)];
   const physical = ours !== undefined && ours === theirs;
   const captured = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
-  const triggers = await triggersOf(fork, there);
+  const triggers = await triggersOf(fork, there, captured);
   const wanted = new Set(relations.map((relation) => relation.sql));
   const [wantedId, foundId] = [await context.state.fact<string>(CAPTURE_ID_FACT), await captureIdOf(fork)];
   const problems = [...columnDifferences(relations, there, 'dump source')];
   for (const relation of there.filter((each) => wanted.has(each.sql))) {
     const found = triggers.get(relation.sql);
     if (found?.problem !== undefined) problems.push(found.problem);
-    // Only a copy of the files keeps the triggers' oids: there another oid is a trigger of an earlier capture.
-    else if (physical && captured[relation.sql] !== found?.delta)
+    // Only a copy of the files keeps the triggers' rows: there another one is of an earlier capture, or had a gap.
+    else if (physical && found?.isOther !== false)
       problems.push(`${relation.sql} is captured by another trigger than on the source`);
     // A copy of the files that was ever recovered holds unlogged tables without their rows.
     else if (physical && relation.unlogged)

@@ -4,7 +4,7 @@ import { judge, readQueueBytes } from '../brake/readings';
 import { takeCaptureOff, takenOff } from '../brake/take-off';
 import { purgeApplied, readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
-import { inspectCapture } from '../capture/check';
+import { inspectCaptured } from '../capture/check';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
 import { leadHomeUnasked } from '../cutover/home';
@@ -159,8 +159,7 @@ async function tellLag({ context, ends, relations }: Watch): Promise<void> {
 
 async function lookAtCapture({ context, ends }: Watch): Promise<void> {
   // A table that appeared later is told of by the watch of the catalogs.
-  const relations = await syncedRelations(context, ends);
-  const { problems } = await inspectCapture(context, ends.source, relations);
+  const problems = await inspectCaptured(context, ends.source, await syncedRelations(context, ends));
   if (problems.size === 0) return;
   context.log.error({ problems: [...problems.values()] }, 'capture is not complete');
   await context.state.setFact(PROBLEM_FACT, { problems: [...problems.values()] });

@@ -1,5 +1,10 @@
 import type { Client } from 'pg';
-import { checkCapture } from '../../../assets/agent/capture/check';
+import { CAPTURED_FACT, checkCapture, inspectCaptured, type Captured } from '../../../assets/agent/capture/check';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import type { Context } from '../../../assets/agent/context';
+import { prepareLeases } from '../../../assets/agent/lease';
+import { sync } from '../../../assets/agent/sync';
+import { syncedRelations } from '../../../assets/agent/sync/synced';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { forgetCapture, runCapture } from './recorded';
 
@@ -77,6 +82,23 @@ const BREAKS: [string, string, string][] = [
     'ALTER TABLE item DISABLE TRIGGER ALL',
     'trigger "bucardo_delta" of "public"."item" is disabled',
   ],
+  [
+    'all triggers switched off and on again between two looks, as a restore does that disables triggers',
+    'ALTER TABLE item DISABLE TRIGGER ALL; INSERT INTO item VALUES (9); ALTER TABLE item ENABLE TRIGGER ALL',
+    'trigger "bucardo_delta" of "public"."item" was switched off, on or otherwise altered since it was captured: changes in between are not known',
+  ],
+  [
+    'a TRUNCATE trigger that was switched off and on again',
+    'ALTER TABLE item DISABLE TRIGGER bucardo_note_trunc_ibex; TRUNCATE item; ALTER TABLE item ENABLE TRIGGER bucardo_note_trunc_ibex',
+    'trigger "bucardo_note_trunc_ibex" of "public"."item" was switched off, on or otherwise altered since it was captured: changes in between are not known',
+  ],
+  [
+    'a TRUNCATE trigger that was made anew',
+    `DROP TRIGGER bucardo_note_trunc_ibex ON item;
+     CREATE TRIGGER bucardo_note_trunc_ibex AFTER TRUNCATE ON item
+     FOR EACH STATEMENT EXECUTE PROCEDURE bucardo.ibex_note_truncation()`,
+    'trigger "bucardo_note_trunc_ibex" of "public"."item" was dropped and made anew: changes in between are not known',
+  ],
   ['a dropped table', 'DROP TABLE item', '"public"."item" was captured and is gone now'],
   ['a renamed table', 'ALTER TABLE item RENAME TO thing', '"public"."item" was captured and is gone now'],
   ['a new table', 'CREATE TABLE late (id int PRIMARY KEY)', '"public"."late" has no trigger "bucardo_delta"'],
@@ -90,6 +112,31 @@ describe('the check of capture', () => {
   it.each(BREAKS)('names %s', async (_, statement, problem) => {
     await source.query(statement);
     expect(await check()).toContain(problem);
+  });
+
+  it('takes neither vacuum against wraparound nor more triggers of ours for a gap', async () => {
+    for (const how of ['FREEZE', 'FULL']) await source.query(`VACUUM ${how} pg_trigger`);
+    const { config } = migration;
+    await runCapture(migration, { sync: { ...config.sync, syncs: 3 } });
+    expect((await source.query(`SELECT FROM pg_trigger WHERE tgname LIKE 'bucardo_note_trunc_ibex_'`)).rowCount).toBe(
+      4,
+    );
+    expect(await check()).toEqual([]);
+  });
+
+  it('knows from an older Ibex the oid of the delta trigger alone', async () => {
+    const { rows } = await source.query(
+      `SELECT oid FROM pg_trigger WHERE tgname = 'bucardo_delta' AND tgrelid = 'item'::regclass`,
+    );
+    const context = await migration.context('verify');
+    const captured = await context.state.fact<Captured>(CAPTURED_FACT);
+    await context.state.setFact(CAPTURED_FACT, {
+      ...captured,
+      '"public"."item"': String((rows[0] as { oid: number }).oid),
+    });
+    expect(await check()).toEqual([]);
+    await source.query(remake);
+    expect(await check()).toHaveLength(1);
   });
 
   it('leaves its question and its answer as evidence', async () => {
@@ -130,4 +177,43 @@ describe('capture, run again over what was broken', () => {
       expect(await check()).toContain(problem);
     },
   );
+});
+
+describe('a sync that is started', () => {
+  /** What is copied is what is synced. */
+  async function copied(...names: string[]): Promise<Context> {
+    const context = await migration.context('sync');
+    const [ends, target] = [await context.connect('source'), await context.connect('target')];
+    await prepareLeases(target, await readRelations(ends, context.config));
+    await target.query('UPDATE ibex.relation SET copied_at = CASE WHEN relation_name = ANY ($1) THEN now() END', [
+      names,
+    ]);
+    return context;
+  }
+
+  it('refuses a table whose triggers were off for a while, again and again', async () => {
+    const context = await copied('item', 'other');
+    await source.query('ALTER TABLE item DISABLE TRIGGER ALL; ALTER TABLE item ENABLE TRIGGER ALL');
+    for (let start = 1; start <= 2; start += 1) {
+      await expect(sync.run(context)).rejects.toThrow(
+        /^changes may have been missed: trigger "bucardo_delta" of "public"."item" was switched off, on or .*; run cleanup and migrate again$/,
+      );
+    }
+  });
+
+  it('does not miss a table that is captured and not copied yet, nor one that is neither', async () => {
+    const context = await copied('item');
+    const { source: ends, target } = {
+      source: await context.connect('source'),
+      target: await context.connect('target'),
+    };
+    await source.query('CREATE TABLE late (id int PRIMARY KEY)');
+    const synced = await syncedRelations(context, { source: ends, target });
+    expect(synced.map(({ name }) => name)).toEqual(['item']);
+    expect([...(await inspectCaptured(context, ends, synced))]).toEqual([]);
+    await source.query('DROP TRIGGER bucardo_delta ON other');
+    expect([...(await inspectCaptured(context, ends, synced)).values()]).toEqual([
+      '"public"."other" has no trigger "bucardo_delta"',
+    ]);
+  });
 });

@@ -154,6 +154,13 @@ test('a fork of the source’s files serves, with the rows of when it was taken'
     expect(await dumpOf('files', copy)).toMatch(/^2 tables dumped/);
     expect(dumped('item')).toEqual(['1\tkept', '2\tnew']);
     await source.query(`UPDATE item SET v = 'kept' WHERE id = 1`);
+
+    removeDump();
+    const fork = await copy.connect(migration.config.source.database);
+    await fork.query('ALTER TABLE item DISABLE TRIGGER ALL; ALTER TABLE item ENABLE TRIGGER ALL');
+    await expect(dumpOf('files', copy)).rejects.toThrow(
+      '"public"."item" is captured by another trigger than on the source',
+    );
   });
 });
 
