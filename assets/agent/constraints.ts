@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { entryScripts } from './archive/entry-sql';
 import { indexesFirst } from './archive/index-first';
 import { makeEntries } from './archive/make-entries';
+import { notValidFirst } from './archive/not-valid-first';
 import { applicationEntries, classify, type PostDataEntry } from './archive/post-data';
 import { markRestored, prepareRestored, restoredEntries, unrestored } from './archive/restored';
 import { schemaArchive } from './archive/schema-dump';
@@ -39,8 +40,18 @@ export async function buildConstraints(context: Context, target: Client): Promis
     progress.restart();
     const made = (entry: PostDataEntry): void => progress.report((built += 1), entries.length, 'objects', entry.text);
     const scripts = await entryScripts(config, archive, entries);
-    const maker = { owners, warnings, scripts, indexesFirst: await indexesFirst(source, entries, scripts), made };
-    await makeEntries({ workers: [target, ...helpers], ...maker }, entries);
+    await makeEntries(
+      {
+        workers: [target, ...helpers],
+        owners,
+        warnings,
+        scripts,
+        indexesFirst: await indexesFirst(source, entries, scripts),
+        notValidFirst: await notValidFirst(source, entries, scripts),
+        made,
+      },
+      entries,
+    );
     for (const warning of warnings) log.warn(warning);
     return { built: built + (await fillMaterializedViews(source, target, context)) };
   } finally {

@@ -5,6 +5,7 @@ import type { ForeignOwner } from '../schema/source-roles';
 import { inTransaction, tried } from '../schema/tried';
 import { asMember } from './entry-sql';
 import type { IndexFirst } from './index-first';
+import type { NotValidFirst } from './not-valid-first';
 import type { EntryKind, PostDataEntry } from './post-data';
 import { markRestored, restoredOf } from './restored';
 import { runTasks, type Task } from '../tasks';
@@ -21,6 +22,8 @@ export interface EntryMaker {
   readonly scripts: ReadonlyMap<string, string>;
   /** Those whose index is built first, by their keys. */
   readonly indexesFirst: ReadonlyMap<string, IndexFirst>;
+  /** Foreign keys that are validated after all others are made, by their keys. @default none */
+  readonly notValidFirst?: ReadonlyMap<string, NotValidFirst>;
   /**
    * Keys of those whose index is sorted within memory. Their table is read from its beginning: rows that lie in the
    * index's order are then sorted at no cost, while larger ones gain more by sharing the read with their neighbours.
@@ -49,11 +52,33 @@ export async function makeEntries(maker: EntryMaker, entries: readonly PostDataE
   if (first === undefined) return;
   for (const run of runsOf(entries)) {
     const workers = SIDE_BY_SIDE.includes(run[0]?.kind ?? 'other') ? maker.workers : [first];
+    await addNotValid(maker, run);
     await runTasks(
-      run.map((entry) => entryTask(maker, entry)),
+      longestFirst(maker, run).map((entry) => entryTask(maker, entry)),
       workers,
     );
   }
+}
+
+/**
+ * Adds those foreign keys of the list that are validated later. All of them come before the first that is validated, which
+ * would keep its table from being referred to.
+ */
+async function addNotValid(maker: EntryMaker, entries: readonly PostDataEntry[]): Promise<void> {
+  const tasks = entries.flatMap((entry): Task<Client>[] => {
+    const steps = maker.notValidFirst?.get(entry.key);
+    if (!steps) return [];
+    const mark = `not valid: ${entry.key}`;
+    return [{ needs: entry.tables, run: (worker) => makeEntry(maker, worker, entry, mark, steps.constraint) }];
+  });
+  await runTasks(tasks, maker.workers);
+}
+
+/** The foreign keys that are validated, by the size of their table, then the others in the archive's order. */
+function longestFirst({ notValidFirst }: EntryMaker, entries: readonly PostDataEntry[]): readonly PostDataEntry[] {
+  if (notValidFirst === undefined || notValidFirst.size === 0) return entries;
+  const bytes = ({ key }: PostDataEntry): number => notValidFirst.get(key)?.bytes ?? -1;
+  return [...entries].sort((a, b) => bytes(b) - bytes(a));
 }
 
 /** Statements that lock a table for themselves, which pg_dump writes below an index: it marks a cluster's or an identity. */
@@ -62,11 +87,14 @@ const ALTERS_TABLE = /^ALTER TABLE /m;
 /** An entry as work for a session on the target. Indexes of one table are built side by side. */
 export function entryTask(maker: EntryMaker, entry: PostDataEntry): Task<Client> {
   const { tables, key } = entry;
+  const validated = maker.notValidFirst?.get(key);
   const steps = maker.indexesFirst.get(key);
   const make = async (worker: Client, statements?: string): Promise<void> => {
     await makeEntry(maker, worker, entry, key, statements ?? scriptOf(maker, entry));
     maker.made(entry);
   };
+  // The table that it refers to is locked as any query locks it, which only its removal would wait for.
+  if (validated) return { needs: [validated.table], run: (worker) => make(worker, validated.validation) };
   if (steps) {
     const constraint: Task<Client> = { needs: tables, run: (worker) => make(worker, steps.constraint) };
     const run = (worker: Client): Promise<void> => makeEntry(maker, worker, entry, `index of ${key}`, steps.index);
