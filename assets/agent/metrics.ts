@@ -1,9 +1,12 @@
+import { takenOff } from './brake/capture-off';
 import type { AgentConfig } from './config';
+import type { Direction } from './endpoints';
 import { State } from './state';
-import { LAG_FACT } from './sync/beat';
+import { LAG_FACT, type SeenLag } from './sync/beat';
 import { standingProblems, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { PLAN_FACT } from './sync/plan';
-import { wantedDirection } from './sync/supervisor-job';
+import { relationProblems } from './sync/relation-problems';
+import { wantedDirection, wantedSince } from './sync/supervisor-job';
 
 /** One figure for CloudWatch. */
 export interface Metric {
@@ -13,27 +16,26 @@ export interface Metric {
 }
 
 /**
- * How the sync does, from the host's own memory alone: neither end is asked. Empty before there was a sync.
+ * How the sync does, from the host's own memory alone: neither end is asked. Empty before there was a sync, unless
+ * capture was taken off.
  *
- * - SyncProblems, WayBackProblems: what stands against a cutover, and against a rollback;
- * - SyncBehind: the lag of the sync that is farthest behind, or for how long its supervisor cannot work if that is more;
+ * - SyncProblems, WayBackProblems: what stands against a cutover, and against a rollback, and the relations that were
+ *   found different, or cannot be compared, in the direction that is synced;
+ * - SyncBehind: the lag of the sync that is farthest behind, with the time since that was seen; or for how long its
+ *   supervisor cannot work, if that is more;
  * - SyncRestarts, SyncTakeovers: how often Bucardo, or one sync of it, was started anew, and how often catch-up took
  *   over, since the migration began.
  */
 export async function metrics(config: AgentConfig): Promise<Metric[]> {
   const state = await State.open(config.host);
   try {
-    if ((await state.fact(PLAN_FACT)) === undefined) return [];
+    const begun = (await state.fact(PLAN_FACT)) !== undefined;
+    if (!begun && (await takenOff(state)) === undefined) return [];
     const counters = await state.counters();
-    const direction = wantedDirection(config);
-    const facing = state.facing(direction ?? 'forward');
-    const trouble = direction === undefined ? null : await facing.fact<Trouble | null>(TROUBLE_FACT);
-    const lag = direction === 'forward' ? ((await state.fact<Record<string, number>>(LAG_FACT)) ?? {}) : {};
-    const stuck = trouble ? (Date.now() - trouble.since) / 1000 : 0;
     return [
-      { name: 'SyncProblems', unit: 'Count', value: (await standingProblems(state)).length },
-      { name: 'WayBackProblems', unit: 'Count', value: (await standingProblems(state.facing('back'))).length },
-      { name: 'SyncBehind', unit: 'Seconds', value: Math.round(Math.max(0, stuck, ...Object.values(lag))) },
+      { name: 'SyncProblems', unit: 'Count', value: await problems(config, state, 'forward') },
+      { name: 'WayBackProblems', unit: 'Count', value: await problems(config, state, 'back') },
+      { name: 'SyncBehind', unit: 'Seconds', value: Math.round(await behind(config, state)) },
       {
         name: 'SyncRestarts',
         unit: 'Count',
@@ -44,4 +46,26 @@ export async function metrics(config: AgentConfig): Promise<Metric[]> {
   } finally {
     await state.close();
   }
+}
+
+async function problems(config: AgentConfig, state: State, direction: Direction): Promise<number> {
+  const facing = state.facing(direction);
+  const standing = await standingProblems(facing);
+  // Marks of rows are of both directions, and what another direction left of relations is no news.
+  const ofRelations = wantedDirection(config) === direction ? await relationProblems(facing) : [];
+  return standing.length + ofRelations.length;
+}
+
+/** Seconds. What was seen before this sync was asked for says nothing of it. */
+async function behind(config: AgentConfig, state: State): Promise<number> {
+  const since = wantedSince(config);
+  if (since === undefined) return 0;
+  const facing = state.facing(wantedDirection(config) ?? 'forward');
+  const seen = await facing.fact<SeenLag>(LAG_FACT);
+  const trouble = await facing.fact<Trouble | null>(TROUBLE_FACT);
+  const now = Date.now();
+  const isOfThisSync = seen !== undefined && seen.at >= since;
+  const lag = isOfThisSync ? Math.max(0, ...Object.values(seen.lag)) : 0;
+  const age = (now - (isOfThisSync ? seen.at : since)) / 1000;
+  return Math.max(0, lag + age, trouble ? (now - trouble.since) / 1000 : 0);
 }

@@ -1,5 +1,6 @@
 import { Brake } from './brake/brake';
-import { refusal, takeCaptureOff, takenOff } from './brake/take-off';
+import { refusal, takenOff } from './brake/capture-off';
+import { takeCaptureOff } from './brake/take-off';
 import type { AgentConfig } from './config';
 import { Context } from './context';
 import { Failure, oneLine } from './errors';

@@ -7,6 +7,7 @@ import { readRelations } from '../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../assets/agent/config';
 import { connectToHost } from '../../assets/agent/connect';
 import { State } from '../../assets/agent/state';
+import type { SeenLag } from '../../assets/agent/sync/beat';
 import type { Plan } from '../../assets/agent/sync/plan';
 import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { openRehearsal } from '../helpers/rehearsal';
@@ -79,7 +80,7 @@ describe('a sync of several parts', () => {
     expect(Object.values(plan).flat().sort()).toEqual(relations.map((relation) => relation.sql).sort());
     for (const sync of Object.keys(plan)) await beatsOn(sync);
     await until('the lag is told', async () => {
-      const lag = await state.fact<Record<string, number>>('sync.lag');
+      const lag = (await state.fact<SeenLag>('sync.lag'))?.lag;
       return lag !== undefined && lag['ibex'] !== undefined && lag['ibex'] < 10;
     });
   }, 120_000);

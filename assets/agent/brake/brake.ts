@@ -5,10 +5,11 @@ import { Context } from '../context';
 import type { Direction } from '../endpoints';
 import { oneLine } from '../errors';
 import type { Logger } from '../log';
+import { refusal, takenOff } from './capture-off';
 import { Gauge } from './gauge';
 import { QueueGrowth } from './queue-growth';
 import { judge, readFreeBytes, readLoad, readQueueBytes, type Readings } from './readings';
-import { refusal, takeCaptureOff, takenOff } from './take-off';
+import { takeCaptureOff } from './take-off';
 
 /** Time between two looks at the source; milliseconds. */
 const LOOK_MS = 1_000;

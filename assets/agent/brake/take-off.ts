@@ -5,19 +5,7 @@ import { endSourceSessions } from '../bucardo/login';
 import { dropCapture } from '../cleanup/source';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
-import type { State } from '../state';
-
-/** Fact of why capture was taken off; null while it is not. */
-const OFF_FACT = 'capture.off';
-
-/** Why capture was taken off, or undefined. */
-export async function takenOff(state: State): Promise<string | undefined> {
-  return (await state.fact<{ reason: string } | null>(OFF_FACT))?.reason;
-}
-
-/** What every phase says then. */
-export const refusal = (reason: string): Failure =>
-  new Failure(`capture was taken off because ${reason}; run cleanup and migrate again`);
+import { OFF_FACT, takenOff } from './capture-off';
 
 /**
  * Takes all triggers off the source, table by table, each with a short lock time-out, and gives its disk back. The fact

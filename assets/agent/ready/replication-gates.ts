@@ -1,8 +1,9 @@
 import { readLag } from '../bucardo/queues';
 import { inspectCapture } from '../capture/check';
 import { watchCatalog } from '../sync/catalog-watch';
-import { standingProblems, TROUBLE_FACT, type Trouble } from '../sync/facts';
+import { standingProblems, TROUBLE_FACT, type Problems, type Trouble } from '../sync/facts';
 import { watchIdentity } from '../sync/identity';
+import { COMPARE_FACT, UNEQUAL_FACT, type Unequal } from '../sync/relation-problems';
 import { supervisorRuns } from '../sync/supervisor-job';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { countUnknown } from '../verify/dirty/last-keys';
@@ -85,7 +86,7 @@ const verified: Gate = {
 
 const leftToCompare: Gate = {
   name: 'keys left to compare',
-  query: 'DirtyKeys.standing: ibex.dirty_key and ibex.verified of the host; countUnknown',
+  query: `DirtyKeys.standing: ibex.dirty_key and ibex.verified of the host; countUnknown; facts ${UNEQUAL_FACT}, ${COMPARE_FACT}`,
   again: true,
   forwardOnly: false,
   ask: async ({ context, source, relations }) => {
@@ -94,14 +95,18 @@ const leftToCompare: Gate = {
     const limit = context.config.ready.keysToCompare;
     const unknown = await countUnknown(source, standing, limit);
     const keys = standing.reduce((sum, one) => sum + one.keys, 0);
-    const different = standing.filter((one) => one.different > 0).map(({ relation }) => relation.sql);
+    const unequal = (await context.state.fact<Unequal>(UNEQUAL_FACT)) ?? {};
+    const unable = (await context.state.fact<Problems | null>(COMPARE_FACT))?.problems ?? [];
+    const different = standing
+      .filter((one) => one.different > 0 || (one.verifiedAt === null && unequal[one.relation.sql] !== undefined))
+      .map(({ relation }) => relation.sql);
     const [small, large] = [unknown.small.map(({ sql }) => sql), unknown.large.map(({ sql }) => sql)];
     const copiedAnew = new Set(standing.filter((one) => one.again).map(({ relation }) => relation.sql));
     const verifying = (of: readonly string[]): string =>
       of.every((relation) => copiedAnew.has(relation))
         ? 'wait: what was copied anew after a TRUNCATE is verified again by the sync itself; or start verify'
         : 'start verify again';
-    const result = { keys, limit, different, notVerified: { small, large, rows: unknown.rows } };
+    const result = { keys, limit, different, unable, notVerified: { small, large, rows: unknown.rows } };
     const forward = context.direction === 'forward';
     // A rollback may be urgent: then the budget of the pause is the limit, and the snapshots held in it are compared.
     const refuse = (figure: string, todo: string): Answer => (forward ? block : warn)(figure, todo, result);
@@ -117,6 +122,8 @@ const leftToCompare: Gate = {
     if (large.length > 0) return refuse(`not verified as a whole: ${firstOf(large)}`, verifying(large));
     const figure = many(keys, 'keys');
     const wait = `wait until it is under ${limit.toLocaleString('en-US')}, or raise agent.verify.dirtyKeysPerSecond`;
+    if (unable.length > 0 && keys + unknown.rows <= limit)
+      return warn(`${figure}; ${firstOf(unable)}`, 'mend that: else the last comparison of the cutover fails', result);
     if (small.length === 0) return keys > limit ? refuse(figure, wait) : pass(figure, result);
     const both = `${figure}, and ${many(unknown.rows, 'rows')} not verified before: ${firstOf(small)}`;
     return keys + unknown.rows > limit

@@ -4,8 +4,16 @@ import type { Duty, Watch } from './duty';
 import { heartbeatOf } from './heartbeat';
 import { PLAN_FACT, type Plan } from './plan';
 
-/** Fact, in the state, of how far each sync is behind; seconds by the sync's name. */
+/** Fact, in the state, of how far each sync was behind at the last look. */
 export const LAG_FACT = 'sync.lag';
+
+/** How far the syncs were behind, and when that was seen: nobody tells of a supervisor that is dead or hangs but its age. */
+export interface SeenLag {
+  /** Milliseconds since the epoch, on the host's clock. */
+  readonly at: number;
+  /** Seconds by the sync's name; none on the way back, which has no heartbeats. */
+  readonly lag: Readonly<Record<string, number>>;
+}
 
 /** Beats that are remembered of a sync that is stuck: more would tell nothing more. */
 const MOST_BEATS = 10_000;
@@ -17,10 +25,12 @@ const MOST_BEATS = 10_000;
 export class Heartbeats implements Duty {
   readonly name = 'heartbeat';
   readonly everyMs = 1_000;
-  /** Beats on their way, oldest first; microseconds since 1970. */
-  private readonly sent = new Map<string, bigint[]>();
 
-  constructor(private readonly watch: Watch) {}
+  /** @param sent beats on their way by sync, oldest first; microseconds since 1970 */
+  constructor(
+    private readonly watch: Watch,
+    private readonly sent: Map<string, bigint[]>,
+  ) {}
 
   async run(): Promise<void> {
     const { context, ends } = this.watch;
@@ -38,7 +48,7 @@ export class Heartbeats implements Duty {
       if (now !== undefined && waiting.length < MOST_BEATS) waiting.push(now);
       this.sent.set(sync, waiting);
     }
-    await context.state.setFact(LAG_FACT, lag);
+    await context.state.setFact(LAG_FACT, { at: Date.now(), lag } satisfies SeenLag);
   }
 }
 

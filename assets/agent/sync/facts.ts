@@ -1,3 +1,5 @@
+import { refusal, takenOff } from '../brake/capture-off';
+import { oneLine } from '../errors';
 import type { State } from '../state';
 
 /**
@@ -22,6 +24,15 @@ export interface Trouble {
   readonly since: number;
 }
 
+/** Notes what keeps the supervisor from doing its work; since when it does so stays. */
+export async function noteTrouble(state: State, error: unknown): Promise<void> {
+  const before = await state.fact<Trouble | null>(TROUBLE_FACT);
+  await state.setFact(TROUBLE_FACT, {
+    message: oneLine(error),
+    since: before?.since ?? Date.now(),
+  } satisfies Trouble);
+}
+
 /** Problems of one kind, each in a fact of its own, so that who clears one does not clear the others. */
 export interface Problems {
   /** One line each: the thing, the cause, the way on. */
@@ -33,7 +44,8 @@ const PROBLEM_FACTS = [PROBLEM_FACT, IDENTITY_FACT, CATALOG_FACT];
 
 /** Everything that stands against a cutover, one line each. */
 export async function standingProblems(state: State): Promise<string[]> {
-  const problems: string[] = [];
+  const off = await takenOff(state);
+  const problems = off === undefined ? [] : [refusal(off).message];
   for (const name of PROBLEM_FACTS) problems.push(...((await state.fact<Problems | null>(name))?.problems ?? []));
   return problems;
 }

@@ -12,10 +12,12 @@ import { fenceGaps } from '../fence/target';
 import { letWait } from '../fence/turn';
 import { DirtyVerifier } from '../verify/dirty/verify-dirty';
 import { VerifyAgain } from '../verify/dirty/verify-again';
-import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './facts';
+import { LAG_FACT, type SeenLag } from './beat';
+import { noteTrouble, PROBLEM_FACT, TROUBLE_FACT } from './facts';
 import { clearIdentity, watchIdentity } from './identity';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { takeOver, type Ends } from './applier';
+import type { SupervisorMemory } from './memory';
 import { SUPERVISOR, wantedDirection } from './supervisor-job';
 
 const LOOK_EVERY_MS = 1_000;
@@ -31,32 +33,30 @@ const COUNT_LIMIT = 100_000;
  * What closes the way back (a row that the old end refuses, a definition that it has not, a hole in capture or fence) is
  * kept as the problem of this direction, with the time and the reason, until it is mended; a rollback refuses meanwhile.
  */
-export async function feedBack(config: AgentConfig): Promise<void> {
+export async function feedBack(config: AgentConfig, memory: SupervisorMemory): Promise<void> {
   const context = await Context.create(config, SUPERVISOR, 'back');
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     if (!(await letWait(ends.target, ends.source))) throw new Failure('the source does not wait: start cutover again');
-    await feed(context, ends);
+    await feed(context, ends, memory);
   } catch (error) {
     context.log.warn({ err: error }, 'feeding back begins anew');
-    const before = await context.state.fact<Trouble | null>(TROUBLE_FACT).catch(() => null);
-    const trouble: Trouble = { message: oneLine(error), since: before?.since ?? Date.now() };
-    await context.state.setFact(TROUBLE_FACT, trouble).catch(() => undefined);
+    await noteTrouble(context.state, error).catch(() => undefined);
     throw error;
   } finally {
     await context.close();
   }
 }
 
-async function feed(context: Context, ends: Ends): Promise<void> {
+async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Promise<void> {
   const lease = await takeOver(context, ends);
   let relations = await readRelations(ends.source, context.config);
   let catchUp = new CatchUp(context, relations, lease);
   let obstacles: Obstacles = { reasons: [], relations: new Set() };
   let check = 0;
   let fed = 0;
-  const verifier = new DirtyVerifier(context, relations);
+  const verifier = new DirtyVerifier(context, relations, memory.compare);
   const again = new VerifyAgain(context);
   while (wantedDirection(context.config) === 'back') {
     if (Date.now() >= check) {
@@ -75,6 +75,7 @@ async function feed(context: Context, ends: Ends): Promise<void> {
     const { keys, refusals } = await applyAll(catchUp, backlog);
     await remember(context, [...obstacles.reasons, ...refusals]);
     await context.state.setFact(TROUBLE_FACT, null);
+    await context.state.setFact(LAG_FACT, { at: Date.now(), lag: {} } satisfies SeenLag);
     fed += keys;
     context.progress.report(fed, 0, 'keys fed back', `${total(backlog)} changes behind`);
     if (total(backlog) === 0 || refusals.length > 0) await sleep(LOOK_EVERY_MS);

@@ -2,11 +2,13 @@ import { bucardoRuns, lastWords, restartSync, syncProcesses } from '../bucardo/d
 import { BUCARDO_DATABASE } from '../bucardo/names';
 import { connectToHost } from '../connect';
 import type { HostConfig } from '../config';
+import { isLost } from '../copy/sessions';
 import { sql } from '../sql';
 import { handOver } from './applier';
-import { BackOff } from './back-off';
 import type { Duty, Watch } from './duty';
+import { noteTrouble } from './facts';
 import { PLAN_FACT, type Plan } from './plan';
+import type { StartTries } from './start-tries';
 import { syncedRelations } from './synced';
 
 /** Without any finished run for so long, and none under way, a sync is called stuck; seconds. */
@@ -49,23 +51,26 @@ async function stuckSyncs(host: HostConfig): Promise<string[]> {
 export class Healer implements Duty {
   readonly name = 'heal';
   readonly everyMs = 1_000;
-  private readonly whole = new BackOff();
-  private readonly alone = new Map<string, number>();
   private plan: Plan | undefined;
 
-  constructor(private readonly watch: Watch) {}
+  constructor(
+    private readonly watch: Watch,
+    private readonly tries: StartTries,
+  ) {}
 
   async run(): Promise<void> {
     const { context } = this.watch;
     const { host } = context.config;
     this.plan ??= await context.state.fact<Plan>(PLAN_FACT);
     if (!this.plan || !bucardoRuns(host)) return this.startAll('dead');
+    this.tries.failing = false;
+    const { alone } = this.tries;
     const names = Object.keys(this.plan);
     const dead = names.filter((name) => syncProcesses(host, name).controller.length === 0);
     const sick = new Set([...dead, ...(await stuckSyncs(host))]);
-    for (const name of this.alone.keys()) if (!sick.has(name)) this.alone.delete(name);
+    for (const name of alone.keys()) if (!sick.has(name)) alone.delete(name);
     for (const name of sick) {
-      const since = this.alone.get(name);
+      const since = alone.get(name);
       if (since === undefined) await this.startOne(name, dead.includes(name) ? 'dead' : 'stuck');
       else if (performance.now() - since > COME_BACK_MS) return this.startAll(`${name} does not come back`);
     }
@@ -75,17 +80,26 @@ export class Healer implements Duty {
     const { context, ends } = this.watch;
     context.log.warn({ sync, why, lastWords: lastWords(context.config.host) }, 'a sync is started anew');
     await context.state.count('bucardo.sync-restarts', 1);
+    this.tries.alone.set(sync, performance.now());
     await restartSync(context.config.host, sync, ends);
-    this.alone.set(sync, performance.now());
   }
 
   private async startAll(why: string): Promise<void> {
-    if (!this.whole.ready) return;
+    const { tries } = this;
+    if (!tries.whole.ready) return;
     const { context, ends } = this.watch;
     context.log.warn({ why, lastWords: lastWords(context.config.host) }, 'Bucardo is started');
     await context.state.count('bucardo.starts', 1);
-    this.whole.tried();
-    this.alone.clear();
-    this.plan = await handOver(context, ends, await syncedRelations(context, ends));
+    tries.whole.tried();
+    tries.alone.clear();
+    tries.failing = true;
+    try {
+      this.plan = await handOver(context, ends, await syncedRelations(context, ends));
+      tries.failing = false;
+    } catch (error) {
+      if (isLost(error)) throw error;
+      context.log.error({ err: error }, 'Bucardo does not start');
+      await noteTrouble(context.state, error);
+    }
   }
 }

@@ -1,31 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Brake } from '../brake/brake';
 import { judge, readQueueBytes } from '../brake/readings';
-import { takeCaptureOff, takenOff } from '../brake/take-off';
-import { purgeApplied, readLag } from '../bucardo/queues';
+import { takenOff } from '../brake/capture-off';
+import { takeCaptureOff } from '../brake/take-off';
+import { readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
 import { inspectCaptured } from '../capture/check';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
 import { leadHomeUnasked } from '../cutover/home';
-import { Failure, oneLine } from '../errors';
+import type { Direction } from '../endpoints';
+import { Failure } from '../errors';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
 import { Heartbeats } from './beat';
 import { watchCatalog } from './catalog-watch';
 import { recopyTruncated } from './catch-up-instead';
 import { Duties, type Duty, type Watch } from './duty';
-import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './facts';
+import { noteTrouble, PROBLEM_FACT, TROUBLE_FACT } from './facts';
 import { feedBack } from './feed-back';
 import { Healer } from './heal';
-import { heartbeatOf } from './heartbeat';
 import { watchIdentity } from './identity';
 import { Kicks } from './kicks';
-import { PLAN_FACT, type Plan } from './plan';
+import { SupervisorMemory } from './memory';
+import { Purge } from './purge';
 import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 import { syncedRelations } from './synced';
 import { TakeBack } from './take-back';
-import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { VerifyAgain } from '../verify/dirty/verify-again';
 import { DirtyVerifier } from '../verify/dirty/verify-dirty';
 
@@ -50,11 +51,15 @@ const IDLE_ROUNDS = 30;
 export async function supervise(config: AgentConfig): Promise<never> {
   new Jobs(config).begin(SUPERVISOR);
   void keepClientsHome(config);
+  let memory = new SupervisorMemory();
+  let before: Direction | undefined;
   for (let round = 0; ; round += 1) {
     // What goes wrong is in the log, and the next look mends it or meets it again.
     const direction = wantedDirection(config);
+    if (direction !== before) memory = new SupervisorMemory();
+    before = direction;
     const work = direction === 'forward' ? watch : feedBack;
-    if (direction !== undefined) await work(config).catch(() => undefined);
+    if (direction !== undefined) await work(config, memory).catch(() => undefined);
     else if (round % IDLE_ROUNDS === 0) await guardQueues(config).catch(() => undefined);
     await sleep(RETRY_MS);
   }
@@ -90,35 +95,40 @@ async function guardQueues(config: AgentConfig): Promise<void> {
   }
 }
 
-async function watch(config: AgentConfig): Promise<void> {
+/**
+ * Does the duties again and again, until the sync is not wanted any more. What goes wrong stands as the trouble of the
+ * supervisor, and is thrown.
+ */
+export async function watch(config: AgentConfig, memory: SupervisorMemory): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
   const brake = Brake.open(context);
   const kicks = new Kicks(config);
   context.brake = brake;
-  let dirty: DirtyKeys | undefined;
+  let purge: Purge | undefined;
   let verifier: DirtyVerifier | undefined;
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
     const relations = await syncedRelations(context, ends);
-    dirty = await DirtyKeys.open(context);
-    verifier = new DirtyVerifier(context, relations);
-    const duties = new Duties(dutiesOf({ context, ends, relations }, dirty, verifier));
-    for (let round = 0; wantedDirection(config) === 'forward'; round += 1) {
+    purge = new Purge({ context, ends, relations }, memory.purge);
+    verifier = new DirtyVerifier(context, relations, memory.compare);
+    const duties = new Duties(dutiesOf({ context, ends, relations }, memory, purge, verifier));
+    let inTrouble = true;
+    while (wantedDirection(config) === 'forward') {
       brake.throwIfOff();
       await duties.runDue();
-      if (round === 0) await context.state.setFact(TROUBLE_FACT, null);
+      // A start that failed is no less trouble while the next one is waited for.
+      if (inTrouble && !memory.starts.failing) await context.state.setFact(TROUBLE_FACT, null);
+      inTrouble = memory.starts.failing;
       await sleep(ROUND_MS);
     }
   } catch (error) {
     context.log.warn({ err: error }, 'the supervisor begins anew');
-    const before = await context.state.fact<Trouble | null>(TROUBLE_FACT).catch(() => null);
-    const trouble: Trouble = { message: oneLine(error), since: before?.since ?? Date.now() };
-    await context.state.setFact(TROUBLE_FACT, trouble).catch(() => undefined);
+    await noteTrouble(context.state, error).catch(() => undefined);
     throw error;
   } finally {
     await verifier?.close();
-    await dirty?.close();
+    await purge?.close();
     await kicks.close();
     await brake.close();
     if ((await takenOff(context.state).catch(() => undefined)) !== undefined) unwantSync(config);
@@ -127,29 +137,27 @@ async function watch(config: AgentConfig): Promise<void> {
 }
 
 /** In the order in which they are run. */
-function dutiesOf(watch: Watch, dirty: DirtyKeys, verifier: DirtyVerifier): Duty[] {
+function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier: DirtyVerifier): Duty[] {
   const again = new VerifyAgain(watch.context);
   return [
     new TakeBack(watch),
-    new Healer(watch),
-    new Heartbeats(watch),
+    new Healer(watch, memory.starts),
+    new Heartbeats(watch, memory.beats),
     { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch) },
-    { name: 'purge', everyMs: 5_000, run: () => purge(watch, dirty) },
+    purge,
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
     { name: 'verify again', everyMs: 1_000, run: async () => void again.step(watch.relations) },
     { name: 'capture', everyMs: 10_000, run: () => lookAtCapture(watch) },
     { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
     { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
     { name: 'lag', everyMs: 1_000, run: () => tellLag(watch) },
-    { name: 'fold runs', everyMs: 600_000, run: () => foldRuns(watch.context.config.host) },
+    {
+      name: 'fold runs',
+      everyMs: 600_000,
+      // Where it was never installed there is nothing to fold, and no database either.
+      run: async () => (memory.starts.failing ? undefined : foldRuns(watch.context.config.host)),
+    },
   ];
-}
-
-async function purge({ context, ends, relations }: Watch, dirty: DirtyKeys): Promise<void> {
-  const plan = (await context.state.fact<Plan>(PLAN_FACT)) ?? {};
-  for (const relation of [...relations, ...Object.keys(plan).map(heartbeatOf)]) {
-    await purgeApplied(ends.source, relation, dirty);
-  }
 }
 
 async function tellLag({ context, ends, relations }: Watch): Promise<void> {

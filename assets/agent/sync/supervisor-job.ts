@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentConfig } from '../config';
@@ -27,6 +27,10 @@ export function wantedDirection(config: AgentConfig): Direction | undefined {
     return undefined;
   }
 }
+
+/** When the sync was asked for last; milliseconds since the epoch, undefined when it is not wanted. */
+export const wantedSince = (config: AgentConfig): number | undefined =>
+  statSync(wantedFile(config), { throwIfNoEntry: false })?.mtimeMs;
 
 /** Says that the sync is not wanted any more; the supervisor goes on without it. */
 export const unwantSync = (config: AgentConfig): void => rmSync(wantedFile(config), { force: true });

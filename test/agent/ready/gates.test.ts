@@ -309,6 +309,29 @@ describe('keys left to compare', () => {
     expect(await ask(name, { keysToCompare: 0 })).toMatchObject({ verdict: 'block', figure: '1 keys' });
     await mark(3);
     expect(await ask(name)).toMatchObject({ verdict: 'block', figure: 'rows of "public"."item" were found different' });
+    await context.state.client.query('TRUNCATE ibex.dirty_key');
+  });
+
+  test('block what the sync itself found different as a whole, until it is verified', async () => {
+    await context.state.setFact('sync.unequal', { '"public"."child"': 2 });
+    expect(await ask(name)).toMatchObject({ verdict: 'pass' });
+    await context.state.client.query(
+      `UPDATE ibex.verified SET verified_at = NULL, again_since = now() WHERE relation_name = 'child'`,
+    );
+    expect(await ask(name)).toMatchObject({
+      verdict: 'block',
+      figure: 'rows of "public"."child" were found different',
+    });
+    await context.state.client.query('UPDATE ibex.verified SET verified_at = now(), again_since = NULL');
+  });
+
+  test('warn of tables that the sync cannot compare', async () => {
+    await context.state.setFact('sync.compare', { problems: ['"public"."item" cannot be compared: it has no key'] });
+    expect(await ask(name)).toMatchObject({
+      verdict: 'warn',
+      figure: '0 keys; "public"."item" cannot be compared: it has no key',
+    });
+    await context.state.setFact('sync.compare', null);
   });
 });
 

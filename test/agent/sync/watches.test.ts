@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { capture } from '../../../assets/agent/capture';
@@ -242,8 +242,17 @@ describe('the watch of the source itself', () => {
 describe('the figures for CloudWatch', () => {
   const told = async (): Promise<Record<string, number>> =>
     Object.fromEntries((await metrics(migration.config)).map(({ name, value }) => [name, value]));
-  const wanted = (direction: string): void =>
-    writeFileSync(join(migration.config.host.stateDirectory, 'sync.wanted'), direction);
+  const wantedFile = (): string => join(migration.config.host.stateDirectory, 'sync.wanted');
+  const ago = (seconds: number): number => Date.now() - seconds * 1000;
+  const wanted = (direction: string, secondsAgo = 0): void => {
+    writeFileSync(wantedFile(), direction);
+    utimesSync(wantedFile(), ago(secondsAgo) / 1000, ago(secondsAgo) / 1000);
+  };
+  const mark = (key: string, strikes: number): Promise<unknown> =>
+    context.state.client.query(
+      `INSERT INTO ibex.dirty_key (schema_name, relation_name, key, strikes) VALUES ('public', 'item', $1, $2)`,
+      [[key], strikes],
+    );
 
   test('are none before there is a sync', async () => {
     expect(await told()).toEqual({});
@@ -263,22 +272,69 @@ describe('the figures for CloudWatch', () => {
     await state.setFact('sync.catalog', { problems: ['table a is new', 'table b is new'] });
     await state.setFact('sync.identity', { problems: ['the source may have lost what the target has'] });
     await state.facing('back').setFact('sync.problem', { problems: ['the way back is closed'] });
-    await state.setFact('sync.lag', { ibex: 2, ibex2: 41.6 });
+    wanted('forward', 900);
+    await state.setFact('sync.lag', { at: Date.now(), lag: { ibex: 2, ibex2: 41.2 } });
     await state.count('bucardo.starts', 3);
     await state.count('bucardo.sync-restarts', 2);
     await state.count('sync.takeovers', 7);
-    wanted('forward');
-    expect(await told()).toEqual({
-      SyncProblems: 3,
-      WayBackProblems: 1,
-      SyncBehind: 42,
-      SyncRestarts: 4,
-      SyncTakeovers: 7,
-    });
+    const figures = await told();
+    expect(figures).toMatchObject({ SyncProblems: 3, WayBackProblems: 1, SyncRestarts: 4, SyncTakeovers: 7 });
+    expect(figures['SyncBehind']).toBeGreaterThanOrEqual(41);
+    expect(figures['SyncBehind']).toBeLessThan(60);
     await state.setFact('sync.trouble', { message: 'cannot connect', since: Date.now() - 600_000 });
     expect((await told())['SyncBehind']).toBeGreaterThanOrEqual(600);
     // What the other direction left is no lag of this one.
     wanted('back');
     expect((await told())['SyncBehind']).toBe(0);
+    await state.setFact('sync.trouble', null);
+  });
+
+  test('a supervisor that has told nothing since is behind by as long', async () => {
+    const { state } = context;
+    wanted('forward', 3_600);
+    await state.setFact('sync.lag', { at: ago(1_200), lag: { ibex: 5 } });
+    expect((await told())['SyncBehind']).toBeCloseTo(1_205, -1);
+    await state.facing('back').setFact('sync.lag', { at: ago(700), lag: {} });
+    wanted('back', 3_600);
+    expect((await told())['SyncBehind']).toBeCloseTo(700, -1);
+  });
+
+  test('one that never told counts from when the sync was asked for, whatever an earlier one has left', async () => {
+    await context.state.setFact('sync.lag', { at: ago(1_200), lag: { ibex: 5_000 } });
+    wanted('forward');
+    expect((await told())['SyncBehind']).toBeLessThan(60);
+    wanted('forward', 400);
+    expect((await told())['SyncBehind']).toBeCloseTo(400, -1);
+    rmSync(wantedFile());
+    expect((await told())['SyncBehind']).toBe(0);
+  });
+
+  test('relations that were found different, or cannot be compared, are problems of the direction that is synced', async () => {
+    const { state } = context;
+    for (const name of ['sync.problem', 'sync.identity', 'sync.catalog']) await state.setFact(name, null);
+    await state.facing('back').setFact('sync.problem', null);
+    wanted('forward');
+    await mark('1', 2);
+    expect(await told()).toMatchObject({ SyncProblems: 0, WayBackProblems: 0 });
+    await mark('2', 3);
+    await mark('3', 3);
+    expect(await told()).toMatchObject({ SyncProblems: 1, WayBackProblems: 0 });
+    await state.setFact('sync.unequal', { '"public"."item"': 4, '"public"."typed"': 1 });
+    expect(await told()).toMatchObject({ SyncProblems: 2, WayBackProblems: 0 });
+    await state.setFact('sync.compare', { problems: ['"public"."leaf" cannot be compared: it has no key'] });
+    expect(await told()).toMatchObject({ SyncProblems: 3, WayBackProblems: 0 });
+    wanted('back');
+    expect(await told()).toMatchObject({ SyncProblems: 0, WayBackProblems: 1 });
+  });
+
+  test('capture that was taken off is a problem, before there was a sync and when it is not wanted any more', async () => {
+    rmSync(wantedFile());
+    await context.state.setFact('capture.off', { reason: 'the captured changes take 900 MB' });
+    expect(await told()).toMatchObject({ SyncProblems: 1, SyncBehind: 0 });
+    expect(await standingProblems(context.state)).toEqual([
+      'capture was taken off because the captured changes take 900 MB; run cleanup and migrate again',
+    ]);
+    await context.state.client.query(`DELETE FROM ibex.fact WHERE name = 'sync.plan'`);
+    expect(await told()).toMatchObject({ SyncProblems: 1 });
   });
 });

@@ -5,7 +5,7 @@ import type { Relation } from '../../catalog/relations';
 import { copyRows } from '../../catch-up/copy-rows';
 import type { Context } from '../../context';
 import { Failure } from '../../errors';
-import { ident, literal, sql } from '../../sql';
+import { ident, literal, qualified, sql } from '../../sql';
 
 /** What is known of one relation, and what is left to compare of it. */
 export interface Standing {
@@ -267,6 +267,16 @@ export class DirtyKeys {
       lastHash,
     ]);
   }
+}
+
+/** Quoted names of the relations that marked keys were found different of, with any session on the host's memory. */
+export async function differentRelations(host: Client): Promise<string[]> {
+  const { rows } = await host.query<{ schema: string; name: string }>(
+    sql`
+      SELECT DISTINCT schema_name AS schema, relation_name AS name FROM ibex.dirty_key WHERE strikes >= ${STRIKES}
+      ORDER BY 1, 2`,
+  );
+  return rows.map(({ schema, name }) => qualified(schema, name));
 }
 
 const names = ({ schema, name }: Relation): [string, string] => [schema, name];

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import type { Relation } from '../../catalog/relations';
+import { setKnown } from '../../connect';
 import type { Context } from '../../context';
 import type { TypeShape } from '../../row-hash';
 import { readTypeShapes } from '../../type-shapes';
@@ -50,7 +51,11 @@ export class Looking {
   private known = new WeakMap<Relation, Promise<KeyStates>>();
   private types: Promise<(typeOid: number) => TypeShape> | undefined;
 
-  constructor(private readonly context: Context) {}
+  /** @param lockTimeoutMs how long a statement may wait for a lock; milliseconds. @default without end */
+  constructor(
+    private readonly context: Context,
+    private readonly lockTimeoutMs = 0,
+  ) {}
 
   /** Opens sessions until so many pairs stand ready, and reads what the source's types are made of. */
   async ready(pairs: number): Promise<void> {
@@ -120,6 +125,8 @@ export class Looking {
     const source = await this.context.connect('source', 'compare keys');
     const pair = { source, target: await this.context.connect('target', 'compare keys') };
     await prepareSessions(pair.source, pair.target);
+    const settings = { lock_timeout: `${this.lockTimeoutMs}ms` };
+    await Promise.all([setKnown(pair.source, settings), setKnown(pair.target, settings)]);
     return pair;
   }
 }

@@ -1,6 +1,7 @@
 import type { Relation } from '../../catalog/relations';
 import type { Context } from '../../context';
 import { oneLine } from '../../errors';
+import { UNEQUAL_FACT, type Unequal } from '../../sync/relation-problems';
 import { compareRows } from '../rows';
 import { DirtyKeys } from './dirty-keys';
 
@@ -37,6 +38,8 @@ export class VerifyAgain {
   private async one(relations: readonly Relation[]): Promise<void> {
     const dirty = await DirtyKeys.open(this.context);
     const standing = await dirty.standing(relations).finally(() => dirty.close());
+    const unknown = standing.filter(({ verifiedAt }) => verifiedAt === null).map(({ relation }) => relation.sql);
+    const unequal = await this.unequalAmong(unknown);
     const every = this.context.direction === 'back';
     const next = standing.find(
       ({ relation, verifiedAt, again }) =>
@@ -46,8 +49,21 @@ export class VerifyAgain {
     this.notBefore.set(next.relation.sql, Date.now() + AGAIN_MS);
     const { ok, rowsCompared, rowsDifferent, notCompared } = await compareRows(this.context, [next.relation]);
     const found = { relation: next.relation.sql, rowsCompared, rowsDifferent, notCompared };
+    if (rowsDifferent > 0) {
+      await this.context.state.setFact(UNEQUAL_FACT, { ...unequal, [next.relation.sql]: rowsDifferent });
+    }
     if (!ok) return this.context.log.error(found, 'a relation differs, or cannot be compared');
     this.notBefore.delete(next.relation.sql);
     this.context.log.info(found, 'verified again as a whole');
+    await this.unequalAmong(unknown.filter((name) => name !== next.relation.sql));
+  }
+
+  /** Keeps of what was found different only these relations; whoever has verified the others since found them equal. */
+  private async unequalAmong(names: readonly string[]): Promise<Unequal> {
+    const { state } = this.context;
+    const known = Object.entries((await state.fact<Unequal>(UNEQUAL_FACT)) ?? {});
+    const left = known.filter(([name]) => names.includes(name));
+    if (left.length < known.length) await state.setFact(UNEQUAL_FACT, Object.fromEntries(left));
+    return Object.fromEntries(left);
   }
 }

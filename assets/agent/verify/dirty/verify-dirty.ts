@@ -3,6 +3,7 @@ import type { Context } from '../../context';
 import { DirtyKeys, STRIKES, type MarkedKey } from './dirty-keys';
 import type { RowState } from '../pending';
 import { batchesOf, Looking, SESSIONS, type Batch } from './looking';
+import { SickRelations } from '../../sync/sick-relations';
 import { sideBySide } from '../../tasks';
 
 /**
@@ -10,6 +11,9 @@ import { sideBySide } from '../../tasks';
  * supervisor's duties takes on a busy host: what a longer one would have to be looked at is never caught up with.
  */
 const BURST_SECONDS = 5;
+
+/** How long a look may wait for a lock that somebody has on a relation; milliseconds. Its keys are looked at later then. */
+const LOCK_TIMEOUT_MS = 500;
 
 /** What one look at marked keys found. */
 export interface DirtyOutcome {
@@ -20,7 +24,7 @@ export interface DirtyOutcome {
   readonly different: number;
 }
 
-/** Compares marked keys while writes go on. */
+/** Compares marked keys while writes go on. A relation that cannot be compared keeps its marks, and holds up no other. */
 export class DirtyVerifier {
   private readonly looking: Looking;
   private dirty: DirtyKeys | undefined;
@@ -29,8 +33,9 @@ export class DirtyVerifier {
   constructor(
     private readonly context: Context,
     private relations: readonly Relation[],
+    private readonly sick: SickRelations,
   ) {
-    this.looking = new Looking(context);
+    this.looking = new Looking(context, LOCK_TIMEOUT_MS);
   }
 
   /** From now on compares these relations, as the source has them now. */
@@ -57,12 +62,31 @@ export class DirtyVerifier {
 
   private async look(limit: number): Promise<DirtyOutcome> {
     const dirty = (this.dirty ??= await DirtyKeys.open(this.context));
+    const { sick } = this;
+    sick.only(this.relations);
+    await sick.tell(this.context.state);
     if (limit === 0) return { equal: 0, pending: 0, different: 0 };
-    const batches = batchesOf(this.relations, await dirty.oldest(this.relations, limit));
+    const relations = this.relations.filter((relation) => sick.mayBeTried(relation));
+    const marked = await dirty.oldest(relations, limit);
+    const batches = batchesOf(relations, marked);
     const looks = new Map<Batch, [RowState, RowState][]>();
+    const failed = new Set<Relation>();
     await sideBySide(SESSIONS, batches, async (batch) => {
-      looks.set(batch, await this.looking.with((pair) => this.looking.look(pair, batch)));
+      if (failed.has(batch.relation)) return;
+      try {
+        looks.set(batch, await this.looking.with((pair) => this.looking.look(pair, batch)));
+      } catch (error) {
+        if (failed.has(batch.relation)) return;
+        sick.failed(batch.relation, error, this.context.log);
+        failed.add(batch.relation);
+      }
     });
+    const looked = new Set(batches.map(({ relation }) => relation));
+    const isAll = marked.reduce((marks, { ids }) => marks + ids.length, 0) < limit;
+    for (const relation of relations) {
+      if (!failed.has(relation) && (isAll || looked.has(relation))) sick.well(relation);
+    }
+    await sick.tell(this.context.state);
     const sum = { equal: 0, pending: 0, different: 0 };
     for (const [batch, states] of looks) {
       const found = await this.judge(dirty, batch, states);

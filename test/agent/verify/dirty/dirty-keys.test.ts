@@ -8,8 +8,11 @@ import { installShared, queueStatements, triggerStatements } from '../../../../a
 import type { Relation } from '../../../../assets/agent/catalog/relations';
 import { applyChanges } from '../../../../assets/agent/catch-up/apply';
 import { Context } from '../../../../assets/agent/context';
+import { Failure } from '../../../../assets/agent/errors';
 import { Lease, prepareLeases } from '../../../../assets/agent/lease';
 import { watchIdentity } from '../../../../assets/agent/sync/identity';
+import { Purge } from '../../../../assets/agent/sync/purge';
+import { SickRelations } from '../../../../assets/agent/sync/sick-relations';
 import { DirtyKeys } from '../../../../assets/agent/verify/dirty/dirty-keys';
 import { DirtyVerifier } from '../../../../assets/agent/verify/dirty/verify-dirty';
 import { LastKeys } from '../../../../assets/agent/verify/dirty/last-keys';
@@ -21,6 +24,7 @@ let ends: Ends;
 let directory: string;
 let context: Context;
 let dirty: DirtyKeys;
+let sick: SickRelations;
 let verifier: DirtyVerifier;
 let relation: Relation;
 let lease: Lease;
@@ -54,7 +58,8 @@ beforeEach(async () => {
     `TRUNCATE public.t; INSERT INTO public.t SELECT 'k' || g, 'v' FROM generate_series(1, 1000) g`,
   );
   await ends.run('source', 'TRUNCATE bucardo.delta_public_t, bucardo.track_public_t, bucardo.ibex_truncated');
-  verifier = new DirtyVerifier(context, [relation]);
+  sick = new SickRelations('sync.compare', 'cannot be compared');
+  verifier = new DirtyVerifier(context, [relation], sick);
 });
 afterEach(() => verifier.close());
 
@@ -118,7 +123,8 @@ it('a change that was lost on its way is found after three looks, until a later 
 it('what a busy round of the supervisor let pile up is looked at, up to five seconds of the limit', async () => {
   const verify100 = { ...context.config.verify, dirtyKeysPerSecond: 100 };
   const config = { ...context.config, verify: verify100 };
-  const limited = new DirtyVerifier(Object.create(context, { config: { value: config } }) as Context, [relation]);
+  const of = Object.create(context, { config: { value: config } }) as Context;
+  const limited = new DirtyVerifier(of, [relation], sick);
   const now = performance.now();
   try {
     await verify();
@@ -153,6 +159,78 @@ it('keys of many batches are looked at side by side, and none is left out', asyn
   );
   expect(await verifier.step()).toEqual({ equal: 4000, pending: 0, different: 0 });
   expect((await dirty.count([relation])).keys).toBe(0);
+});
+
+describe('a relation that cannot be compared', () => {
+  const told = async (): Promise<unknown> => context.state.fact('sync.compare');
+  let clock: jest.SpyInstance<number, []>;
+  let passed = 0;
+  beforeEach(async () => {
+    passed = 0;
+    const now = performance.now.bind(performance);
+    clock = jest.spyOn(performance, 'now').mockImplementation(() => now() + passed);
+    await verify();
+    await change(`UPDATE public.t SET v = 'new' WHERE k IN ('k1', 'k2')`);
+  });
+  afterEach(() => clock.mockRestore());
+
+  it('is told by name, keeps its marks, holds up no other, and is tried again later', async () => {
+    const other = { ...relation, name: 'u', sql: '"public"."u"' };
+    await verifier.close();
+    verifier = new DirtyVerifier(context, [other, relation], sick);
+    await dirty.mark(other, [['k1']]);
+    expect((await verifier.step()).equal).toBe(2);
+    expect(await told()).toEqual({
+      problems: [expect.stringMatching(/^"public"."u" cannot be compared: .*"public"."u"/)],
+    });
+    expect((await dirty.count([other])).keys).toBe(1);
+    await ends.run('both', 'CREATE TABLE public.u (k text PRIMARY KEY, v text)');
+    await ends.run('source', 'CREATE VIEW bucardo.delta_public_u AS SELECT * FROM bucardo.delta_public_t WHERE false');
+    await dirty.mark(relation, [['k1']]);
+    expect((await verifier.step()).equal).toBe(1);
+    expect(await told()).not.toBeNull();
+    passed = 2_000;
+    expect((await verifier.step()).equal).toBe(1);
+    expect(await told()).toBeNull();
+    expect((await dirty.count([other])).keys).toBe(0);
+    await ends.run('source', 'DROP VIEW bucardo.delta_public_u');
+    await ends.run('both', 'DROP TABLE public.u');
+  });
+
+  it('is no problem any more when its marks went otherwise', async () => {
+    const other = { ...relation, name: 'u', sql: '"public"."u"' };
+    await verifier.close();
+    verifier = new DirtyVerifier(context, [other], sick);
+    await dirty.mark(other, [['k1']]);
+    await verifier.step();
+    expect(await told()).not.toBeNull();
+    await context.state.client.query('TRUNCATE ibex.dirty_key');
+    passed = 2_000;
+    await verifier.step();
+    expect(await told()).toBeNull();
+  });
+
+  it('because it is locked is looked at later, and nobody waits for it, nor is it told of', async () => {
+    const holder = await ends.open('source');
+    await holder.query('BEGIN; LOCK TABLE public.t');
+    expect(await verifier.step()).toEqual({ equal: 0, pending: 0, different: 0 });
+    expect(await told()).toBeNull();
+    await holder.query('ROLLBACK');
+    await holder.end();
+    passed = 2_000;
+    expect((await verifier.step()).equal).toBe(2);
+  });
+
+  it('since the source takes no session is not to blame', async () => {
+    const away = Object.create(context, {
+      connect: { value: () => Promise.reject(new Failure('cannot connect to source x: too many clients')) },
+    }) as Context;
+    const one = new DirtyVerifier(away, [relation], sick);
+    passed = 2_000;
+    await expect(one.step()).rejects.toThrow('too many clients');
+    expect(await told()).toBeNull();
+    await one.close();
+  });
 });
 
 describe('in the pause, when nobody writes and everything is applied,', () => {
@@ -260,11 +338,13 @@ it('a relation that was truncated and copied anew has to be compared as a whole,
   await new VerifyAgain(context).step([relation]);
   // Different: it is tried again later, not given up.
   expect(await dirty.standing([relation])).toMatchObject([{ again: true, verifiedAt: null }]);
+  expect(await context.state.fact('sync.unequal')).toEqual({ '"public"."t"': 1 });
   await ends.run('target', `UPDATE public.t SET v = 'v' WHERE k = 'only'`);
   await new VerifyAgain(context).step([relation]);
   expect(await dirty.standing([relation])).toMatchObject([
     { rows: 1, again: false, verifiedAt: expect.any(Date) as Date },
   ]);
+  expect(await context.state.fact('sync.unequal')).toEqual({});
 });
 
 it('a relation that never was verified waits for a verify: only on the way back nobody starts one', async () => {
@@ -294,6 +374,25 @@ it('a change is not forgotten when its mark cannot be kept', async () => {
   await context.state.client.query('ALTER TABLE ibex.elsewhere RENAME TO dirty_key');
   const { rows } = await ends.source.query('SELECT k FROM bucardo.delta_public_t');
   expect(rows).toEqual([{ k: 'k1' }]);
+});
+
+it('changes that cannot be forgotten are told by name, and keep those of no other relation', async () => {
+  const other = { ...relation, name: 'u', sql: '"public"."u"' };
+  await change(`UPDATE public.t SET v = 'new' WHERE k = 'k1'`);
+  await write(`UPDATE public.t SET v = 'newer' WHERE k = 'k1'`);
+  await apply(`UPDATE public.t SET v = 'newer' WHERE k = 'k1'`);
+  const left = new SickRelations('sync.purge', 'cannot forget the changes that were applied');
+  const duty = new Purge(
+    { context, ends: { source: purger, target: ends.target }, relations: [other, relation] },
+    left,
+  );
+  await duty.run();
+  await duty.close();
+  expect((await ends.source.query('SELECT k FROM bucardo.delta_public_t')).rows).toEqual([]);
+  expect(await context.state.fact('sync.purge')).toEqual({
+    problems: [expect.stringMatching(/^"public"."u" cannot forget .*delta_public_u" does not exist/)],
+  });
+  expect([left.mayBeTried(other), left.mayBeTried(relation)]).toEqual([false, true]);
 });
 
 it('a comparison begins only when no applier is in a transaction that may not know of it', async () => {

@@ -1,0 +1,12 @@
+import { COMPARE_FACT, PURGE_FACT } from './relation-problems';
+import { SickRelations } from './sick-relations';
+import { StartTries } from './start-tries';
+
+/** What the supervisor knows of earlier tries. It outlives a failure, after which all but this begins anew. */
+export class SupervisorMemory {
+  readonly starts = new StartTries();
+  /** Heartbeats on their way by sync, oldest first; microseconds since 1970. */
+  readonly beats = new Map<string, bigint[]>();
+  readonly compare = new SickRelations(COMPARE_FACT, 'cannot be compared');
+  readonly purge = new SickRelations(PURGE_FACT, 'cannot forget the changes that were applied');
+}

@@ -1,0 +1,47 @@
+import { purgeApplied } from '../bucardo/queues';
+import { PipeBroken } from '../copy/pipe';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
+import type { Duty, Watch } from './duty';
+import { heartbeatOf } from './heartbeat';
+import { PLAN_FACT, type Plan } from './plan';
+import type { SickRelations } from './sick-relations';
+
+/** Forgets what Bucardo has applied, relation by relation, and marks it to be compared again. */
+export class Purge implements Duty {
+  readonly name = 'purge';
+  readonly everyMs = 5_000;
+  private dirty: DirtyKeys | undefined;
+
+  constructor(
+    private readonly watch: Watch,
+    private readonly sick: SickRelations,
+  ) {}
+
+  async run(): Promise<void> {
+    const { context, ends, relations } = this.watch;
+    const plan = (await context.state.fact<Plan>(PLAN_FACT)) ?? {};
+    const all = [...relations, ...Object.keys(plan).map(heartbeatOf)];
+    this.sick.only(all);
+    for (const relation of all) {
+      if (!this.sick.mayBeTried(relation)) continue;
+      const dirty = (this.dirty ??= await DirtyKeys.open(context));
+      try {
+        await purgeApplied(ends.source, relation, dirty);
+        this.sick.well(relation);
+      } catch (error) {
+        await this.close();
+        this.sick.failed(relation, error, context.log);
+        // The source's session is closed with it; the next one leaves this relation alone at first.
+        if (!(error instanceof PipeBroken)) continue;
+        await this.sick.tell(context.state);
+        throw error;
+      }
+    }
+    await this.sick.tell(context.state);
+  }
+
+  async close(): Promise<void> {
+    await this.dirty?.close();
+    this.dirty = undefined;
+  }
+}

@@ -1,0 +1,75 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { capture } from '../../../assets/agent/capture';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import type { AgentConfig } from '../../../assets/agent/config';
+import type { Context } from '../../../assets/agent/context';
+import { prepareLeases } from '../../../assets/agent/lease';
+import type { Trouble } from '../../../assets/agent/sync/facts';
+import { SupervisorMemory } from '../../../assets/agent/sync/memory';
+import { watch } from '../../../assets/agent/sync/supervise';
+import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
+import { startMigration, type TestMigration } from '../../helpers/migration';
+import { until } from '../../helpers/until';
+
+let migration: TestMigration;
+let config: AgentConfig;
+let context: Context;
+
+beforeAll(async () => {
+  migration = await startMigration();
+  // A Bucardo that never starts.
+  config = { ...migration.config, host: { ...migration.config.host, bucardo: '/bin/false' } };
+  for (const end of ['source', 'target'] as const) {
+    const client = await migration.admin(end);
+    await client.query('CREATE TABLE public.item (id int PRIMARY KEY, v int)');
+    await client.end();
+  }
+  context = await migration.context('capture');
+  await capture.run(context);
+  const source = await context.connect('source');
+  await prepareLeases(await context.connect('target'), await readRelations(source, config));
+  await context.state.setFact('sync.plan', {});
+});
+afterAll(() => migration.stop());
+
+test('a start that fails is tried ever less often and is one trouble since the first try, while other duties go on', async () => {
+  const { state } = context;
+  const wanted = join(config.host.stateDirectory, 'sync.wanted');
+  const memory = new SupervisorMemory();
+  const failures: unknown[] = [];
+  writeFileSync(wanted, 'forward');
+  const running = (async () => {
+    while (wantedDirection(config) === 'forward')
+      await watch(config, memory).catch((error: unknown) => failures.push(error));
+  })();
+
+  const troubles = new Set<number | undefined>();
+  const stop = async (): Promise<void> => {
+    rmSync(wanted);
+    await running;
+  };
+  const starts = async (count: number): Promise<boolean> => {
+    const trouble = await state.fact<Trouble | null>('sync.trouble');
+    if (troubles.size > 0 || trouble) troubles.add(trouble?.since);
+    return ((await state.counters())['bucardo.starts'] ?? 0) >= count;
+  };
+  try {
+    await until(() => starts(1));
+    const first = performance.now();
+    await until(() => starts(2));
+    await until(() => state.fact('source.seen'));
+    // What the supervisor knows of its tries is not lost when it must begin anew.
+    const killer = await migration.admin('source');
+    await killer.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ibex supervise'`,
+    );
+    await killer.end();
+    await until(() => starts(4));
+    expect(performance.now() - first).toBeGreaterThan(6_500);
+    expect(failures).toHaveLength(1);
+    expect([...troubles]).toEqual([expect.any(Number)]);
+  } finally {
+    await stop();
+  }
+});
