@@ -63,7 +63,7 @@ async function verifyCatalogs(context: Context): Promise<CatalogComparison> {
   const [catalog, query] = await context.with('source', (source) =>
     context.with('target', async (target) => [
       await compareCatalogs(source, target, config),
-      catalogQuery(await serverVersion(source), false),
+      catalogQuery(await serverVersion(source)),
     ]),
   );
   const { objects, failures, warnings } = catalog;

@@ -9,7 +9,7 @@ const rights = (kind: string, what: string, acl: string, owner: string, from: st
   SELECT ${kind}, format('%s on %s for %s', e.privilege_type, ${what},
       CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END),
     CASE WHEN e.is_grantable THEN 'WITH GRANT OPTION' ELSE '' END, NULL, true, NULL,
-    CASE e.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(e.grantee)::text END, NULL
+    CASE e.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(e.grantee)::text END, NULL, NULL
   FROM ${from} CROSS JOIN LATERAL aclexplode(${acl}) AS e
   WHERE e.grantee <> ${owner} AND e.privilege_type <> 'MAINTAIN'`;
 
@@ -58,7 +58,7 @@ export const privilegeQueries: readonly string[] = [
     SELECT 'setting', format('%s of %s', split_part(c.pair, '=', 1),
         CASE s.setrole WHEN 0 THEN 'the database' ELSE 'role ' || quote_ident(pg_get_userbyid(s.setrole)) END),
       substr(c.pair, strpos(c.pair, '=') + 1), NULL, true, NULL,
-      CASE s.setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(s.setrole)::text END, NULL
+      CASE s.setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(s.setrole)::text END, NULL, NULL
     FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c (pair)
     WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
       AND NOT (s.setdatabase = 0 AND s.setrole = 0)`,

@@ -8,7 +8,7 @@ export const notOfExtension = (catalog: string, oid: string): string =>
   `NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '${catalog}'::regclass AND e.objid = ${oid} AND e.deptype = 'e')`;
 
 /** From 14 on, servers write IN before the arguments of procedures. */
-export const withoutIn = (args: string): string => `regexp_replace(${args}, '(^|, )IN ', '\\1', 'g')`;
+const withoutIn = (args: string): string => `regexp_replace(${args}, '(^|, )IN ', '\\1', 'g')`;
 
 /** A routine's name with its arguments, of `p` and its namespace `n`. */
 export const ROUTINE = `format('%I.%I(%s)', n.nspname, p.proname, ${withoutIn('pg_get_function_identity_arguments(p.oid)')})`;
