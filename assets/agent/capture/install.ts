@@ -2,15 +2,13 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
+import { begin } from '../fence/transaction';
 import { ident } from '../sql';
 import { MOST_SYNCS, syncNames, truncateTrigger } from '../bucardo/names';
 import { syncCount } from '../sync/count';
 import { blockersOf, isBusy, lockGently, neverFree, pauseAfter } from './busy';
 import { DELTA_TRIGGER } from './names';
 import { queueStatements, triggerStatements } from './objects';
-
-/** After which the server ends the transaction of a host that is frozen or gone, with its lock; milliseconds. */
-const IDLE_MS = 4_000;
 
 /**
  * Begins the capture of one relation, in a transaction of its own with a short lock time-out: whoever writes it waits
@@ -53,7 +51,7 @@ async function once(
   syncs: readonly string[],
   lockTimeoutMs: number,
 ): Promise<void> {
-  await source.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_MS}`);
+  await begin(source);
   await lockGently(source, relation.sql, lockTimeoutMs);
   // One lock request, so that the wait is bounded once and not once per trigger. To drop one shuts out readers as well.
   const mode = stale.length > 0 ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE';

@@ -20,6 +20,9 @@ function maker(schema: string, name: string): string {
 /** Name, in schema bucardo, of the table of changed keys of a relation, and of its trigger function. */
 export const deltaName = (schema: string, name: string): string => `delta_${maker(schema, name)}`;
 
+/** Name, in schema bucardo, of the trigger function that notes that a relation was truncated; no longer than the one before. */
+export const truncateName = (schema: string, name: string): string => `trunc_${maker(schema, name)}`;
+
 /** Name, in schema bucardo, of the table in which Bucardo notes what it has applied. */
 export const trackName = (schema: string, name: string): string => `track_${maker(schema, name)}`;
 

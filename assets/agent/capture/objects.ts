@@ -3,12 +3,19 @@ import { SYNC, truncateTrigger } from '../bucardo/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { ident, identList, qualified, sql } from '../sql';
-import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName, fitsIdentifier, queueOf, stageName, trackOf } from './names';
+import {
+  CAPTURE_SCHEMA,
+  DELTA_TRIGGER,
+  deltaName,
+  fitsIdentifier,
+  queueOf,
+  stageName,
+  trackOf,
+  truncateName,
+} from './names';
 
 /** Table of relations that were truncated and not yet copied anew. */
 export const TRUNCATED = qualified(CAPTURE_SCHEMA, 'ibex_truncated');
-
-const TRUNCATE_FUNCTION = qualified(CAPTURE_SCHEMA, 'ibex_note_truncation');
 
 /**
  * A stamp of its own for each transaction: Bucardo matches what it has applied by this value alone, and with its own
@@ -37,14 +44,22 @@ export async function installShared(source: Client): Promise<void> {
       schema_name text NOT NULL,
       relation_name text NOT NULL,
       captured_at timestamptz NOT NULL DEFAULT clock_timestamp())`);
-  await source.query(sql`
-    CREATE OR REPLACE FUNCTION ${TRUNCATE_FUNCTION}() RETURNS trigger ${DEFINER} AS $function$
-    BEGIN
-      INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME);
-      RETURN NULL;
-    END
-    $function$`);
 }
+
+const truncateFunction = ({ schema, name }: Pick<Relation, 'schema' | 'name'>): string =>
+  qualified(CAPTURE_SCHEMA, truncateName(schema, name));
+
+/**
+ * The statement that makes the function which notes that a relation was truncated. Each has its own, since whoever does not
+ * own the table can take the trigger off only by dropping its function, which locks every table that has it.
+ */
+export const truncateFunctionStatement = (relation: Pick<Relation, 'schema' | 'name'>): string => sql`
+  CREATE OR REPLACE FUNCTION ${truncateFunction(relation)}() RETURNS trigger ${DEFINER} AS $function$
+  BEGIN
+    INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    RETURN NULL;
+  END
+  $function$`;
 
 /** The key of a relation. Throws Failure for one that has none, which assess should have refused. */
 export function keyOf(relation: Relation): Key {
@@ -90,6 +105,7 @@ export function queueStatements(relation: Relation): string[] {
     `CREATE TABLE IF NOT EXISTS ${track} (txntime timestamptz, target text) WITH (${QUEUE_STORAGE})`,
     `CREATE INDEX IF NOT EXISTS ${index('dex3')} ON ${track} (target text_pattern_ops, txntime)`,
     `CREATE UNLOGGED TABLE IF NOT EXISTS ${stage} (txntime timestamptz, target text)`,
+    truncateFunctionStatement(relation),
     sql`
       CREATE OR REPLACE FUNCTION ${queue}() RETURNS trigger ${DEFINER} AS $function$
       BEGIN
@@ -109,9 +125,9 @@ export function queueStatements(relation: Relation): string[] {
 }
 
 /** The statement that lets a relation be in a sync: Bucardo would make a trigger of its own where it finds none of ours. */
-export const truncateStatement = (relation: Pick<Relation, 'sql'>, sync: string): string => sql`
+export const truncateStatement = (relation: Relation, sync: string): string => sql`
   CREATE TRIGGER ${ident(truncateTrigger(sync))} AFTER TRUNCATE ON ${relation.sql}
-  FOR EACH STATEMENT EXECUTE PROCEDURE ${TRUNCATE_FUNCTION}()`;
+  FOR EACH STATEMENT EXECUTE PROCEDURE ${truncateFunction(relation)}()`;
 
 /**
  * The statements that begin the capture of a relation; each waits for every writer of it.

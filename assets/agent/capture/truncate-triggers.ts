@@ -3,10 +3,11 @@ import { syncNames, truncateTrigger } from '../bucardo/names';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
+import { begin } from '../fence/transaction';
 import { sql } from '../sql';
 import { syncCount } from '../sync/count';
 import { lockGently } from './busy';
-import { truncateStatement } from './objects';
+import { truncateFunctionStatement, truncateStatement } from './objects';
 
 const MISSING = sql`
   SELECT r.oid::int8 AS oid, s.name AS sync FROM unnest($1::oid[]) AS r (oid) CROSS JOIN unnest($2::text[], $3::text[]) AS s (name, trigger)
@@ -55,7 +56,9 @@ export async function addTruncateTriggers(
   const wanted = syncNames(syncCount(context.config));
   for (const { relation, sync } of await missing(source, relations, wanted)) {
     try {
-      await source.query('BEGIN');
+      // Capture of an older Ibex has left the relation without.
+      await source.query(truncateFunctionStatement(relation));
+      await begin(source);
       await lockGently(source, relation.sql, context.config.capture.lockTimeoutMs);
       await source.query(truncateStatement(relation, sync));
       await source.query('COMMIT');

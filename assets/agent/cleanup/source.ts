@@ -1,8 +1,9 @@
 import type { Client } from 'pg';
-import { blockersOf, isBusy, lockGently, neverFree, pauseAfter, type Blocker } from '../capture/busy';
+import { blockersOf, lockGently, neverFree, pauseAfter, type Blocker } from '../capture/busy';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { Context } from '../context';
 import { Failure } from '../errors';
+import { begin, isBusy } from '../fence/transaction';
 import { ident, qualified, sql } from '../sql';
 
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
@@ -49,29 +50,69 @@ async function lockIfAllowed(client: Client, table: string, lockTimeoutMs: numbe
   }
 }
 
+/** Runs statements that take triggers off, in a transaction which nobody waits for much longer than for its first lock. */
+async function drop(
+  client: Client,
+  table: string,
+  lockTimeoutMs: number,
+  statements: readonly string[],
+): Promise<void> {
+  await begin(client);
+  try {
+    await lockIfAllowed(client, table, lockTimeoutMs);
+    for (const statement of statements) await client.query(statement);
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
+const dropFunctions = (functions: readonly string[]): string =>
+  `DROP FUNCTION IF EXISTS ${functions.map((name) => `${name}()`).join(', ')} CASCADE`;
+
 /**
  * Takes the triggers of one table off, all under one lock. Only the table's owner may drop a trigger, and TRIGGER was
  * enough to make it: a login that owns the function alone drops that, and the trigger with it, under the same lock.
+ * Returns which functions it had to leave to `dropShared`.
+ *
+ * @param shared functions of several tables
  */
-async function dropTriggers(client: Client, triggers: readonly OurTrigger[], lockTimeoutMs: number): Promise<void> {
+async function dropTriggers(
+  client: Client,
+  triggers: readonly OurTrigger[],
+  shared: ReadonlySet<string>,
+  lockTimeoutMs: number,
+): Promise<readonly string[]> {
   const table = triggers[0]?.table ?? '';
-  const drop = async (...statements: readonly string[]): Promise<void> => {
-    try {
-      await client.query('BEGIN');
-      await lockIfAllowed(client, table, lockTimeoutMs);
-      for (const statement of statements) await client.query(statement);
-      await client.query('COMMIT');
-    } catch (error) {
-      await client.query('ROLLBACK').catch(() => undefined);
-      throw error;
-    }
-  };
+  const owned = triggers.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`);
   try {
-    await drop(...triggers.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`));
+    await drop(client, table, lockTimeoutMs, owned);
+    return [];
   } catch (error) {
     if (!isForbidden(error)) throw error;
-    for (const { function: own } of triggers) await drop(`DROP FUNCTION IF EXISTS ${own}() CASCADE`);
   }
+  const functions = [...new Set(triggers.map((trigger) => trigger.function))];
+  const own = functions.filter((name) => !shared.has(name));
+  if (own.length > 0) await drop(client, table, lockTimeoutMs, [dropFunctions(own)]);
+  return functions.filter((name) => shared.has(name));
+}
+
+/**
+ * Drops a function that stands on several tables of which we own none, and locks them all: the fence's, and the one that
+ * an older Ibex had for truncations. The first of them is held until the last is free, so the time of all together is
+ * limited.
+ */
+async function dropShared(client: Client, triggers: readonly OurTrigger[], lockTimeoutMs: number): Promise<void> {
+  const [{ table, function: name }] = triggers as [OurTrigger];
+  const limit = `SET LOCAL statement_timeout = ${Math.round(lockTimeoutMs) + triggers.length}`;
+  await drop(client, table, lockTimeoutMs, [limit, dropFunctions([name])]);
+}
+
+/** Functions that stand on several tables. */
+function sharedFunctions(triggers: readonly OurTrigger[]): Set<string> {
+  const tables = new Map(triggers.map(({ function: name, oid }) => [name, oid]));
+  return new Set(triggers.flatMap(({ function: name, oid }) => (tables.get(name) === oid ? [] : [name])));
 }
 
 /**
@@ -82,30 +123,42 @@ async function dropTriggers(client: Client, triggers: readonly OurTrigger[], loc
 export async function dropCapture(context: Context, client: Client, schema: string = CAPTURE_SCHEMA): Promise<number> {
   const { lockTimeoutMs, attempts } = context.config.capture;
   await client.query('SET client_min_messages = warning');
-  let dropped = 0;
-  for (let attempt = 1; ; attempt += 1) {
+  const found = await ourTriggers(client, schema);
+  for (let attempt = 1, left = found; ; attempt += 1) {
     const busy: { readonly table: string; readonly blockers: Blocker[] }[] = [];
-    for (const triggers of byTable(await ourTriggers(client, schema))) {
-      const [{ table, oid }] = triggers;
+    const unlessBusy = async <T>(tables: readonly OurTrigger[], work: Promise<T>): Promise<T | undefined> => {
       try {
-        await dropTriggers(client, triggers, lockTimeoutMs);
-        dropped += triggers.length;
+        return await work;
       } catch (error) {
         // In a deadlock with an application, that goes before.
         if (!isBusy(error)) throw error;
-        const blockers = await blockersOf(client, oid, true);
-        context.log.warn({ relation: table, attempt, blockers }, 'relation is busy');
-        busy.push({ table, blockers });
+        for (const [{ table, oid }] of byTable(tables)) {
+          const blockers = await blockersOf(client, oid, true);
+          context.log.warn({ relation: table, attempt, blockers }, 'relation is busy');
+          busy.push({ table, blockers });
+        }
+        return undefined;
       }
+    };
+    const shared = sharedFunctions(left);
+    const postponed = new Set<string>();
+    for (const triggers of byTable(left)) {
+      const work = dropTriggers(client, triggers, shared, lockTimeoutMs);
+      for (const name of (await unlessBusy(triggers, work)) ?? []) postponed.add(name);
     }
-    const left = await ourTriggers(client, schema);
+    left = await ourTriggers(client, schema);
+    for (const name of postponed) {
+      const triggers = left.filter((trigger) => trigger.function === name);
+      if (triggers.length > 0) await unlessBusy(triggers, dropShared(client, triggers, lockTimeoutMs));
+    }
+    left = await ourTriggers(client, schema);
     if (left.length === 0) break;
     if (attempt >= attempts) throw new Failure(stillThere(left, busy, context.config.capture));
-    context.progress.report(dropped, dropped + left.length, 'triggers', left[0]?.table ?? '');
+    context.progress.report(found.length - left.length, found.length, 'triggers', left[0]?.table ?? '');
     await pauseAfter(attempt);
   }
   await client.query(`DROP SCHEMA IF EXISTS ${ident(schema)} CASCADE`);
-  return dropped;
+  return found.length;
 }
 
 function byTable(triggers: readonly OurTrigger[]): [OurTrigger, ...OurTrigger[]][] {

@@ -4,7 +4,7 @@ import type { Client } from 'pg';
 export const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
 
 /**
- * How long a transaction on the fence may stand idle; milliseconds. More than the margin before the deadline, so that a
+ * How long a transaction on the fence, or one that locks a table of the application, may stand idle; milliseconds. More than the margin before the deadline, so that a
  * moment's standstill of ours does no harm; a host that is frozen or gone keeps nobody waiting for longer.
  */
 const IDLE_MS = 4_000;

@@ -83,6 +83,6 @@ it("every function of ours that runs with its owner's rights finds names in pg_c
   const proconfig = ['search_path=pg_catalog, pg_temp'];
   expect(rows).toEqual([
     { proname: 'delta_public_item', proconfig },
-    { proname: 'ibex_note_truncation', proconfig },
+    { proname: 'trunc_public_item', proconfig },
   ]);
 });

@@ -63,7 +63,7 @@ const BREAKS: [string, string, string][] = [
   [
     'a trigger that calls something else',
     `DROP TRIGGER bucardo_delta ON item; CREATE TRIGGER bucardo_delta AFTER INSERT ON item
-     FOR EACH STATEMENT EXECUTE PROCEDURE bucardo.ibex_note_truncation()`,
+     FOR EACH STATEMENT EXECUTE PROCEDURE bucardo.trunc_public_item()`,
     'trigger "bucardo_delta" of "public"."item" does not call our function',
   ],
   [
@@ -96,7 +96,7 @@ const BREAKS: [string, string, string][] = [
     'a TRUNCATE trigger that was made anew',
     `DROP TRIGGER bucardo_note_trunc_ibex ON item;
      CREATE TRIGGER bucardo_note_trunc_ibex AFTER TRUNCATE ON item
-     FOR EACH STATEMENT EXECUTE PROCEDURE bucardo.ibex_note_truncation()`,
+     FOR EACH STATEMENT EXECUTE PROCEDURE bucardo.trunc_public_item()`,
     'trigger "bucardo_note_trunc_ibex" of "public"."item" was dropped and made anew: changes in between are not known',
   ],
   ['a dropped table', 'DROP TABLE item', '"public"."item" was captured and is gone now'],

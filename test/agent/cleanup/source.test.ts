@@ -1,4 +1,7 @@
+import { installShared, queueStatements, triggerStatements } from '../../../assets/agent/capture/objects';
+import { readRelations } from '../../../assets/agent/catalog/relations';
 import { dropCapture, ourTriggers } from '../../../assets/agent/cleanup/source';
+import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
 
@@ -75,4 +78,52 @@ test.each([
   await busy.query(prepared ? `COMMIT PREPARED 'nightly report'` : 'COMMIT');
   expect(await dropCapture(context, admin)).toBe(2);
   expect((await admin.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`)).rowCount).toBe(0);
+});
+
+describe.each([
+  ['captured as now', ''],
+  [
+    'captured by an older Ibex, with one function for all truncations',
+    `CREATE FUNCTION bucardo.ibex_note_truncation() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+     CREATE TRIGGER bucardo_note_trunc_old AFTER TRUNCATE ON first EXECUTE PROCEDURE bucardo.ibex_note_truncation();
+     CREATE TRIGGER bucardo_note_trunc_old AFTER TRUNCATE ON held EXECUTE PROCEDURE bucardo.ibex_note_truncation();
+     CREATE TRIGGER bucardo_note_trunc_old AFTER TRUNCATE ON third EXECUTE PROCEDURE bucardo.ibex_note_truncation()`,
+  ],
+])('tables that are %s, by a login that owns none of them', (_, older) => {
+  test('are freed one by one, while one of them is held, and no writer waits for longer than for one lock', async () => {
+    const server = await start(15);
+    const [admin, holder, writer] = await Promise.all([server.connect(), server.connect(), server.connect()]);
+    await admin.query(`
+      CREATE ROLE mover LOGIN; GRANT CREATE ON DATABASE postgres TO mover;
+      CREATE TABLE first (id int PRIMARY KEY, n int); CREATE TABLE held (LIKE first INCLUDING ALL); CREATE TABLE third (LIKE first INCLUDING ALL);
+      INSERT INTO first VALUES (1, 0); INSERT INTO held VALUES (1, 0);
+      GRANT TRIGGER, SELECT, UPDATE ON first, held, third TO mover; SET ROLE mover`);
+    await installShared(admin);
+    for (const relation of await readRelations(admin, { leftOut: [] } as unknown as AgentConfig)) {
+      for (const statement of [...queueStatements(relation), ...triggerStatements(relation)])
+        await admin.query(statement);
+    }
+    await admin.query(older);
+    await holder.query('BEGIN; UPDATE held SET n = 1');
+    const tables = async (trigger: string): Promise<string[]> =>
+      (await ourTriggers(admin, 'bucardo')).filter((row) => row.trigger.startsWith(trigger)).map(({ table }) => table);
+
+    const state = { longest: 0, busy: true };
+    const removal = dropCapture(context, admin)
+      .catch((error: Error) => error.message)
+      .finally(() => (state.busy = false));
+    while (state.busy) {
+      const begun = performance.now();
+      await writer.query('UPDATE first SET n = n + 1');
+      state.longest = Math.max(state.longest, performance.now() - begun);
+    }
+
+    expect(await removal).toMatch(/triggers are left: "public"."held" was never free for 500 ms in 2 tries/);
+    expect(state.longest).toBeLessThan(500 + 250);
+    expect(await tables('bucardo_delta')).toEqual(['"public"."held"']);
+    expect(await tables('bucardo_note_trunc_ibex')).toEqual(['"public"."held"']);
+    await holder.query('COMMIT');
+    expect(await dropCapture(context, admin)).toBe(older === '' ? 2 : 5);
+    expect((await admin.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`)).rowCount).toBe(0);
+  });
 });
