@@ -7,8 +7,10 @@ import type { Context } from './context';
 import { rowArchive } from './dump';
 import { damageOf, DumpDamaged, rememberDamage } from './dump/damage';
 import { endLeftCopy } from './copy/onetimecopy';
+import { prepareTargetPlan } from './copy/target-plan';
 import { DUMPED_OIDS_FACT } from './dump/fork';
 import { Failure, oneLine } from './errors';
+import { concernsAll, inOne } from './failures';
 import { copiedRelations, Lease } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 import { copyTable, type TableCopy } from './restore/copy-table';
@@ -40,7 +42,10 @@ export async function restoreRows(context: Context): Promise<PhaseOutcome> {
   };
 }
 
-/** Copies every relation that the target does not call copied, largest first. Returns the rows of this run. */
+/**
+ * Copies every relation that the target does not call copied, largest first. Returns the rows of this run. One that
+ * cannot be copied does not keep the others from it; which those were is thrown at the end.
+ */
 async function copyRows(context: Context, workers: readonly Client[], relations: readonly Relation[]): Promise<number> {
   const { config, progress, state, log } = context;
   const [target] = workers as [Client, ...Client[]];
@@ -51,13 +56,14 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
   const known = await damageOf(context, archive);
   if (known !== undefined) throw new DumpDamaged(known);
   const waiting = await copiesOf(context, archive, missing);
+  await prepareTargetPlan(target);
   const lease = await Lease.take(target, 'copy');
   const expected = Math.max(
     1,
     waiting.reduce((sum, copy) => sum + copy.relation.rows, 0),
   );
   let copied = 0;
-  const damaged: DumpDamaged[] = [];
+  const failures: unknown[] = [];
   progress.restart();
   const tasks = waiting.map((copy) => ({
     needs: [],
@@ -68,21 +74,22 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
         copied += more;
         progress.report(copied, Math.max(expected, copied), 'rows', copy.relation.sql);
       }).catch((error: unknown) => {
-        // The other tables' files may be whole.
-        if (error instanceof DumpDamaged) return void damaged.push(error);
-        throw error;
+        if (concernsAll(error)) throw error;
+        log.error({ relation: copy.relation.sql, err: error }, 'not restored');
+        failures.push(error);
       });
       if (rows === undefined) return;
       await state.count('rows.copy', rows);
       log.info({ relation: copy.relation.sql, rows }, 'restored');
     },
   }));
-  await runTasks(tasks, workers);
-  const [damage] = damaged;
-  if (damage) {
-    await rememberDamage(context, damage);
-    throw damage;
+  try {
+    await runTasks(tasks, workers);
+  } finally {
+    const damage = failures.find((failure) => failure instanceof DumpDamaged);
+    if (damage) await rememberDamage(context, damage);
   }
+  if (failures.length > 0) throw inOne(failures);
   return copied;
 }
 

@@ -3,9 +3,14 @@ import { Failure, oneLine } from '../errors';
 import { describePart, type Part } from './cuts';
 import { isTooLong, TOO_LONG_CURE } from './largest-row';
 
-const CURES: Readonly<Record<string, string>> = {
+/** What to do about text that the target's encoding does not allow, by the server's code. */
+export const ENCODING_CURES: Readonly<Record<string, string>> = {
   '22021': `the source holds text that is not valid in the target's encoding; correct that value there`,
   '22P05': `the source holds text that the target's encoding does not know; correct that value there`,
+};
+
+const CURES: Readonly<Record<string, string>> = {
+  ...ENCODING_CURES,
   '42P01': 'it was dropped; migrate again without it, or bring it back',
   '42703': 'a column was dropped or renamed; undo that, or run cleanup and migrate again',
   '42501': 'grant that right',

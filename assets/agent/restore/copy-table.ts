@@ -8,9 +8,11 @@ import { withList } from '../archive/entry-sql';
 import type { TocEntry } from '../archive/toc';
 import type { Relation } from '../catalog/relations';
 import type { AgentConfig } from '../config';
+import { ENCODING_CURES } from '../copy/explain';
+import { targetPlans } from '../copy/target-plan';
 import { DumpDamaged } from '../dump/damage';
 import { Failure, oneLine } from '../errors';
-import type { Lease } from '../lease';
+import { LeaseLost, type Lease } from '../lease';
 import { inTransaction } from '../schema/tried';
 import { sql } from '../sql';
 
@@ -24,8 +26,9 @@ export interface TableCopy {
 }
 
 /**
- * Brings one relation's rows to the target in one transaction, together with the note that they are there. Whatever an
- * earlier, unfinished way of copying left in the table goes first. Returns the rows that COPY counted.
+ * Brings one relation's rows to the target in one transaction, together with the note that they are there. What an
+ * earlier, unfinished way of copying left in the table goes first; rows of somebody else are refused, and not touched.
+ * Returns the rows that COPY counted.
  *
  * @param progressed told, now and then, how many more rows went out
  */
@@ -42,7 +45,7 @@ export async function copyTable(
       await target.query(`SET LOCAL session_replication_role = 'replica'`);
       await lease.hold(target, relation);
       const there = await target.query(`SELECT EXISTS (SELECT FROM ONLY ${relation.sql}) AS rows`);
-      if ((there.rows[0] as { rows: boolean }).rows) await target.query(`TRUNCATE ONLY ${relation.sql}`);
+      if ((there.rows[0] as { rows: boolean }).rows) await emptyOwn(target, relation);
       const rows = await withList(config, [entry], (list) => stream(config, target, archive, list, progressed));
       await target.query(
         sql`
@@ -55,8 +58,32 @@ export async function copyTable(
   } catch (error) {
     if (error instanceof DumpDamaged)
       throw new DumpDamaged(`rows of ${relation.sql} cannot be copied: the dump is damaged: ${error.what}`);
-    throw new Failure(`rows of ${relation.sql} cannot be copied: ${oneLine(error)}; start restore again, it resumes`);
+    if (error instanceof LeaseLost) throw error;
+    const { where } = error as { where?: string };
+    const place = isRefused(error) && where !== undefined ? ` (${oneLine(where)})` : '';
+    throw new Failure(`rows of ${relation.sql} cannot be copied: ${oneLine(error)}${place}; ${wayOn(error, archive)}`, {
+      cause: error,
+    });
   }
+}
+
+/** Empties a table whose rows another way of copying has begun to bring. This one leaves none behind, or all. */
+async function emptyOwn(target: Client, relation: Relation): Promise<void> {
+  if (!(await targetPlans(target)).has(relation.sql)) {
+    throw new Failure(
+      'on the target it holds rows that Ibex did not copy; empty it there (SET session_replication_role = replica; TRUNCATE)',
+    );
+  }
+  await target.query(`TRUNCATE ONLY ${relation.sql}`);
+}
+
+/** A value that stands in the dump stays there whatever is done at the source. */
+function wayOn(error: unknown, archive: string): string {
+  const cure = ENCODING_CURES[(error as { code?: string }).code ?? ''];
+  const anew = `remove ${archive}, start dump, then restore; what is restored is kept`;
+  if (cure !== undefined) return `${cure}, ${anew}`;
+  const again = 'start restore again, it resumes';
+  return isRefused(error) ? `if the value is at fault, correct it at the source and ${anew}; else ${again}` : again;
 }
 
 async function stream(

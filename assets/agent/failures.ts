@@ -1,0 +1,30 @@
+import { isLost } from './copy/sessions';
+import { Failure, oneLine } from './errors';
+import { LeaseLost } from './lease';
+
+/** How many failures are told in full. */
+const SHOWN = 5;
+
+/** A server that is out of disk, memory or sessions. */
+const OUT_OF_RESOURCES = /^53/;
+
+/** Whether what failed with one relation would fail with the others too: its server is gone or full, or another run works. */
+export function concernsAll(error: unknown): boolean {
+  const codeOf = (each: unknown): string => (each as { code?: string }).code ?? '';
+  const { cause } = error as { cause?: unknown };
+  return (
+    error instanceof LeaseLost ||
+    cause instanceof LeaseLost ||
+    isLost(error) ||
+    [error, cause ?? {}].some((each) => OUT_OF_RESOURCES.test(codeOf(each)))
+  );
+}
+
+/** The failures of several relations as one, which names each; the only one of them is itself. */
+export function inOne(failures: readonly unknown[]): unknown {
+  const [first] = failures;
+  if (failures.length < 2) return first;
+  const more = failures.length > SHOWN ? `; and ${failures.length - SHOWN} more, see the log` : '';
+  const cause: unknown = first instanceof Error ? (first.cause ?? first) : first;
+  return new Failure(`${failures.slice(0, SHOWN).map(oneLine).join('; ')}${more}`, { cause });
+}
