@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import type { KeyRange } from '../catalog/key-order';
 import { copiedColumns, type Relation } from '../catalog/relations';
+import { ENCODING_CURES } from '../copy/explain';
 import { isTooLong, largestRow, TOO_LONG_CURE } from '../copy/largest-row';
 import { PipeBroken } from '../copy/pipe';
 import { Failure, oneLine } from '../errors';
@@ -28,7 +29,8 @@ export async function explain(
 ): Promise<Error> {
   const cause = error instanceof PipeBroken ? error.cause : error;
   if (cause instanceof Failure) return cause;
-  const { code, constraint, detail } = cause as { code?: string; constraint?: string; detail?: string };
+  type Told = Partial<Record<'code' | 'constraint' | 'detail' | 'where', string>>;
+  const { code = '', constraint, detail, where } = cause as Told;
   if (code === '23505') {
     return new Failure(
       `${relation.sql} cannot be applied: a row of the target has the same value under "${constraint}" (${detail}); nothing was skipped; find who wrote the target, and start again`,
@@ -36,9 +38,11 @@ export async function explain(
     );
   }
   const row = isTooLong(cause) ? await ask?.((source) => longestQueued(source, relation, range)).catch(() => '') : '';
-  const cure = isTooLong(cause) ? `; ${TOO_LONG_CURE}` : '';
+  const cure = isTooLong(cause) ? TOO_LONG_CURE : ENCODING_CURES[code];
+  // A value is at fault: where it is helps to find it.
+  const place = row || (code.startsWith('22') && where && oneLine(where));
   return new Failure(
-    `${relation.sql} cannot be applied: ${oneLine(cause)}${row ? ` (${row})` : ''}${cure}; nothing was forgotten; start again`,
+    `${relation.sql} cannot be applied: ${oneLine(cause)}${place ? ` (${place})` : ''}${cure ? `; ${cure}` : ''}; nothing was forgotten; start again`,
     { cause },
   );
 }

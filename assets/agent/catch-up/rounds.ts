@@ -1,9 +1,11 @@
 import type { Client } from 'pg';
+import { truncatedRelations } from '../bucardo/queues';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { setKnown } from '../connect';
 import { GivenBack } from '../copy/give-way';
 import { oneLine } from '../errors';
+import { concernsAll, inOne } from '../failures';
 import type { Lease } from '../lease';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { applyChanges, type Portion, type Sessions } from './apply';
@@ -32,6 +34,9 @@ const TARGET_SETTINGS: Readonly<Record<string, string>> = {
 
 /** How often a portion gives way; then it hurries, since a backlog that is never applied does the source more harm. */
 const MOST_GIVEN_BACK = 5;
+
+/** How often the closing round is run for tables that are truncated meanwhile; then it is left to the next start. */
+const MOST_CLOSING_ROUNDS = 5;
 
 /** A portion that is to be applied. */
 type Waiting = Portion & { readonly relation: Relation; readonly givenBack?: number };
@@ -65,9 +70,22 @@ export class CatchUp {
 
   /**
    * Brings every relation to one and the same snapshot of the source, so that unique constraints can be built and
-   * foreign keys validated: the target then is the source as it was at one instant.
+   * foreign keys validated: the target then is the source as it was at one instant. A TRUNCATE empties its table under
+   * every snapshot, also an older one, so the round is repeated when one has come; at most a few times.
    */
   async toOneSnapshot(source: Client): Promise<number> {
+    let applied = 0;
+    for (let round = 1; ; round += 1) {
+      applied += await this.closingRound(source);
+      // Those that the snapshot showed are forgotten.
+      const truncated = await truncatedRelations(source, this.relations);
+      if (truncated === 0) return applied;
+      this.context.log.warn({ round, truncated }, 'truncated during the closing round');
+      if (round === MOST_CLOSING_ROUNDS) return applied;
+    }
+  }
+
+  private async closingRound(source: Client): Promise<number> {
     await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     try {
       const { rows } = await source.query('SELECT pg_export_snapshot() AS snapshot');
@@ -78,7 +96,8 @@ export class CatchUp {
   }
 
   /**
-   * Applies each of these relations once, long queues in ranges where that may be.
+   * Applies each of these relations once, long queues in ranges where that may be. One that cannot be applied does not
+   * keep the others from it; which those were is thrown at the end.
    *
    * @param snapshot an exported snapshot to apply to; the newest one without
    * @param sessions how many work side by side, as many as the settings say without
@@ -90,19 +109,35 @@ export class CatchUp {
   ): Promise<number> {
     const queue = await this.portions(relations, snapshot, sessions);
     let applied = 0;
-    const worker = async (): Promise<void> => {
-      for (let next = queue.shift(); next; next = queue.shift()) {
-        await this.context.brake.draining.clear();
-        const keys = await this.one(next);
-        if (keys === undefined) queue.unshift({ ...next, givenBack: (next.givenBack ?? 0) + 1 });
+    const failures = new Map<string, unknown>();
+    const next = async (waiting: Waiting): Promise<void> => {
+      const { sql: name } = waiting.relation;
+      if (failures.has(name)) return;
+      await this.context.brake.draining.clear();
+      try {
+        const keys = await this.one(waiting);
+        if (keys === undefined) queue.unshift({ ...waiting, givenBack: (waiting.givenBack ?? 0) + 1 });
         applied += keys ?? 0;
+      } catch (error) {
+        if (concernsAll(error)) throw error;
+        this.context.log.error({ relation: name, err: error }, 'not applied');
+        if (!failures.has(name)) failures.set(name, error);
+      }
+    };
+    const worker = async (): Promise<void> => {
+      try {
+        for (let waiting = queue.shift(); waiting; waiting = queue.shift()) await next(waiting);
+      } catch (error) {
+        queue.length = 0;
+        throw error;
       }
     };
     const workers = Math.min(sessions, queue.length);
     const outcomes = await Promise.allSettled(Array.from({ length: workers }, worker));
     if (applied > 0) await this.context.state.count('rows.catch-up', applied);
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed) throw failed.reason;
+    const ended = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (ended) throw ended.reason;
+    if (failures.size > 0) throw inOne([...failures.values()]);
     return applied;
   }
 

@@ -2,6 +2,7 @@ import { applyChanges } from '../../../assets/agent/catch-up/apply';
 import { readBacklog } from '../../../assets/agent/catch-up/backlog';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
+import { Lease } from '../../../assets/agent/lease';
 import { intercept, startMoving, type Moving } from './moving';
 
 const TABLES = `
@@ -100,6 +101,39 @@ describe('catch-up of many tables', () => {
     await rounds.close();
   });
 
+  it('is at one instant even when a table is truncated meanwhile, which empties it under every snapshot', async () => {
+    await moving.source.query('INSERT INTO child VALUES (20, 10); UPDATE third SET v = 4 WHERE id < 5');
+    let isTruncated = false;
+    const rounds = await catchUp((text) => {
+      if (isTruncated || !text.startsWith('SET TRANSACTION SNAPSHOT')) return undefined;
+      isTruncated = true;
+      return moving.source.query('TRUNCATE third; INSERT INTO third VALUES (1, 5), (-5, 5)');
+    });
+    const session = await moving.sessions();
+    await rounds.toOneSnapshot(session.source);
+    expect(isTruncated).toBe(true);
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('ends although a table is truncated again and again, and leaves that to later rounds', async () => {
+    let truncations = 0;
+    let last: Promise<unknown> = Promise.resolve();
+    const rounds = await catchUp((text) => {
+      if (!text.startsWith('SET TRANSACTION SNAPSHOT')) return undefined;
+      truncations += 1;
+      last = last.then(() => moving.source.query('TRUNCATE third; INSERT INTO third SELECT generate_series(1, 100)'));
+      return last;
+    });
+    await moving.source.query('DELETE FROM third WHERE id = 1');
+    const session = await moving.sessions();
+    await rounds.toOneSnapshot(session.source);
+    expect(truncations).toBeGreaterThan(1);
+    await (await catchUp()).apply(moving.relations());
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
   it('gives up with the first table that fails, after the others are done', async () => {
     await moving.target.query('ALTER TABLE public.parent ADD CHECK (id <> 66)');
     await moving.source.query('INSERT INTO parent VALUES (66); INSERT INTO third VALUES (600)');
@@ -110,6 +144,43 @@ describe('catch-up of many tables', () => {
     await moving.target.query('ALTER TABLE public.parent DROP CONSTRAINT parent_id_check');
     await rounds.apply(moving.relations());
     expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('names every table that fails, and applies the others, with a single session too', async () => {
+    await moving.target.query(
+      'ALTER TABLE public.parent ADD CHECK (id <> 67); ALTER TABLE public.child ADD CHECK (id <> 67)',
+    );
+    await moving.source.query(
+      'INSERT INTO parent VALUES (67); INSERT INTO child VALUES (67, 67); INSERT INTO third VALUES (601)',
+    );
+    const rounds = await catchUp();
+    const inOrder = ['parent', 'child', 'third'].map((name) => moving.relation(name));
+    await expect(rounds.apply(inOrder, undefined, 1)).rejects.toThrow(
+      /^"public"."parent" cannot be applied: .*; start again; "public"."child" cannot be applied: .*; start again$/,
+    );
+    expect(await Promise.all(['parent', 'child', 'third'].map((name) => moving.queued(name)))).toEqual([1, 1, 0]);
+    await moving.target.query(
+      'ALTER TABLE public.parent DROP CONSTRAINT parent_id_check; ALTER TABLE public.child DROP CONSTRAINT child_id_check',
+    );
+    await rounds.apply(moving.relations());
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('begins no further table once another run has taken over', async () => {
+    await moving.source.query('INSERT INTO parent VALUES (68); INSERT INTO third VALUES (602)');
+    const rounds = await catchUp();
+    const before = moving.lease;
+    moving.lease = await Lease.take(await moving.context.connect('target'), 'catch-up');
+    const inOrder = ['parent', 'third'].map((name) => moving.relation(name));
+    await expect(rounds.apply(inOrder, undefined, 1)).rejects.toThrow(
+      new RegExp(
+        `^"public"."parent" on the target belongs to catch-up .*generation ${before.generation}\\): another run`,
+      ),
+    );
+    expect(await moving.queued('third')).toBe(1);
+    await (await catchUp()).apply(moving.relations());
     await rounds.close();
   });
 
