@@ -93,7 +93,7 @@ async function open(client: Client, where: string, prepare: (client: Client) => 
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
-    throw new Failure(`cannot connect to ${where}: ${explain(error)}`);
+    throw new Failure(`cannot connect to ${where}: ${explain(error)}`, { cause: error });
   }
 }
 

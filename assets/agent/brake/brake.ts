@@ -5,10 +5,11 @@ import { Context } from '../context';
 import type { Direction } from '../endpoints';
 import { oneLine } from '../errors';
 import type { Logger } from '../log';
+import { blindPace } from './blind';
 import { refusal, takenOff } from './capture-off';
 import { Gauge } from './gauge';
 import { QueueGrowth } from './queue-growth';
-import { judge, readFreeBytes, readLoad, readQueueBytes, type Readings } from './readings';
+import { judge, readFreeBytes, readLoad, readQueueBytes, type HiddenWaits, type Readings } from './readings';
 import { takeCaptureOff } from './take-off';
 
 /** Time between two looks at the source; milliseconds. */
@@ -27,8 +28,10 @@ export class Brake extends Gauge {
   private own: Context | undefined;
   private source: Client | undefined;
   private looks = 0;
+  private blindLooks = 0;
   private queue = { queueBytes: 0, queueGrowth: 0 };
   private readonly growth = new QueueGrowth();
+  private readonly hidden: HiddenWaits = new Map();
   private readonly drain: Gauge;
 
   private constructor(
@@ -68,14 +71,26 @@ export class Brake extends Gauge {
       try {
         await this.look();
       } catch (error) {
-        // A source that does not answer is for those to tell who work on it.
-        this.log.warn({ cause: oneLine(error) }, 'the brake cannot see the source');
-        await this.source?.end().catch(() => undefined);
-        this.source = undefined;
+        await this.seeNothing(error);
       }
       const step = Math.min(50, this.lookMs);
       for (let waited = 0; waited < this.lookMs && !this.closed; waited += step) await sleep(step);
     }
+  }
+
+  private async seeNothing(error: unknown): Promise<void> {
+    this.blindLooks += 1;
+    const reason = `the brake cannot see the source: ${oneLine(error)}`;
+    this.log.warn({ cause: oneLine(error), looks: this.blindLooks }, 'the brake cannot see the source');
+    const before = this.pace;
+    const pace = blindPace(this.blindLooks, error);
+    if (pace !== undefined) for (const gauge of [this, this.drain]) gauge.show(pace, { reason });
+    if (this.pace !== before) this.log.warn({ pace, reason }, 'brake');
+    // Whichever of its sessions was lost, all are opened anew.
+    const { own } = this;
+    this.own = undefined;
+    this.source = undefined;
+    await own?.close();
   }
 
   private async look(): Promise<void> {
@@ -84,6 +99,7 @@ export class Brake extends Gauge {
     const earlier = await takenOff(context.state);
     if (earlier !== undefined) return this.takeOff(context, this.source, earlier);
     const readings = await this.read(this.source);
+    this.blindLooks = 0;
     const verdict = judge(readings, this.config.brake);
     const { pace, reason } = verdict;
     if (pace === 'off') return this.takeOff(context, this.source, reason);
@@ -110,7 +126,7 @@ export class Brake extends Gauge {
     }
     this.looks += 1;
     return {
-      ...(await readLoad(source)),
+      ...(await readLoad(source, this.hidden)),
       ...this.queue,
       hostFreeBytes: await readFreeBytes(config.host.stateDirectory),
     };

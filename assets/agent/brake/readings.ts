@@ -17,7 +17,7 @@ export interface LockWait {
 
 /** How the source and the host are, as far as our work could hurt them. */
 export interface Readings {
-  /** Active sessions of others on the source. A login that may not see others' sessions sees none. */
+  /** Active sessions of others on the source. A login that may not see others' sessions sees its own role's. */
   readonly active: number;
   /** Waits of others for locks that sessions of ours hold, or wait for before them. */
   readonly lockWaits: readonly LockWait[];
@@ -36,24 +36,52 @@ const LOAD = sql`
   SELECT count(*)::int AS active FROM pg_stat_activity
   WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND NOT ${OURS}`;
 
+/** What a session does is told only to a login that may see it, which locks it waits for is told to all; asked when needed. */
 const LOCK_WAITS = sql`
   WITH ours AS (SELECT pid, application_name AS application FROM pg_stat_activity WHERE ${OURS}),
+  hidden AS (
+    SELECT pid, usename, application_name FROM pg_stat_activity
+    WHERE datname = current_database() AND query = '<insufficient privilege>' AND NOT ${OURS}),
   waiting AS (
     SELECT a.pid, extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start)) * 1000 AS ms,
-      format('pid %s (%s, %s): %s', a.pid, a.usename, a.application_name, left(a.query, 120)) AS who
-    FROM pg_stat_activity a WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND NOT ${OURS})
-  SELECT w.ms::float8 AS ms, w.who, jsonb_agg(to_jsonb(o)) AS holders
+      format('pid %s (%s, %s): %s', a.pid, a.usename, a.application_name, left(a.query, 120)) AS who, NULL AS wait
+    FROM pg_stat_activity a WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND NOT ${OURS}
+    UNION ALL
+    SELECT h.pid, NULL, format('pid %s (%s, %s), whose statement is hidden from our login,', h.pid, h.usename, h.application_name),
+      concat(h.pid, ' ', l.virtualtransaction)
+    FROM hidden h JOIN pg_locks l ON l.pid = h.pid AND NOT l.granted WHERE EXISTS (SELECT FROM hidden))
+  SELECT w.ms::float8 AS ms, w.who, w.wait, jsonb_agg(to_jsonb(o)) AS holders
   FROM waiting w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS b (pid) JOIN ours o ON o.pid = b.pid
-  GROUP BY w.pid, w.ms, w.who ORDER BY w.ms DESC`;
+  GROUP BY w.pid, w.ms, w.who, w.wait`;
 
 const QUEUES = sql`
   SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::float8 AS "queueBytes" FROM pg_class c
   WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ${literal(CAPTURE_SCHEMA)})`;
 
-/** Reads load and lock waits of the source. */
-export async function readLoad(source: Client): Promise<Pick<Readings, 'active' | 'lockWaits'>> {
+/** When waits were first seen whose time our login may not see; milliseconds of the process's clock. */
+export type HiddenWaits = Map<string, number>;
+
+/**
+ * Reads load and lock waits of the source, the longest first.
+ *
+ * @param hidden what earlier looks saw of waits whose time is hidden; is brought up to date. @default nothing
+ */
+export async function readLoad(
+  source: Client,
+  hidden: HiddenWaits = new Map(),
+): Promise<Pick<Readings, 'active' | 'lockWaits'>> {
   const { active } = (await source.query(LOAD)).rows[0] as { active: number };
-  return { active, lockWaits: (await source.query(LOCK_WAITS)).rows as LockWait[] };
+  const { rows } = await source.query<LockWait & { ms: number | null; wait: string | null }>(LOCK_WAITS);
+  const now = performance.now();
+  const seen = new Map(rows.flatMap(({ wait }) => (wait === null ? [] : [[wait, hidden.get(wait) ?? now]])));
+  hidden.clear();
+  for (const [wait, since] of seen) hidden.set(wait, since);
+  const lockWaits = rows.map(({ ms, wait, who, holders }) => ({
+    ms: ms ?? now - (seen.get(wait ?? '') ?? now),
+    who,
+    holders,
+  }));
+  return { active, lockWaits: lockWaits.sort((a, b) => b.ms - a.ms) };
 }
 
 /** Reads what capture takes of the source's disk. */

@@ -3,10 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { blindPace } from '../../../assets/agent/brake/blind';
 import { Brake } from '../../../assets/agent/brake/brake';
 import { QueueGrowth } from '../../../assets/agent/brake/queue-growth';
-import { judge, readFreeBytes, readLoad } from '../../../assets/agent/brake/readings';
+import { judge, readFreeBytes, readLoad, type HiddenWaits } from '../../../assets/agent/brake/readings';
 import { capture } from '../../../assets/agent/capture';
+import { Failure } from '../../../assets/agent/errors';
 import { runPhase } from '../../../assets/agent/phase';
 import { NO_BRAKE } from '../../helpers/no-brake';
 import { startMigration, type TestMigration } from '../../helpers/migration';
@@ -54,6 +56,18 @@ describe('what follows from the readings', () => {
     const worst = { active: 1e4, ...waiting(1e9), queueBytes: 1e15, queueGrowth: 1e12, hostFreeBytes: 0 };
     expect(judge(worst, { ...none, hostFreeMegabytes: 0 })).toEqual({ pace: 'free', reason: '' });
   });
+});
+
+describe('a source that cannot be seen', () => {
+  const failure = (code: string): Failure => new Failure('cannot connect to source', { cause: { code } });
+  test.each([
+    ['for a moment', '53300', 2, undefined],
+    ['since it takes no more sessions', '53300', 3, 'paused'],
+    ['since it takes none for minutes', '53300', 599, 'paused'],
+    ['since it is full, maybe of our own', '53300', 600, 'slow'],
+    ['since nothing listens', 'ECONNREFUSED', 3, 'paused'],
+    ['since it is gone', 'ECONNREFUSED', 60, 'free'],
+  ])('%s', (_, code, looks, pace) => expect(blindPace(looks, failure(code))).toBe(pace));
 });
 
 describe('the growth of the captured changes', () => {
@@ -253,6 +267,49 @@ describe('the brake on a living source', () => {
     await waiting;
     expect((await readLoad(source)).lockWaits).toEqual([]);
     await Promise.all([holder.end(), writer.end()]);
+  });
+
+  test('sees it too with a login that may not see what others do, from the first look on that finds it', async () => {
+    const holder = await migration.admin('source');
+    const writer = await migration.admin('source');
+    const plain = await migration.admin('source');
+    await plain.query('CREATE ROLE plain; SET ROLE plain');
+    await holder.query(`SET application_name = 'ibex copy'; BEGIN; LOCK TABLE public.item IN SHARE MODE`);
+    const waiting = writer.query('UPDATE public.item SET v = v + 1');
+    const hidden: HiddenWaits = new Map();
+    const [first] = await until(async () => {
+      const { lockWaits } = await readLoad(plain, hidden);
+      return lockWaits.length > 0 ? lockWaits : undefined;
+    });
+    expect(first).toMatchObject({
+      ms: 0,
+      who: expect.stringMatching(/^pid \d+ \(postgres, \), whose statement is hidden from our login,$/),
+      holders: [{ application: 'ibex copy' }],
+    });
+    await until(async () => ((await readLoad(plain, hidden)).lockWaits[0]?.ms ?? 0) > 50);
+    await holder.query('ROLLBACK');
+    await waiting;
+    expect([(await readLoad(plain, hidden)).lockWaits, hidden.size]).toEqual([[], 0]);
+    await plain.query('RESET ROLE; DROP ROLE plain');
+    await Promise.all([holder.end(), writer.end(), plain.end()]);
+  });
+
+  test('stands still while the source takes no more sessions, says so, and goes on when it does', async () => {
+    const owner = await migration.source.connect();
+    const brake = await open({});
+    const work = worker(brake);
+    await until(() => work.pieces() > 3);
+    await owner.query('ALTER ROLE mover NOSUPERUSER CONNECTION LIMIT 0');
+    await owner.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ibex brake'`);
+    await until(() => brake.pace === 'paused');
+    expect(brake.draining.pace).toBe('paused');
+    await until(() => brake.longPause() !== undefined);
+    expect(brake.longPause()).toMatch(/^the brake cannot see the source: .*too many connections for role "mover"$/);
+    await owner.query('ALTER ROLE mover SUPERUSER CONNECTION LIMIT -1');
+    const before = work.pieces();
+    await until(() => brake.pace === 'free' && work.pieces() > before);
+    await owner.end();
+    await work.stop();
   });
 
   test('takes capture off at the hard limit; writers see no error, and every phase refuses', async () => {
