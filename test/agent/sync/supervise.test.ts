@@ -5,7 +5,9 @@ import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
 import { prepareLeases } from '../../../assets/agent/lease';
+import { Heartbeats, type SeenLag } from '../../../assets/agent/sync/beat';
 import type { Trouble } from '../../../assets/agent/sync/facts';
+import { prepareHeartbeats } from '../../../assets/agent/sync/heartbeat';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
 import { watch } from '../../../assets/agent/sync/supervise';
 import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
@@ -72,4 +74,20 @@ test('a start that fails is tried ever less often and is one trouble since the f
   } finally {
     await stop();
   }
+});
+
+test('the lag of a sync that stands still grows on when the supervisor begins anew', async () => {
+  const ends = { source: await context.connect('source'), target: await context.connect('target') };
+  await prepareHeartbeats(ends, ['ibex']);
+  await context.state.setFact('sync.plan', { ibex: [] });
+  const memory = new SupervisorMemory();
+  const beat = async (): Promise<number> => {
+    await new Heartbeats({ context, ends, relations: [] }, memory.beats).run();
+    return (await context.state.fact<SeenLag>('sync.lag'))?.lag['ibex'] ?? 0;
+  };
+  expect(await beat()).toBe(0);
+  const first = await until(async () => (await beat()) || undefined);
+  await until(async () => (await beat()) > first);
+  await ends.target.query('INSERT INTO ibex.heartbeat_ibex VALUES (1, clock_timestamp())');
+  expect(await beat()).toBe(0);
 });
