@@ -192,6 +192,12 @@ it('refuses a source login without rights, table by table', async () => {
       expect.stringContaining('may not create schemas'),
     ]);
     expect(warnings).toContainEqual(expect.stringContaining('may not set session_replication_role'));
+    expect(warnings).toContainEqual(
+      expect.stringMatching(
+        /^source login "poor" may not see what other sessions do: the brake is blind .*; GRANT pg_read_all_stats TO "poor"$/,
+      ),
+    );
+    expect((await take()).warnings).not.toContainEqual(expect.stringContaining('pg_read_all_stats'));
   } finally {
     await source.query('DROP TABLE closed; DROP ROLE poor');
   }

@@ -39,4 +39,15 @@ const wraparound = askFor<{ pid: number; query: string }>('vacuum against wrapar
   warning(`pid ${row.pid} runs "${row.query}", which gives way to nobody: capture of that table waits for its end`),
 );
 
-export const activityChecks: readonly Check[] = [prepared, transactions, wraparound];
+const SEES_SESSIONS = sql`
+  SELECT current_user AS login, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees`;
+
+const sessions = askFor<{ login: string; sees: boolean }>('sessions of others', 'source', SEES_SESSIONS, (row) =>
+  row.sees
+    ? undefined
+    : warning(
+        `source login "${row.login}" may not see what other sessions do: the brake is blind to the source's load and to who waits for our locks, and capture cannot tell how old a transaction is that holds a table; GRANT pg_read_all_stats TO "${row.login}"`,
+      ),
+);
+
+export const activityChecks: readonly Check[] = [sessions, prepared, transactions, wraparound];

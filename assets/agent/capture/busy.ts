@@ -15,14 +15,15 @@ export interface Blocker {
   readonly pid: number | null;
   readonly user: string;
   readonly application: string;
-  readonly seconds: number;
+  /** Age of the transaction; null where the login may not see it, for lack of pg_read_all_stats. */
+  readonly seconds: number | null;
   readonly query: string;
 }
 
 /** Readers are in the way of an exclusive lock only. A prepared transaction has no session. */
 const BLOCKERS = sql`
-  SELECT DISTINCT l.relation::int8::float8 AS oid, l.pid, coalesce(a.usename::text, a.backend_type, 'prepared') AS user,
-    coalesce(a.application_name, p.gid) AS application, coalesce(a.xact_start, p.prepared) AS since,
+  SELECT DISTINCT l.relation::int8::float8 AS oid, l.pid, coalesce(a.usename::text, a.backend_type, CASE WHEN l.pid IS NULL THEN 'prepared' ELSE 'not visible' END) AS user,
+    coalesce(a.application_name, p.gid, '') AS application, coalesce(a.xact_start, p.prepared) AS since,
     round(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)))::float8 AS seconds,
     coalesce(left(a.query, 120), '') AS query
   FROM pg_locks l
@@ -53,14 +54,14 @@ const isWraparound = ({ query }: Blocker): boolean => /^autovacuum:.*to prevent 
 
 /**
  * Who holds some of these relations against a trigger, and for long: a transaction that is prepared or older than a wait
- * of ours may be, and a vacuum against wraparound.
+ * of ours may be, one whose age is not visible, and a vacuum against wraparound.
  *
  * @param lockTimeoutMs that wait
  */
 export async function longHolders(client: Client, oids: readonly number[], lockTimeoutMs: number): Promise<Blocker[]> {
   const holders = (await client.query(BLOCKERS, [oids, false])).rows as Blocker[];
   const isLong = (holder: Blocker): boolean =>
-    !holder.query.startsWith('autovacuum:') && holder.seconds * 1000 >= lockTimeoutMs;
+    !holder.query.startsWith('autovacuum:') && (holder.seconds ?? Infinity) * 1000 >= lockTimeoutMs;
   return holders.filter((holder) => holder.pid === null || isWraparound(holder) || isLong(holder));
 }
 
@@ -75,8 +76,11 @@ export async function pauseAfter(attempt: number): Promise<void> {
 
 /** Blockers in words. */
 export const inTheWay = (blockers: readonly Blocker[]): string =>
-  blockers.map((row) => `${named(row)} (${row.user}, ${row.application}, ${row.seconds} s): ${row.query}`).join('; ') ||
+  blockers.map((row) => `${named(row)} (${row.user}, ${row.application}, ${age(row)}): ${row.query}`).join('; ') ||
   'nobody at this moment';
+
+const age = ({ seconds }: Blocker): string =>
+  seconds === null ? 'age not visible without pg_read_all_stats' : `${seconds} s`;
 
 const named = ({ pid }: Blocker): string => (pid === null ? 'a transaction' : `pid ${pid}`);
 
