@@ -3,6 +3,7 @@ import { inTheWay, longHolders } from './capture/busy';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
 import { beginCapture, captureIdOf, completeCapture } from './capture/identity';
 import { installCapture } from './capture/install';
+import { mendQueues } from './capture/mend-queues';
 import { installShared } from './capture/objects';
 import { addTruncateTriggers } from './capture/truncate-triggers';
 import { readRelations, type Relation } from './catalog/relations';
@@ -19,6 +20,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const relations = await readRelations(source, context.config);
   const { problems } = await inspectCapture(context, source, relations);
   await refuseGaps(context, relations, problems);
+  await mendQueues(context, source, relations);
 
   const pending = relations.filter((relation) => problems.has(relation.sql));
   if (pending.length > 0) await beginCapture(context, source);

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { SYNC, truncateTrigger } from '../bucardo/names';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
-import { ident, identList, qualified, sql } from '../sql';
+import { ident, identList, literal, qualified, sql } from '../sql';
 import {
   CAPTURE_SCHEMA,
   DELTA_TRIGGER,
@@ -32,7 +32,7 @@ const QUEUE_STORAGE =
 const DEFINER = 'LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp';
 
 /** Columns that a queue has beside the key's. */
-const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
+export const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
 
 /** What all relations share; none of it locks a table of the application. */
 export async function installShared(source: Client): Promise<void> {
@@ -90,8 +90,6 @@ export function queueStatements(relation: Relation): string[] {
   const stage = qualified(CAPTURE_SCHEMA, stageName(relation.schema, relation.name));
   const index = (kind: string): string => ident(name.replace(/^delta/, kind));
   const names = identList(columns.map((column) => column.name));
-  const values = (row: 'NEW' | 'OLD'): string => columns.map((column) => `${row}.${ident(column.name)}`).join(', ');
-  const same = columns.map(({ name, equals }) => `OLD.${ident(name)} ${equals} NEW.${ident(name)}`).join(' AND ');
   const ofQueue = [
     sql`
       CREATE TABLE IF NOT EXISTS ${queue} (
@@ -106,23 +104,56 @@ export function queueStatements(relation: Relation): string[] {
     `CREATE INDEX IF NOT EXISTS ${index('dex3')} ON ${track} (target text_pattern_ops, txntime)`,
     `CREATE UNLOGGED TABLE IF NOT EXISTS ${stage} (txntime timestamptz, target text)`,
     truncateFunctionStatement(relation),
-    sql`
-      CREATE OR REPLACE FUNCTION ${queue}() RETURNS trigger ${DEFINER} AS $function$
-      BEGIN
-        IF TG_OP = 'INSERT' THEN
-          INSERT INTO ${queue} (${names}) VALUES (${values('NEW')});
-        ELSE
-          INSERT INTO ${queue} (${names}) VALUES (${values('OLD')});
-          IF TG_OP = 'UPDATE' AND NOT (${same}) THEN
-            INSERT INTO ${queue} (${names}) VALUES (${values('NEW')});
-          END IF;
-        END IF;
-        RETURN NULL;
-      END
-      $function$`,
+    keyFunctionStatement(relation),
   ];
   return [ofQueue.join(';\n'), others.join(';\n')];
 }
+
+/** The statement that makes the function which puts the key of each changed row into the relation's queue. */
+export function keyFunctionStatement(relation: Relation): string {
+  const { columns } = keyOf(relation);
+  const queue = queueOf(relation);
+  const names = identList(columns.map((column) => column.name));
+  const values = (row: 'NEW' | 'OLD'): string => columns.map((column) => `${row}.${ident(column.name)}`).join(', ');
+  const same = columns.map(({ name, equals }) => `OLD.${ident(name)} ${equals} NEW.${ident(name)}`).join(' AND ');
+  return sql`
+    CREATE OR REPLACE FUNCTION ${queue}() RETURNS trigger ${DEFINER} AS $function$
+    BEGIN
+      IF TG_OP = 'INSERT' THEN
+        INSERT INTO ${queue} (${names}) VALUES (${values('NEW')});
+      ELSE
+        INSERT INTO ${queue} (${names}) VALUES (${values('OLD')});
+        IF TG_OP = 'UPDATE' AND NOT (${same}) THEN
+          INSERT INTO ${queue} (${names}) VALUES (${values('NEW')});
+        END IF;
+      END IF;
+      RETURN NULL;
+    END
+    $function$`;
+}
+
+/** What the function of a relation without a usable key says of itself. */
+export const ONLY_MARKS = 'each change marks the whole relation';
+
+/**
+ * The statement that has each transaction which changes rows mark the relation to be copied anew: for one whose key
+ * cannot be noted any more. A mark of another transaction does not do, since it may be forgotten before this one commits.
+ */
+export const markFunctionStatement = (relation: Relation): string => sql`
+  CREATE OR REPLACE FUNCTION ${queueOf(relation)}() RETURNS trigger ${DEFINER} AS $function$
+  -- ${ONLY_MARKS}
+  BEGIN
+    IF current_setting('ibex.marked', true) IS DISTINCT FROM concat(TG_RELID, ' ', txid_current()) THEN
+      INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME);
+      PERFORM set_config('ibex.marked', concat(TG_RELID, ' ', txid_current()), true);
+    END IF;
+    RETURN NULL;
+  END
+  $function$`;
+
+/** The statement that marks a relation to be copied anew. */
+export const markStatement = ({ schema, name }: Relation): string =>
+  `INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES (${literal(schema)}, ${literal(name)})`;
 
 /** The statement that lets a relation be in a sync: Bucardo would make a trigger of its own where it finds none of ours. */
 export const truncateStatement = (relation: Relation, sync: string): string => sql`

@@ -161,7 +161,10 @@ export function catalogChanges(before: WatchedTables, now: WatchedTables): strin
 
 /** Whether nothing but columns, or their values, may be other than before: that can be mended by copying the table anew. */
 const isAltered = (known: WatchedTable, now: WatchedTable): boolean =>
-  known.oid === now.oid && known.key === now.key && known.parents === now.parents;
+  known.oid === now.oid && keyColumns(known) === keyColumns(now) && known.parents === now.parents;
+
+/** A key whose type is altered has a new index on the same columns. */
+const keyColumns = ({ key }: WatchedTable): string => key.replace(/^\d+ /, '');
 
 const hasOtherDefaults = (known: WatchedTable | undefined, now: WatchedTable): boolean =>
   known?.defaults !== undefined && known.defaults !== now.defaults;

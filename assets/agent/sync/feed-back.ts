@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { inspectCapture } from '../capture/check';
+import { mendQueues } from '../capture/mend-queues';
 import { readRelations, type Relation } from '../catalog/relations';
 import { readBacklog, total, type Backlog } from '../catch-up/backlog';
 import { CatchUp } from '../catch-up/rounds';
@@ -125,6 +126,7 @@ interface Obstacles {
 }
 
 async function obstaclesOf(context: Context, ends: Ends, relations: readonly Relation[]): Promise<Obstacles> {
+  await mendQueues(context, ends.source, relations);
   const { problems } = await inspectCapture(context, ends.source, relations);
   const old = await readRelations(ends.target, context.config);
   const stay = tablesThatStay(old, relations);

@@ -5,7 +5,8 @@ import { takenOff } from '../brake/capture-off';
 import { takeCaptureOff } from '../brake/take-off';
 import { readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
-import { inspectCaptured } from '../capture/check';
+import { mendQueues } from '../capture/mend-queues';
+import { readRelations } from '../catalog/relations';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
 import { leadHomeUnasked } from '../cutover/home';
@@ -14,10 +15,11 @@ import { Failure } from '../errors';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
 import { Heartbeats } from './beat';
+import { watchCapture } from './capture-watch';
 import { watchCatalog } from './catalog-watch';
 import { recopyTruncated } from './catch-up-instead';
 import { Duties, type Duty, type Watch } from './duty';
-import { noteTrouble, PROBLEM_FACT, TROUBLE_FACT } from './facts';
+import { noteTrouble, TROUBLE_FACT } from './facts';
 import { feedBack } from './feed-back';
 import { Healer } from './heal';
 import { watchIdentity } from './identity';
@@ -76,9 +78,11 @@ async function keepClientsHome(config: AgentConfig): Promise<never> {
   }
 }
 
-/** Without a sync, between the phases or after one that failed, changes pile up as well: the hard limit holds then, too. */
+/**
+ * Without a sync, between the phases or after one that failed, changes pile up as well, and keys change: the hard limit
+ * holds then, too, and queues are mended.
+ */
 async function guardQueues(config: AgentConfig): Promise<void> {
-  if (config.brake.queueMegabytes === 0) return;
   const context = await Context.create(config, SUPERVISOR);
   try {
     // A cutover applies every change before it ends, and needs them all until then.
@@ -90,6 +94,7 @@ async function guardQueues(config: AgentConfig): Promise<void> {
       config.brake,
     );
     if (pace === 'off') await takeCaptureOff(context, source, reason);
+    else await mendQueues(context, source, await readRelations(source, config));
   } finally {
     await context.close();
   }
@@ -140,6 +145,8 @@ export async function watch(config: AgentConfig, memory: SupervisorMemory): Prom
 function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier: DirtyVerifier): Duty[] {
   const again = new VerifyAgain(watch.context);
   return [
+    // Before what may fail again and again: while a key does not fit its queue, the application's writes are refused.
+    { name: 'capture', everyMs: 10_000, run: () => watchCapture(watch) },
     new TakeBack(watch),
     new Healer(watch, memory.starts),
     new Heartbeats(watch, memory.beats),
@@ -147,7 +154,6 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
     purge,
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
     { name: 'verify again', everyMs: 1_000, run: async () => void again.step(watch.relations) },
-    { name: 'capture', everyMs: 10_000, run: () => lookAtCapture(watch) },
     { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
     { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
     { name: 'lag', everyMs: 1_000, run: () => tellLag(watch) },
@@ -163,12 +169,4 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
 async function tellLag({ context, ends, relations }: Watch): Promise<void> {
   const lag = await readLag(ends.source, relations);
   context.progress.report(lag.changes, 0, 'changes', `${lag.seconds.toFixed(1)} s behind`);
-}
-
-async function lookAtCapture({ context, ends }: Watch): Promise<void> {
-  // A table that appeared later is told of by the watch of the catalogs.
-  const problems = await inspectCaptured(context, ends.source, await syncedRelations(context, ends));
-  if (problems.size === 0) return;
-  context.log.error({ problems: [...problems.values()] }, 'capture is not complete');
-  await context.state.setFact(PROBLEM_FACT, { problems: [...problems.values()] });
 }

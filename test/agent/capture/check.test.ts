@@ -1,9 +1,11 @@
 import type { Client } from 'pg';
-import { CAPTURED_FACT, checkCapture, inspectCaptured, type Captured } from '../../../assets/agent/capture/check';
+import { CAPTURED_FACT, checkCapture, type Captured } from '../../../assets/agent/capture/check';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { Context } from '../../../assets/agent/context';
 import { prepareLeases } from '../../../assets/agent/lease';
 import { sync } from '../../../assets/agent/sync';
+import { watchCapture } from '../../../assets/agent/sync/capture-watch';
+import { standingProblems } from '../../../assets/agent/sync/facts';
 import { syncedRelations } from '../../../assets/agent/sync/synced';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { forgetCapture, runCapture } from './recorded';
@@ -201,19 +203,29 @@ describe('a sync that is started', () => {
     }
   });
 
-  it('does not miss a table that is captured and not copied yet, nor one that is neither', async () => {
+  it('does not miss a table that is captured and not copied yet, nor one that is neither, as add has them', async () => {
     const context = await copied('item');
-    const { source: ends, target } = {
-      source: await context.connect('source'),
-      target: await context.connect('target'),
-    };
+    const ends = { source: await context.connect('source'), target: await context.connect('target') };
     await source.query('CREATE TABLE late (id int PRIMARY KEY)');
-    const synced = await syncedRelations(context, { source: ends, target });
-    expect(synced.map(({ name }) => name)).toEqual(['item']);
-    expect([...(await inspectCaptured(context, ends, synced))]).toEqual([]);
+    expect((await syncedRelations(context, ends)).map(({ name }) => name)).toEqual(['item']);
+    await watchCapture({ context, ends });
+    expect(await standingProblems(context.state)).toEqual([]);
+
     await source.query('DROP TRIGGER bucardo_delta ON other');
-    expect([...(await inspectCaptured(context, ends, synced)).values()]).toEqual([
-      '"public"."other" has no trigger "bucardo_delta"',
+    await watchCapture({ context, ends });
+    expect(await standingProblems(context.state)).toEqual(['"public"."other" has no trigger "bucardo_delta"']);
+    await expect(sync.run(context)).rejects.toThrow('"public"."other" has no trigger "bucardo_delta"');
+    expect(await standingProblems(context.state)).toHaveLength(1);
+  });
+
+  it('tells of a key that has changed at the next look at capture, when its queue is mended', async () => {
+    const context = await copied('item', 'other');
+    const ends = { source: await context.connect('source'), target: await context.connect('target') };
+    await source.query('ALTER TABLE item ALTER id TYPE bigint');
+    await watchCapture({ context, ends });
+    expect(await standingProblems(context.state)).toEqual([
+      'table "public"."item" has other columns or types than when it was captured; undo it, or make the target alike and start add',
     ]);
+    await source.query('INSERT INTO item VALUES (3000000000)');
   });
 });

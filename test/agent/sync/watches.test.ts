@@ -187,6 +187,24 @@ describe('tables that were altered', () => {
     expect(await toBeCopied()).toEqual([]);
     expect(await watchCatalog(context, source)).toEqual([]);
   });
+
+  test('in their key, whose index is another then, are taken when they are alike, but not with other columns in it', async () => {
+    await source.query('ALTER TABLE public.wide ALTER id TYPE bigint');
+    expect(await watchCatalog(context, source)).toEqual([
+      'table "public"."wide" has other columns or types than when it was captured; undo it, or make the target alike and start add',
+    ]);
+    await target.query('ALTER TABLE public.wide ALTER id TYPE bigint');
+    expect(await accept(() => Promise.resolve())).toEqual(['"public"."wide"']);
+    expect(await toBeCopied()).toEqual([{ name: 'wide' }]);
+    expect(await watchCatalog(context, source)).toEqual([]);
+    await source.query('DELETE FROM bucardo.ibex_truncated');
+
+    await source.query('ALTER TABLE public.anew DROP CONSTRAINT anew_pkey, ADD PRIMARY KEY (id, v)');
+    expect(await accept(() => Promise.resolve())).toEqual([]);
+    expect(await watchCatalog(context, source)).toEqual([
+      expect.stringMatching(/^table "public"."anew" has other columns .* or run cleanup and migrate again$/),
+    ]);
+  });
 });
 
 describe('the watch of the source itself', () => {

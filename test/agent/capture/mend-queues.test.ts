@@ -1,0 +1,166 @@
+import type { Client } from 'pg';
+import { mendQueues } from '../../../assets/agent/capture/mend-queues';
+import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
+import { applyChanges } from '../../../assets/agent/catch-up/apply';
+import { startMoving, type Moving } from '../catch-up/moving';
+
+const TABLES = ['grown', 'spelt', 'hashed', 'rounded', 'renamed', 'bare', 'held'];
+
+let moving: Moving;
+/** A session of the application that has written every table before, as those of a pool have. */
+let app: Client;
+let owner: Client;
+beforeAll(async () => {
+  moving = await startMoving(
+    TABLES.map(
+      (name) => `CREATE TABLE public.${name} (id ${name === 'rounded' ? 'numeric(9, 1)' : 'int'} PRIMARY KEY, v text)`,
+    ).join(';'),
+    TABLES.map((name) => `INSERT INTO ${name} SELECT i, 'first' FROM generate_series(1, 3) i`).join(';'),
+  );
+  app = moving.source;
+  owner = await moving.context.connect('source');
+});
+afterAll(() => moving.migration.stop());
+
+async function alterSource(change: string): Promise<void> {
+  const client = await moving.migration.admin('source');
+  await client.query(change);
+  await client.end();
+}
+
+const relations = (): Promise<Relation[]> => readRelations(owner, moving.migration.config);
+
+const mend = async (): Promise<readonly string[]> => mendQueues(moving.context, owner, await relations());
+
+/** Applies a table's changes, with its columns as they are now. Returns the rows of both ends. */
+async function applied(name: string): Promise<unknown[][]> {
+  const relation = (await relations()).find((each) => each.name === name) as Relation;
+  const pair = await moving.sessions();
+  await applyChanges(pair, moving.lease, relation);
+  await Promise.all([pair.source.end(), pair.target.end()]);
+  const rows = async (client: Client): Promise<unknown[]> =>
+    (await client.query(`SELECT to_jsonb(t) AS row FROM public.${name} t ORDER BY 1`)).rows;
+  return [await rows(moving.source), await rows(moving.target)];
+}
+
+const marks = async (name: string): Promise<number> =>
+  (await owner.query('SELECT FROM bucardo.ibex_truncated WHERE relation_name = $1', [name])).rowCount ?? 0;
+
+const MD5 = 'USING md5(id::text)::uuid';
+
+const CHANGES: [string, string, string, string, string, string][] = [
+  [
+    'int to bigint',
+    'grown',
+    'ALTER TABLE grown ALTER id TYPE bigint',
+    `INSERT INTO grown VALUES (3000000000, 'new'); UPDATE grown SET id = 4000000000 WHERE id = 2; DELETE FROM grown WHERE id = 3`,
+    'the key of "public"."grown" is not any more as it was captured ("id" was integer and is bigint): its queue was altered alike; make the target alike and start add',
+    'keys',
+  ],
+  [
+    'int to text',
+    'spelt',
+    'ALTER TABLE spelt ALTER id TYPE text',
+    `INSERT INTO spelt VALUES ('a key', 'new'); UPDATE spelt SET id = 'two' WHERE id = '2'; DELETE FROM spelt WHERE id = '3'`,
+    'the key of "public"."spelt" is not any more as it was captured ("id" was integer and is text): its queue was altered alike; make the target alike and start add',
+    'keys',
+  ],
+  [
+    'int to uuid, which no key noted so far can be cast to',
+    'hashed',
+    `ALTER TABLE hashed ALTER id TYPE uuid ${MD5}`,
+    `INSERT INTO hashed VALUES (md5('new')::uuid, 'new'); DELETE FROM hashed WHERE id = md5('3')::uuid`,
+    'its queue was made anew, and the table is copied anew by catch-up; make the target alike and start add (cannot cast type integer to uuid)',
+    'a mark',
+  ],
+  [
+    'numeric of another scale, which the queue has rounded without a word',
+    'rounded',
+    'ALTER TABLE rounded ALTER id TYPE numeric(9, 4)',
+    `INSERT INTO rounded VALUES (1.2345, 'new')`,
+    '("id" was numeric(9,1) and is numeric(9,4)): its queue was made anew, and the table is copied anew by catch-up',
+    'a mark',
+  ],
+  [
+    'another name',
+    'renamed',
+    'ALTER TABLE renamed RENAME id TO code',
+    `INSERT INTO renamed VALUES (4, 'new'); DELETE FROM renamed WHERE code = 3`,
+    '("id" was integer and is gone): its queue was made anew, and the table is copied anew by catch-up',
+    'a mark',
+  ],
+];
+
+describe.each(CHANGES)('a key that changes from %s', (_, name, change, writes, message, kept) => {
+  it('is taken in: the application writes on, and no change is lost once the target is alike', async () => {
+    await app.query(`UPDATE ${name} SET v = 'noted before' WHERE v = 'first' AND ctid = '(0,1)'`);
+    await alterSource(change);
+    if (name !== 'rounded') await expect(app.query(writes)).rejects.toThrow();
+    else await app.query(`UPDATE rounded SET id = 1.0101 WHERE id = 1`);
+
+    expect(await mend()).toEqual([expect.stringContaining(message)]);
+
+    await app.query(writes);
+    expect(await marks(name)).toBe(kept === 'keys' ? 0 : 1);
+    expect(await mend()).toEqual([]);
+    await moving.target.query(change);
+    const [source, target] = await applied(name);
+    expect(target).toEqual(source);
+    expect(await moving.queued(name)).toBe(0);
+    await app.query(`UPDATE ${name} SET v = 'last'`);
+    expect(await moving.queued(name)).toBe(source?.length);
+  });
+});
+
+describe('a table that has no key any more', () => {
+  const change = 'ALTER TABLE bare DROP CONSTRAINT bare_pkey; ALTER TABLE bare RENAME id TO number';
+
+  it('is marked by each transaction that writes it, and refuses nothing', async () => {
+    await alterSource(change);
+    await expect(app.query(`UPDATE bare SET v = 'refused'`)).rejects.toThrow();
+
+    expect(await mend()).toEqual([
+      expect.stringMatching(
+        /^the key of "public"."bare" .* from now on each change has the whole table copied anew; give it a usable key, or run cleanup/,
+      ),
+    ]);
+
+    await moving.target.query(change);
+    expect((await applied('bare'))[1]).toHaveLength(3);
+    await app.query(`BEGIN; UPDATE bare SET v = 'new'; SAVEPOINT s; DELETE FROM bare; ROLLBACK TO s; COMMIT`);
+    await app.query(`INSERT INTO bare VALUES (4, 'new')`);
+    expect(await marks('bare')).toBe(2);
+    const [source, target] = await applied('bare');
+    expect(target).toEqual(source);
+    expect(await mend()).toEqual([]);
+  });
+
+  it('is captured by its keys again once it has one', async () => {
+    await alterSource('ALTER TABLE bare ADD PRIMARY KEY (number)');
+    expect(await mend()).toEqual([expect.stringContaining('its queue was made anew')]);
+    await applied('bare');
+    await app.query('DELETE FROM bare WHERE number = 4');
+    expect([await marks('bare'), await moving.queued('bare')]).toEqual([0, 1]);
+    const [source, target] = await applied('bare');
+    expect(target).toEqual(source);
+  });
+});
+
+it('a queue that is busy keeps nobody waiting for longer than the lock time-out, and is mended at a later look', async () => {
+  const holder = await moving.migration.admin('source');
+  await holder.query('BEGIN; SELECT FROM bucardo.delta_public_held');
+  await alterSource('ALTER TABLE held ALTER id TYPE bigint');
+  const writer = await moving.migration.admin('source');
+
+  const begun = performance.now();
+  const [told] = await Promise.all([mend(), writer.query(`UPDATE held SET v = 'new'`)]);
+  expect(performance.now() - begun).toBeLessThan(moving.migration.config.capture.lockTimeoutMs + 1_000);
+  expect(told).toEqual([
+    expect.stringContaining('its queue is busy, so that writes of the table may fail; it is tried again'),
+  ]);
+
+  await holder.query('COMMIT');
+  expect(await mend()).toEqual([expect.stringContaining('its queue was altered alike')]);
+  await app.query(`INSERT INTO held VALUES (3000000000, 'new')`);
+  expect(await moving.queued('held')).toBe(4);
+});
