@@ -2,9 +2,10 @@ import { renameSync } from 'node:fs';
 import { applicationEntries } from './archive/post-data';
 import { markRestored, prepareRestored, restoredEntries } from './archive/restored';
 import { dumpSchema, schemaArchive } from './archive/schema-dump';
-import { readToc, type TocEntry } from './archive/toc';
+import { identityOf, readToc, type TocEntry } from './archive/toc';
 import { capture } from './capture';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
+import { forgetDropped } from './capture/forget-dropped';
 import { readRelations } from './catalog/relations';
 import type { Context } from './context';
 import { copyAll } from './copy';
@@ -37,6 +38,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if (standing.kind !== 'serves' || standing.end === 'target') {
     throw new Failure('writes have been moved to the target already, and only what is there can be taken in');
   }
+  const dropped = await forgetDropped(context, ends, 'add');
   await refuseGaps(context, ends);
   const entries = await defineNew(context, ends);
   const relations = await readRelations(ends.source, context.config);
@@ -53,13 +55,21 @@ async function run(context: Context): Promise<PhaseOutcome> {
   // A run that was killed may have left the sync standing still; one that goes on is only asked how near it is.
   await sync.run(context);
   const left = await watchCatalog(context, ends.source);
-  await context.evidence('what is new is taken in', left.length === 0, 'watchCatalog', { appeared, altered, left });
+  await context.evidence('what is new is taken in', left.length === 0, 'watchCatalog', {
+    appeared,
+    altered,
+    dropped,
+    left,
+  });
   if (left.length > 0) throw new Failure(left.join('; '));
   return {
-    message: `${appeared.length} new tables, ${entries} new objects and ${altered.length} altered tables taken in; start verify`,
-    result: { appeared, entries, altered },
+    message: `${appeared.length} new tables, ${entries} new objects and ${altered.length} altered tables taken in${forgotten(dropped)}; start verify`,
+    result: { appeared, entries, altered, dropped },
   };
 }
+
+const forgotten = (dropped: readonly string[]): string =>
+  dropped.length === 0 ? '' : `, ${dropped.length} dropped ones forgotten`;
 
 /** What happened to a table that was captured and copied before cannot be mended here. */
 async function refuseGaps(context: Context, { source }: Ends): Promise<void> {
@@ -106,9 +116,6 @@ async function defineNew(context: Context, { source, target }: Ends): Promise<nu
   renameSync(archive, kept);
   return added;
 }
-
-/** Tells an object from others for as long as it lives; what is no object has nothing but its text. */
-const identityOf = ({ classOid, oid, text }: TocEntry): string => (oid === 0 ? text : `${classOid} ${oid}`);
 
 /** An object with a new name or owner is the same, although its entry's text is another: it is not made twice. */
 async function keepRenamed(context: Context, { target }: Ends, postData: readonly TocEntry[]): Promise<void> {

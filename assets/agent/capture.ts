@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { inTheWay, longHolders } from './capture/busy';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
+import { forgetDropped } from './capture/forget-dropped';
 import { beginCapture, captureIdOf, completeCapture } from './capture/identity';
 import { installCapture } from './capture/install';
 import { mendQueues } from './capture/mend-queues';
@@ -17,6 +18,9 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const source = await context.connect('source');
   await installShared(source);
   if ((await captureIdOf(source)) === undefined) await beginCapture(context, source);
+  if (await isCopying(context)) {
+    await context.with('target', (target) => forgetDropped(context, { source, target }, 'capture'));
+  }
   const relations = await readRelations(source, context.config);
   const { problems } = await inspectCapture(context, source, relations);
   await refuseGaps(context, relations, problems);
@@ -56,6 +60,10 @@ async function heldLast(context: Context, source: Client, pending: readonly Rela
   return [...pending.filter((relation) => !held.includes(relation)), ...held];
 }
 
+/** Whether rows may have been read, so that from then on no change may be missed. */
+const isCopying = async ({ state }: Context): Promise<boolean> =>
+  (await state.phases()).some(({ name }) => name === 'dump' || name === 'copy');
+
 /** A trigger that was there, and is not any more, once copying began: what changed meanwhile is unknown. */
 async function refuseGaps(
   context: Context,
@@ -63,10 +71,9 @@ async function refuseGaps(
   problems: Map<string, string>,
 ): Promise<void> {
   const remembered = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
-  const copying = (await context.state.phases()).some(({ name }) => name === 'dump' || name === 'copy');
   const lost = relations.filter((relation) => remembered[relation.sql] !== undefined && problems.has(relation.sql));
   const gone = [...problems.keys()].filter((name) => !relations.some((relation) => relation.sql === name));
-  if (copying && lost.length + gone.length > 0) {
+  if (lost.length + gone.length > 0 && (await isCopying(context))) {
     const lines = [...lost.map((relation) => relation.sql), ...gone].map((name) => problems.get(name) ?? name);
     throw new Failure(
       `changes may have been missed since the copy began: ${lines.join('; ')}; run cleanup and migrate again`,

@@ -53,7 +53,7 @@ export async function copyAll(
   const source = await context.connect('source');
   const target = await context.connect('target');
   await endLeftCopy(context, { source, target });
-  await requireCapture(context, source, probes, 'before the copy');
+  await requireCapture(context, source, probes, 'before the copy; start capture, then copy again');
   const relations = await readRelations(source, context.config);
   const pending = await readPending(context, target, relations);
   const failures = [...pending.refused.values()];

@@ -12,6 +12,9 @@ export const literal = (value: string): string => escapeLiteral(value);
 /** A list of quoted identifiers, joined by commas. */
 export const identList = (names: readonly string[]): string => names.map(ident).join(', ');
 
+/** Quotes, as `ident` does, what the columns `schema_name` and `relation_name` of a table of ours hold. */
+export const QUOTED_NAME = `format('"%s"."%s"', replace(schema_name, '"', '""'), replace(relation_name, '"', '""'))`;
+
 /** Marks SQL text, so that editors and the formatter know it; changes nothing but the indentation. */
 export function sql(strings: TemplateStringsArray, ...values: readonly (string | number)[]): string {
   return String.raw({ raw: strings }, ...values)

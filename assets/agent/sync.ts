@@ -43,9 +43,9 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const problems = await inspectCaptured(context, ends.source, relations);
   await context.evidence('capture in place', problems.size === 0, 'inspectCapture', [...problems.values()]);
   if (problems.size > 0) {
-    throw new Failure(
-      `changes may have been missed: ${[...problems.values()].join('; ')}; run cleanup and migrate again`,
-    );
+    const isGone = [...problems.keys()].every((name) => !relations.some((relation) => relation.sql === name));
+    const wayOn = isGone ? 'start capture, then sync again' : 'run cleanup and migrate again';
+    throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}; ${wayOn}`);
   }
   const goesOn = supervisorRuns(context.config) && bucardoRuns(context.config.host);
   const isBuilt = await context.state.fact(CONSTRAINTS_FACT);

@@ -94,7 +94,7 @@ describe('a table that appears while the sync runs', () => {
 
   test('is refused by the gates, and named with the way on', async () => {
     await source.query(`
-      CREATE SCHEMA later; CREATE TYPE later.kind AS ENUM ('gift', 'refund');
+      CREATE SCHEMA later; CREATE TABLE later.passing (id int PRIMARY KEY, code text UNIQUE); CREATE TYPE later.kind AS ENUM ('gift', 'refund');
       CREATE TABLE later.voucher (id serial PRIMARY KEY, branch int NOT NULL REFERENCES public.pgbench_branches,
         code text UNIQUE, kind later.kind DEFAULT 'gift', spent timestamptz);
       INSERT INTO later.voucher (branch, code) SELECT 1, 'old ' || i FROM generate_series(1, 5000) i`);
@@ -142,6 +142,21 @@ describe('a table that appears while the sync runs', () => {
       'table "public"."pgbench_tellers" has other columns or types than when it was captured; undo it, or make the target alike and start add',
     );
     await succeed('add');
+  }, 120_000);
+
+  test('and a table that was dropped on both ends is forgotten', async () => {
+    await source.query('DROP TABLE later.passing');
+    expect((await rehearsal.run('ready')).failureMessage).toContain(
+      'table "later"."passing" is gone from the source; drop it on the target too and start add',
+    );
+    expect((await rehearsal.run('add')).failureMessage).toContain(
+      '"later"."passing" was dropped or renamed on the source; drop it on the target too',
+    );
+    await target.query('DROP TABLE later.passing');
+    await succeed('add');
+    const plan = Object.values((await state.fact<Record<string, string[]>>('sync.plan')) ?? {}).flat();
+    expect(plan).toContain('"later"."voucher"');
+    expect(plan).not.toContain('"later"."passing"');
   }, 120_000);
 
   test('all of it is equal, and the cutover moves it', async () => {

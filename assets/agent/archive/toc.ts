@@ -30,6 +30,9 @@ export interface TocEntry {
   readonly line: string;
 }
 
+/** Tells an object from others for as long as it lives, also renamed; what is no object has nothing but its text. */
+export const identityOf = ({ classOid, oid, text }: TocEntry): string => (oid === 0 ? text : `${classOid} ${oid}`);
+
 /** The part of an archive, as `pg_restore --section` cuts it. */
 export type Section = 'pre-data' | 'data' | 'post-data';
 

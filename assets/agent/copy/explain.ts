@@ -11,7 +11,7 @@ export const ENCODING_CURES: Readonly<Record<string, string>> = {
 
 const CURES: Readonly<Record<string, string>> = {
   ...ENCODING_CURES,
-  '42P01': 'it was dropped; migrate again without it, or bring it back',
+  '42P01': 'it was dropped; drop it on the target too, start capture',
   '42703': 'a column was dropped or renamed; undo that, or run cleanup and migrate again',
   '42501': 'grant that right',
 };

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
-import { literal, sql } from '../sql';
+import { literal, QUOTED_NAME, sql } from '../sql';
 import type { Chunk } from './schedule';
 
 const TABLES = [
@@ -33,17 +33,14 @@ export async function prepareTargetPlan(target: Client): Promise<void> {
 
 /** The plan under which each relation, by quoted name, is being copied. */
 export async function targetPlans(target: Client): Promise<Map<string, string>> {
-  const { rows } = await target.query(`SELECT ${QUOTED} AS relation, plan FROM ibex.copy_plan`);
+  const { rows } = await target.query(`SELECT ${QUOTED_NAME} AS relation, plan FROM ibex.copy_plan`);
   return new Map((rows as { relation: string; plan: string }[]).map((row) => [row.relation, row.plan]));
 }
-
-/** Quoted as `ident` does, always. */
-const QUOTED = `format('"%s"."%s"', replace(schema_name, '"', '""'), replace(relation_name, '"', '""'))`;
 
 /** All chunks that the target has, with the rows that COPY counted. */
 export async function doneChunks(target: Client): Promise<{ relation: string; number: number; rows: number }[]> {
   const { rows } = await target.query(
-    `SELECT ${QUOTED} AS relation, number, rows::float8 AS rows FROM ibex.chunk JOIN ibex.copy_plan
+    `SELECT ${QUOTED_NAME} AS relation, number, rows::float8 AS rows FROM ibex.chunk JOIN ibex.copy_plan
      USING (schema_name, relation_name, plan)`,
   );
   return rows as { relation: string; number: number; rows: number }[];

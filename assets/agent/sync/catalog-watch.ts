@@ -76,7 +76,20 @@ export async function keepCatalog(context: Context, source: Client): Promise<voi
   await context.state.setFact(BASELINE_FACT, { ...now, ...Object.fromEntries(present) });
 }
 
+/** The tables, by quoted name, that are watched. */
+export async function knownTables(context: Context): Promise<string[]> {
+  return Object.keys((await context.state.fact<WatchedTables>(BASELINE_FACT)) ?? {});
+}
+
+/** Watches over these tables no more. */
+export async function forgetTables(context: Context, names: readonly string[]): Promise<void> {
+  const known = (await context.state.fact<WatchedTables>(BASELINE_FACT)) ?? {};
+  const kept = Object.entries(known).filter(([name]) => !names.includes(name));
+  await context.state.setFact(BASELINE_FACT, Object.fromEntries(kept));
+}
+
 const AGAIN = 'undo it, or run cleanup and migrate again';
+const DROPPED = 'drop it on the target too and start add, or run cleanup and migrate again';
 const ALIKE = 'undo it, or make the target alike and start add';
 
 /**
@@ -154,7 +167,7 @@ export function catalogChanges(before: WatchedTables, now: WatchedTables): strin
     if (what !== undefined) changes.push(`table ${name} ${what}; ${isAltered(known, table) ? ALIKE : AGAIN}`);
   }
   for (const name of Object.keys(before)) {
-    if (now[name] === undefined) changes.push(`table ${name} is gone from the source; ${AGAIN}`);
+    if (now[name] === undefined) changes.push(`table ${name} is gone from the source; ${DROPPED}`);
   }
   return changes;
 }

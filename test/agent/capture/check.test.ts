@@ -168,7 +168,7 @@ describe('capture, run again over what was broken', () => {
     },
   );
 
-  it.each(BREAKS.filter(([what]) => what !== 'a new table'))(
+  it.each(BREAKS.filter(([what]) => what.includes('trigger')))(
     'refuses %s once rows are copied, since changes may be missing',
     async (_, statement, problem) => {
       await dumped();

@@ -5,7 +5,7 @@ import type { Relation } from '../../catalog/relations';
 import { copyRows } from '../../catch-up/copy-rows';
 import type { Context } from '../../context';
 import { Failure } from '../../errors';
-import { ident, literal, qualified, sql } from '../../sql';
+import { ident, literal, qualified, QUOTED_NAME, sql } from '../../sql';
 
 /** What is known of one relation, and what is left to compare of it. */
 export interface Standing {
@@ -142,6 +142,13 @@ export class DirtyKeys {
         WHERE schema_name = $1 AND relation_name = $2`,
       names(relation),
     );
+  }
+
+  /** Forgets tables that are no more, by quoted name: one that is made again under such a name was never compared. */
+  async forgetTables(tables: readonly string[]): Promise<void> {
+    for (const table of ['ibex.verified', 'ibex.dirty_key']) {
+      await this.host.query(`DELETE FROM ${table} WHERE ${QUOTED_NAME} = ANY ($1)`, [tables]);
+    }
   }
 
   /** Forgets every comparison: all must be compared anew, as after a source that jumped back in time. */
