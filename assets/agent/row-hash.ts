@@ -4,11 +4,15 @@ import { ident, sql } from './sql';
  * What a type is made of, as far as its text may differ between servers. Domains are given as their base type. Needed
  * only for types that a user made; read with `readTypeShapes`.
  */
-export type TypeShape =
+export type TypeShape = (
   | { kind: 'scalar'; type: string }
   | { kind: 'array'; element: TypeShape }
   | { kind: 'composite'; fields: { name: string; shape: TypeShape }[] }
-  | { kind: 'range'; bound: TypeShape };
+  | { kind: 'range'; bound: TypeShape }
+) & {
+  /** Whether it is not PostgreSQL's own: its owner may have made a cast to text, which must not run here. */
+  foreign?: boolean;
+};
 
 /** One column of a row to be hashed. */
 export interface HashColumn {
@@ -78,13 +82,14 @@ function shapeOf(type: string): TypeShape {
 
 const hex = (bytes: string): string => `pg_catalog.encode(${bytes}, 'hex')`;
 
+/** Every caller makes the value a field of a row, whose text is by the output functions of the types, never by a cast. */
 function portable(value: string, shape: TypeShape, depth = 0): string {
-  if (!needsBits(shape)) return `${value}::pg_catalog.text`;
+  if (!needsBits(shape)) return shape.foreign ? value : `${value}::pg_catalog.text`;
   switch (shape.kind) {
     case 'scalar':
       return hex(`pg_catalog.${senders[shape.type]}(${value})`);
     case 'array':
-      return portableArray(value, shape.element, depth);
+      return portableArray(value, shape, depth);
     case 'composite': {
       const fields = shape.fields.map((field) => portable(`(${value}).${ident(field.name)}`, field.shape, depth));
       return whenGiven(value, `ROW(${fields.join(', ')})::pg_catalog.text`);
@@ -99,8 +104,8 @@ function portable(value: string, shape: TypeShape, depth = 0): string {
 }
 
 /** The bits of an array name its element type by object id, which is the same everywhere only for built-in types. */
-function portableArray(value: string, element: TypeShape, depth: number): string {
-  if (element.kind === 'scalar') {
+function portableArray(value: string, { element, foreign }: TypeShape & { kind: 'array' }, depth: number): string {
+  if (element.kind === 'scalar' && !foreign) {
     return hex(`pg_catalog.array_send(${value}::pg_catalog.${builtInName(element.type)}[])`);
   }
   const item = `e${depth}`;
@@ -121,7 +126,7 @@ const whenGiven = (value: string, text: string): string =>
 function needsBits(shape: TypeShape): boolean {
   switch (shape.kind) {
     case 'scalar':
-      return shape.type in senders;
+      return !shape.foreign && shape.type in senders;
     case 'array':
       return needsBits(shape.element);
     case 'composite':

@@ -6,6 +6,7 @@ interface TypeRow {
   oid: number;
   kind: string;
   name: string;
+  foreign: boolean;
   base: number;
   element: number;
   subtype: number | null;
@@ -19,6 +20,7 @@ interface TypeRow {
 export async function readTypeShapes(client: ClientBase): Promise<(typeOid: number) => TypeShape> {
   const { rows } = await client.query<TypeRow>(sql`
     SELECT t.oid::int8::int4 AS oid, t.typtype AS kind, format_type(t.oid, NULL) AS name,
+      t.typnamespace <> 'pg_catalog'::regnamespace AS foreign,
       t.typbasetype::int8::int4 AS base,
       CASE WHEN t.typcategory = 'A' AND t.typtype = 'b' THEN t.typelem::int8::int4 ELSE 0 END AS element,
       (SELECT r.rngsubtype::int8::int4 FROM pg_range r WHERE r.rngtypid = t.oid) AS subtype,
@@ -31,6 +33,9 @@ export async function readTypeShapes(client: ClientBase): Promise<(typeOid: numb
     const type = types.get(oid);
     if (!type) return { kind: 'scalar', type: 'unknown' };
     if (type.kind === 'd') return resolve(type.base);
+    return { ...shapeOf(type), ...(type.foreign && { foreign: true }) };
+  };
+  const shapeOf = (type: TypeRow): TypeShape => {
     if (type.kind === 'c' && type.fields) {
       return { kind: 'composite', fields: type.fields.map((f) => ({ name: f.name, shape: resolve(f.type) })) };
     }

@@ -130,11 +130,46 @@ describe('the hash of a row', () => {
     expect(new Set(rows.map((row) => row.hash)).size).toBe(10);
   });
 
+  it('is by the output function of a type, whatever cast to text its owner made', async () => {
+    const sly = `
+      CREATE TYPE sly AS ENUM ('a', 'b'); CREATE DOMAIN sly_domain AS sly; CREATE TYPE sly_pair AS (s sly, x float8);
+      CREATE FUNCTION called(sly) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''called''; END';
+      CREATE FUNCTION called(sly[]) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''called''; END';
+      CREATE CAST (sly AS text) WITH FUNCTION called(sly);
+      CREATE CAST (sly[] AS text) WITH FUNCTION called(sly[])`;
+    for (const client of [old, recent]) {
+      await client.query(sly);
+      await expect(client.query(`SELECT 'a'::sly::text`)).rejects.toThrow('called');
+    }
+    for (const [type, make] of [
+      ['sly', (v: string) => `'${v}'`],
+      ['sly_domain', (v: string) => `'${v}'`],
+      ['sly[]', (v: string) => `ARRAY['${v}']`],
+      ['sly_pair', (v: string) => `ROW('${v}', 0.1)`],
+      ['sly_pair[]', (v: string) => `ARRAY[ROW('${v}', 0.1)::sly_pair]`],
+    ] as const) {
+      expect(await hash(old, type, make('a'))).toBe(await hash(recent, type, make('a')));
+      expect(await hash(old, type, make('a'))).not.toBe(await hash(old, type, make('b')));
+      expect(await hash(old, type, make('a'))).not.toBe(await hash(old, type, 'NULL'));
+    }
+  });
+
   it('needs no catalog for built-in types', () => {
     expect(rowHash([{ name: 'x', type: 'double precision[]' }])).toContain('array_send');
     expect(rowHash([{ name: 'x', type: 'numeric(10,2)' }])).toBe(
       'pg_catalog.md5(ROW("x"::pg_catalog.text)::pg_catalog.text)',
     );
+  });
+
+  it('costs no more for built-in types that were read from the catalog', async () => {
+    const shapes = await readTypeShapes(recent);
+    const { rows } = await recent.query<{ name: string; oid: number }>(
+      `SELECT format_type(t.oid, NULL) AS name, t.oid::int8::int4 AS oid FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem
+      WHERE t.typnamespace = 'pg_catalog'::regnamespace AND t.typtype = 'b' AND (e.typtype = 'b' OR e.oid IS NULL)`,
+    );
+    for (const { name, oid } of rows) {
+      expect(rowHash([{ name: 'x', type: name, shape: shapes(oid) }])).toBe(rowHash([{ name: 'x', type: name }]));
+    }
   });
 });
 
