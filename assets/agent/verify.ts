@@ -40,9 +40,10 @@ async function run(context: Context): Promise<PhaseOutcome> {
   await context.with('source', (source) => clearIdentity(context, source, identity));
   const keysLeft = await untilComparedAgain(context, relations);
   const count = (value: number): string => value.toLocaleString('en-US');
+  const unchecked = context.config.verify.sequentialCheck === 'never' ? '; key indexes were not checked' : '';
   const repaired = repairedKeys > 0 ? `, ${count(repairedKeys)} repaired` : '';
   return {
-    message: `${count(rows.rowsCompared)} rows of ${rows.relations} relations are equal on both ends, ${count(rows.inFlight)} in flight${repaired}, ${rows.seconds.toFixed(1)} s; catalogs agree with ${catalog.warnings.length} warnings`,
+    message: `${count(rows.rowsCompared)} rows of ${rows.relations} relations are equal on both ends, ${count(rows.inFlight)} in flight${repaired}, ${rows.seconds.toFixed(1)} s; catalogs agree with ${catalog.warnings.length} warnings${unchecked}`,
     result: {
       rowsCompared: rows.rowsCompared,
       rowsDifferent: rows.rowsDifferent,

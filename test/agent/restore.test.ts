@@ -6,6 +6,7 @@ import { UNBRAKED } from '../../assets/agent/brake/paced';
 import { buildConstraints, missingConstraints } from '../../assets/agent/constraints';
 import type { Context } from '../../assets/agent/context';
 import { dump, dumpRows, rowArchive, type DumpProbes } from '../../assets/agent/dump';
+import { compareCatalogs } from '../../assets/agent/verify/compare-catalogs';
 import { restoreRows } from '../../assets/agent/restore';
 import { copySchema } from '../../assets/agent/schema';
 import { startMigration, type TestMigration } from '../helpers/migration';
@@ -282,6 +283,15 @@ describe('constraints', () => {
   it('fills materialized views, those that others rest on first', async () => {
     const { rows } = await target.query('SELECT n FROM sales.base');
     expect(rows).toEqual([{ n: '3004' }]);
+  });
+
+  it('leave catalogs that verify finds equal, with a login that is no superuser', async () => {
+    const found = await within('verify', async (context) =>
+      compareCatalogs(await context.connect('source'), await context.connect('target'), context.config),
+    );
+    expect(found.failures).toEqual([]);
+    expect(found.warnings.filter((text) => text.includes(' differs: '))).toEqual([]);
+    expect(found.objects).toMatchObject({ view: 2, 'materialized view': 2, statistics: 1, rule: 1, policy: 1 });
   });
 
   it('keeps an unvalidated check unvalidated', async () => {

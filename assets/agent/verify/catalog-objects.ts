@@ -57,8 +57,21 @@ export const catalogQuery = (version: number): string =>
 /** The major of a server: 11 for 11.22. */
 export const majorOf = async (client: Client): Promise<number> => Math.floor((await serverVersion(client)) / 10_000);
 
-/** All objects of the application's schemas, except what extensions bring and what is ours. */
+/** How long reading may wait for whoever holds a lock on a view or table that is described; milliseconds. */
+const LOCK_TIMEOUT_MS = 60_000;
+
+/**
+ * All objects of the application's schemas, except what extensions bring and what is ours.
+ *
+ * @param client a session in no transaction
+ */
 export async function readCatalog(client: Client, hidden: readonly string[]): Promise<CatalogObject[]> {
-  const { rows } = await client.query<CatalogObject>(catalogQuery(await serverVersion(client)), [hidden]);
-  return rows;
+  const query = catalogQuery(await serverVersion(client));
+  await client.query('BEGIN READ ONLY');
+  try {
+    await client.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
+    return (await client.query<CatalogObject>(query, [hidden])).rows;
+  } finally {
+    await client.query('ROLLBACK').catch(() => undefined);
+  }
 }

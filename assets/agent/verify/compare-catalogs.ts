@@ -52,11 +52,11 @@ const SERVERS_OWN = new Set(['setting', 'extension', 'default privilege']);
 export async function compareCatalogs(source: Client, target: Client, config: AgentConfig): Promise<CatalogComparison> {
   const sameMajor = (await majorOf(source)) === (await majorOf(target));
   const hidden = hiddenSchemas(config);
-  const [here, there, roles] = await Promise.all([
-    readCatalog(source, hidden),
-    readCatalog(target, hidden),
-    readRoles(target),
-  ]);
+  const roles = await readRoles(target);
+  const reading = [readCatalog(source, hidden), readCatalog(target, hidden)] as const;
+  // When one fails, the session of the other must not be left in a transaction.
+  await Promise.allSettled(reading);
+  const [here, there] = await Promise.all(reading);
   const pairs = otherTexts(here, there);
   const found = await compareWordings(target, pairs);
   const wordings = new Map(pairs.map(([object], i) => [idOf(object), found[i] as Wording]));
@@ -93,49 +93,53 @@ export function judge(
   sameMajor: boolean,
   wordings: ReadonlyMap<string, Wording> = new Map(),
 ): CatalogComparison {
-  const id = idOf;
-  const there = new Map(target.map((object) => [id(object), object]));
-  const here = new Set(source.map(id));
+  const there = new Map(target.map((object) => [idOf(object), object]));
+  const here = new Set(source.map(idOf));
   const failures: string[] = [];
   const warnings: string[] = [];
   const objects: Record<string, number> = {};
   for (const object of source) {
     objects[object.kind] = (objects[object.kind] ?? 0) + 1;
-    const other = there.get(id(object));
+    const other = there.get(idOf(object));
     if (!other) {
       if (PARTS.has(object.kind)) continue;
       const noRole = object.role !== null && !roles.has(object.role);
-      const text = `${id(object)} is missing on the target${noRole ? ', and so is the role' : ''}`;
+      const text = `${idOf(object)} is missing on the target${noRole ? ', and so is the role' : ''}`;
       (noRole || DISPENSABLE.has(object.kind) ? warnings : failures).push(text);
       continue;
     }
     if (object.valid && !other.valid) {
       failures.push(
-        `${id(object)} is not ${object.kind === 'materialized view' ? 'populated' : 'valid'} on the target`,
+        `${idOf(object)} is not ${object.kind === 'materialized view' ? 'populated' : 'valid'} on the target`,
       );
     }
     if (object.state !== other.state) {
-      failures.push(`${id(object)} is ${stateOf(object)} on the source, ${stateOf(other)} on the target`);
+      failures.push(`${idOf(object)} is ${stateOf(object)} on the source, ${stateOf(other)} on the target`);
     }
     if (object.definition !== other.definition) {
-      const text = `${id(object)} differs: ${object.definition} on the source, ${other.definition} on the target`;
+      const text = `${idOf(object)} differs: ${object.definition} on the source, ${other.definition} on the target`;
       (INEXACT.has(object.kind) || isWider(other, object) ? warnings : failures).push(text);
     } else if (object.text !== other.text) {
-      const wording = wordings.get(id(object));
+      const wording = wordings.get(idOf(object));
       if (wording !== 'same') {
         const fails =
           wording === 'other' || QUERIES.has(object.kind) || (sameMajor && bare(object.text) !== bare(other.text));
-        (fails ? failures : warnings).push(`${id(object)} differs: ${texts(object, other)}${causeOf(wording)}`);
+        (fails ? failures : warnings).push(`${idOf(object)} differs: ${texts(object, other)}${causeOf(wording)}`);
       }
     }
     if (object.owner !== other.owner) {
-      warnings.push(`${id(object)} is owned by ${object.owner} on the source, by ${other.owner} on the target`);
+      warnings.push(`${idOf(object)} is owned by ${object.owner} on the source, by ${other.owner} on the target`);
     }
   }
   for (const object of target) {
-    if (here.has(id(object)) || SERVERS_OWN.has(object.kind) || PARTS.has(object.kind) || object.role === BUCARDO_LOGIN)
+    if (
+      here.has(idOf(object)) ||
+      SERVERS_OWN.has(object.kind) ||
+      PARTS.has(object.kind) ||
+      object.role === BUCARDO_LOGIN
+    )
       continue;
-    (ON_BOTH.has(object.kind) ? failures : warnings).push(`${id(object)} is only on the target`);
+    (ON_BOTH.has(object.kind) ? failures : warnings).push(`${idOf(object)} is only on the target`);
   }
   return { objects, failures, warnings };
 }

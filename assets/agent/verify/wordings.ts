@@ -59,18 +59,54 @@ interface Again {
 
 async function compareBatch(target: Client, pairs: readonly Pair[]): Promise<Wording[]> {
   const trials = pairs.flat().map(trialOf);
+  const once = await readOnce(target, pairs.flat(), trials);
+  const found = pairs.map((_, i): Wording => {
+    const [here, there] = once.slice(2 * i) as [Again, Again];
+    const cause = here.cause ?? there.cause;
+    if (cause !== null) return { cause };
+    return here.worded === there.worded ? 'same' : 'other';
+  });
+  // A server may word its own wording anew; then the target's text, which it made of the source's, is a step ahead.
+  const open = found.flatMap((wording, i) => (wording === 'other' && trials[2 * i]?.ask === VIEW ? [i] : []));
+  const numbers = open.flatMap((i) => [2 * i, 2 * i + 1]);
+  const twice = await readAgain(
+    target,
+    numbers.map((n) => ({ make: `${MAKE_VIEW} ${once[n]?.worded}`, ask: VIEW })),
+  );
+  open.forEach((i, at) => {
+    const [here, there] = twice.slice(2 * at) as [Again, Again];
+    const cause = here.cause ?? there.cause;
+    const theirs = [once[2 * i + 1]?.worded, there.worded];
+    if (cause !== null) found[i] = { cause };
+    else if ([once[2 * i]?.worded, here.worded].some((worded) => theirs.includes(worded))) found[i] = 'same';
+  });
+  return found;
+}
+
+/** How the target words each: of its own views it has said that already. */
+async function readOnce(
+  target: Client,
+  objects: readonly CatalogObject[],
+  trials: readonly Trial[],
+): Promise<readonly Again[]> {
+  const asked = objects.flatMap(({ kind }, n) => (n % 2 === 1 && kind.endsWith('view') ? [] : [n]));
+  const answers = await readAgain(
+    target,
+    asked.map((n) => trials[n] as Trial),
+  );
+  const byNumber = new Map(asked.map((n, at) => [n, answers[at] as Again]));
+  return objects.map(({ text }, n) => byNumber.get(n) ?? { worded: text, cause: null });
+}
+
+async function readAgain(target: Client, trials: readonly Trial[]): Promise<Again[]> {
+  if (trials.length === 0) return [];
   const { rows } = await target.query<Again>(
     sql`
       SELECT r.worded, r.cause FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS t (make, ask, n)
       CROSS JOIN LATERAL pg_temp.ibex_read_again(t.make, t.ask) AS r ORDER BY t.n`,
     [trials.map(({ make }) => make), trials.map(({ ask }) => ask)],
   );
-  return pairs.map((_, i) => {
-    const [here, there] = rows.slice(2 * i, 2 * i + 2) as [Again, Again];
-    const cause = here.cause ?? there.cause;
-    if (cause !== null) return { cause };
-    return here.worded === there.worded ? 'same' : 'other';
-  });
+  return rows;
 }
 
 /** What makes an object of such a text, and what asks for its wording. */
@@ -79,6 +115,7 @@ interface Trial {
   readonly ask: string;
 }
 
+const MAKE_VIEW = 'CREATE TEMP VIEW ibex_worded AS';
 const VIEW = `SELECT pg_get_viewdef('pg_temp.ibex_worded'::regclass)`;
 const RULE = `SELECT pg_get_ruledef(oid) FROM pg_rewrite WHERE ev_class = 'pg_temp.ibex_worded'::regclass AND rulename = 'ibex_worded'`;
 const BODY = `SELECT pg_get_function_sqlbody(oid) FROM pg_proc WHERE pronamespace = pg_my_temp_schema() AND prosqlbody IS NOT NULL`;
@@ -89,7 +126,7 @@ function trialOf({ kind, text, reads }: CatalogObject): Trial {
   switch (kind) {
     case 'view':
     case 'materialized view':
-      return { make: `CREATE TEMP VIEW ibex_worded AS ${made}`, ask: VIEW };
+      return { make: `${MAKE_VIEW} ${made}`, ask: VIEW };
     case 'rule': {
       const [head = '', ...rest] = made.split(` TO ${reads}`);
       const event = head.slice(head.lastIndexOf(' ') + 1);
@@ -101,7 +138,7 @@ function trialOf({ kind, text, reads }: CatalogObject): Trial {
       return { make: `CREATE ${reads} ${made}`, ask: BODY };
     default:
       return {
-        make: `CREATE TEMP VIEW ibex_worded AS SELECT ROW(${made}) IS NULL AS it${reads === null ? '' : ` FROM ${reads}`}`,
+        make: `${MAKE_VIEW} SELECT ROW(${made}) IS NULL AS it${reads === null ? '' : ` FROM ${reads}`}`,
         ask: VIEW,
       };
   }

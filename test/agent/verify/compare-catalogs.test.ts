@@ -75,6 +75,7 @@ const compare = (target: Client = ends.target): Promise<CatalogComparison> =>
 /** A session that takes a transaction within the one it is in for a savepoint. */
 function within(client: Client): Client {
   const instead: Readonly<Record<string, string>> = {
+    'BEGIN READ ONLY': 'SAVEPOINT within',
     'BEGIN READ WRITE': 'SAVEPOINT within',
     ROLLBACK: 'ROLLBACK TO SAVEPOINT within',
   };
