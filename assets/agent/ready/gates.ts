@@ -1,5 +1,6 @@
 import { APPROVALS_GATE } from './approvals';
 import { AWS_GATES } from './aws-gates';
+import { CATALOGS_GATE } from './catalogs-gate';
 import type { Gate } from './gate';
 import { PLANS_GATE } from './plans-gate';
 import { REPLICATION_GATES } from './replication-gates';
@@ -12,6 +13,7 @@ import { TARGET_GATES } from './target-gates';
 export const GATES: readonly Gate[] = [
   ...REPLICATION_GATES,
   ...TARGET_GATES,
+  CATALOGS_GATE,
   SEQUENCE_GATE,
   PLANS_GATE,
   ...SOURCE_GATES,
