@@ -45,7 +45,8 @@ const aggregates = sql`
 /** What capture and the fence put there is ours, wherever it stands. Only the whole definition words the condition. */
 const triggers = (version: number): string => sql`
   SELECT 'trigger', format('%s of %I.%I', quote_ident(g.tgname), n.nspname, c.relname),
-    concat_ws(' ', CASE WHEN g.tgconstraint <> 0 THEN 'constraint' END, CASE WHEN g.tgtype & 2 = 2 THEN 'before' WHEN g.tgtype & 64 = 64 THEN 'instead of' ELSE 'after' END,
+    concat_ws(' ', CASE WHEN g.tgconstraint <> 0 THEN 'constraint' END,
+      CASE WHEN g.tgtype & 2 = 2 THEN 'before' WHEN g.tgtype & 64 = 64 THEN 'instead of' ELSE 'after' END,
       CASE WHEN g.tgtype & 4 = 4 THEN 'insert' END, CASE WHEN g.tgtype & 16 = 16 THEN 'update' END,
       'of ' || ${columnNames('g.tgrelid', 'g.tgattr::int2[]', 'by name')},
       CASE WHEN g.tgtype & 8 = 8 THEN 'delete' END, CASE WHEN g.tgtype & 32 = 32 THEN 'truncate' END,
