@@ -84,7 +84,7 @@ async function make(before?: (text: string) => Promise<unknown> | void): Promise
 const states = async (): Promise<{ oid: string; valid: boolean }[]> =>
   (
     await target.query(
-      `SELECT oid::text AS oid, convalidated AS valid FROM pg_constraint WHERE conname IN ('child_parent', 'second_code')`,
+      `SELECT oid::text AS oid, convalidated AS valid FROM pg_constraint WHERE conname IN ('child_parent', 'second_code') ORDER BY pg_constraint.oid`,
     )
   ).rows as { oid: string; valid: boolean }[];
 
