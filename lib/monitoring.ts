@@ -118,7 +118,7 @@ function syncAlarms(alarms: Alarms, instance: Instance): void {
     threshold: 1,
     evaluationPeriods: 1,
     missing,
-    what: 'Something stands against the cutover: capture has a gap, a table was defined anew, or the source is not the same.',
+    what: 'Something stands against the cutover: capture has a gap or was taken off, a table was defined anew, rows differ or cannot be compared, or the source is not the same.',
     because: 'each problem blocks the cutover until somebody has acted, and a gap grows meanwhile.',
   });
   alarms.add({
