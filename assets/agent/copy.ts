@@ -11,6 +11,7 @@ import { readPending } from './copy/plan-copy';
 import { PAUSES_MS } from './copy/reconnecting';
 import { copiedRows } from './copy/target-plan';
 import { Failure } from './errors';
+import { listed } from './failures';
 import { copiedRelations } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 import { columnDifferences } from './schema/same-columns';
@@ -36,9 +37,6 @@ export interface CopyProbes {
 }
 
 const PROBES: CopyProbes = { checkCapture, startBeside, pauses: PAUSES_MS };
-
-/** How many failures are told in full. */
-const SHOWN = 5;
 
 /**
  * Copies what is not copied yet. May be repeated at any point.
@@ -79,19 +77,15 @@ export async function copyAll(
   const rows = (await context.state.counters())['rows.copy'] ?? 0;
   const result = { tables: relations.length, rows, indexes: indexes.built };
   await context.evidence('all rows copied', failures.length === 0, 'ibex.chunk', { ...result, failures });
-  if (failures.length > 0) throw new Failure(`${failures.slice(0, SHOWN).join('; ')}${more(failures.length - SHOWN)}`);
+  if (failures.length > 0) throw new Failure(listed(failures));
   return { message: `${rows} rows of ${relations.length} tables copied, ${indexes.built} indexes built`, result };
 }
-
-const more = (count: number): string => (count > 0 ? `; and ${count} more, see the log` : '');
 
 /** A change that nobody recorded while its table was copied would be lost, so the phase stops by the table's name. */
 async function requireCapture(context: Context, source: Client, probes: CopyProbes, when: string): Promise<void> {
   const problems = await probes.checkCapture(context, source);
   if (problems.length === 0) return;
-  throw new Failure(
-    `changes are not captured ${when}: ${problems.slice(0, SHOWN).join('; ')}${more(problems.length - SHOWN)}`,
-  );
+  throw new Failure(`changes are not captured ${when}: ${listed(problems)}`);
 }
 
 /** Oids of the relations that have no indexes yet, because their rows are not there. */

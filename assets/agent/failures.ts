@@ -20,11 +20,16 @@ export function concernsAll(error: unknown): boolean {
   );
 }
 
+/** The first of these lines, and how many more there are. */
+export function listed(lines: readonly string[]): string {
+  const more = lines.length > SHOWN ? `; and ${lines.length - SHOWN} more, see the log` : '';
+  return `${lines.slice(0, SHOWN).join('; ')}${more}`;
+}
+
 /** The failures of several relations as one, which names each; the only one of them is itself. */
 export function inOne(failures: readonly unknown[]): unknown {
   const [first] = failures;
   if (failures.length < 2) return first;
-  const more = failures.length > SHOWN ? `; and ${failures.length - SHOWN} more, see the log` : '';
   const cause: unknown = first instanceof Error ? (first.cause ?? first) : first;
-  return new Failure(`${failures.slice(0, SHOWN).map(oneLine).join('; ')}${more}`, { cause });
+  return new Failure(listed(failures.map(oneLine)), { cause });
 }

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
-import { begin } from '../fence/transaction';
+import { guarded } from '../fence/transaction';
 import { ident, literal, sql } from '../sql';
 import { isBusy } from './busy';
 import { CAPTURE_SCHEMA, deltaName, queueOf } from './names';
@@ -163,15 +163,10 @@ function isUsable(relation: Relation): boolean {
 }
 
 async function run(source: Client, statements: readonly string[], lockTimeoutMs: number): Promise<void> {
-  await begin(source);
-  try {
+  await guarded(source, async () => {
     await source.query(
       `SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}; SET LOCAL statement_timeout = ${REWRITE_MS}`,
     );
     for (const statement of statements) await source.query(statement);
-    await source.query('COMMIT');
-  } catch (error) {
-    await source.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
+  });
 }

@@ -3,7 +3,7 @@ import { syncNames, truncateTrigger } from '../bucardo/names';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
-import { begin } from '../fence/transaction';
+import { guarded } from '../fence/transaction';
 import { sql } from '../sql';
 import { syncCount } from '../sync/count';
 import { lockGently } from './busy';
@@ -58,12 +58,11 @@ export async function addTruncateTriggers(
     try {
       // Capture of an older Ibex has left the relation without.
       await source.query(truncateFunctionStatement(relation));
-      await begin(source);
-      await lockGently(source, relation.sql, context.config.capture.lockTimeoutMs);
-      await source.query(truncateStatement(relation, sync));
-      await source.query('COMMIT');
+      await guarded(source, async () => {
+        await lockGently(source, relation.sql, context.config.capture.lockTimeoutMs);
+        await source.query(truncateStatement(relation, sync));
+      });
     } catch (error) {
-      await source.query('ROLLBACK');
       context.log.warn({ relation: relation.sql, sync, cause: oneLine(error) }, 'trigger not added');
     }
   }

@@ -3,7 +3,7 @@ import { blockersOf, lockGently, neverFree, pauseAfter, type Blocker } from '../
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { Context } from '../context';
 import { Failure } from '../errors';
-import { begin, isBusy } from '../fence/transaction';
+import { guarded, isBusy } from '../fence/transaction';
 import { ident, qualified, sql } from '../sql';
 
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
@@ -57,15 +57,10 @@ async function drop(
   lockTimeoutMs: number,
   statements: readonly string[],
 ): Promise<void> {
-  await begin(client);
-  try {
+  await guarded(client, async () => {
     await lockIfAllowed(client, table, lockTimeoutMs);
     for (const statement of statements) await client.query(statement);
-    await client.query('COMMIT');
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
+  });
 }
 
 const dropFunctions = (functions: readonly string[]): string =>
@@ -147,11 +142,13 @@ export async function dropCapture(context: Context, client: Client, schema: stri
       for (const name of (await unlessBusy(triggers, work)) ?? []) postponed.add(name);
     }
     left = await ourTriggers(client, schema);
-    for (const name of postponed) {
-      const triggers = left.filter((trigger) => trigger.function === name);
-      if (triggers.length > 0) await unlessBusy(triggers, dropShared(client, triggers, lockTimeoutMs));
+    if (postponed.size > 0) {
+      for (const name of postponed) {
+        const triggers = left.filter((trigger) => trigger.function === name);
+        if (triggers.length > 0) await unlessBusy(triggers, dropShared(client, triggers, lockTimeoutMs));
+      }
+      left = await ourTriggers(client, schema);
     }
-    left = await ourTriggers(client, schema);
     if (left.length === 0) break;
     if (attempt >= attempts) throw new Failure(stillThere(left, busy, context.config.capture));
     context.progress.report(found.length - left.length, found.length, 'triggers', left[0]?.table ?? '');

@@ -4,8 +4,9 @@ import type { Client } from 'pg';
 export const FENCE_LOCK = `pg_advisory_xact_lock(4918, hashtext('ibex fence'))`;
 
 /**
- * How long a transaction on the fence, or one that locks a table of the application, may stand idle; milliseconds. More than the margin before the deadline, so that a
- * moment's standstill of ours does no harm; a host that is frozen or gone keeps nobody waiting for longer.
+ * How long a transaction on the fence, or one that locks a table of the application, may stand idle; milliseconds. More
+ * than the margin before the deadline, so that a moment's standstill of ours does no harm; a host that is frozen or gone
+ * keeps nobody waiting for longer.
  */
 const IDLE_MS = 4_000;
 
@@ -18,11 +19,10 @@ export async function begin(client: Client, leftMs: number = IDLE_MS): Promise<v
   await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${idle}`);
 }
 
-/** Runs work in such a transaction, alone of all who change the state of this fence; rolled back when the work throws. */
-export async function withFenceLock<T>(client: Client, work: () => Promise<T>): Promise<T> {
+/** Runs work in such a transaction, which is rolled back when the work throws. */
+export async function guarded<T>(client: Client, work: () => Promise<T>): Promise<T> {
   await begin(client);
   try {
-    await client.query(`SELECT ${FENCE_LOCK}`);
     const result = await work();
     await client.query('COMMIT');
     return result;
@@ -31,6 +31,13 @@ export async function withFenceLock<T>(client: Client, work: () => Promise<T>): 
     throw error;
   }
 }
+
+/** The same, alone of all who change the state of this fence. */
+export const withFenceLock = <T>(client: Client, work: () => Promise<T>): Promise<T> =>
+  guarded(client, async () => {
+    await client.query(`SELECT ${FENCE_LOCK}`);
+    return work();
+  });
 
 /** Not now, but perhaps in a moment: a lock or the whole statement took too long, or a deadlock was broken. */
 const AGAIN: readonly (string | undefined)[] = ['55P03', '57014', '40P01'];

@@ -5,7 +5,7 @@ import type { PostDataEntry } from '../../../assets/agent/archive/post-data';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { buildConstraints } from '../../../assets/agent/constraints';
 import type { Context } from '../../../assets/agent/context';
-import { copySchema } from '../../../assets/agent/schema';
+import { copiedSchema, type CopiedSchema } from '../../helpers/copied-schema';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 const SCHEMA = `
@@ -28,6 +28,7 @@ const DEFINITIONS = `
   ORDER BY 1, 2`;
 
 let migration: TestMigration;
+let copied: CopiedSchema;
 let source: Client;
 let target: Client;
 let context: Context;
@@ -37,14 +38,10 @@ beforeAll(async () => {
 afterAll(() => migration.stop());
 
 beforeEach(async () => {
-  await migration.fresh();
-  source = await migration.admin('source');
-  target = await migration.admin('target');
-  await source.query(SCHEMA);
-  context = await migration.context('schema');
-  await copySchema(context);
+  copied = await copiedSchema(migration, SCHEMA);
+  ({ source, target, context } = copied);
 });
-afterEach(() => Promise.all([context.close(), source.end(), target.end()]));
+afterEach(() => copied.close());
 
 async function toMake(): Promise<{ maker: EntryMaker; entries: PostDataEntry[] }> {
   const [from, ...workers] = [await context.connect('source'), await context.connect('target')] as const;

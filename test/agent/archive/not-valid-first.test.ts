@@ -8,7 +8,7 @@ import { schemaArchive } from '../../../assets/agent/archive/schema-dump';
 import { readToc } from '../../../assets/agent/archive/toc';
 import { buildConstraints } from '../../../assets/agent/constraints';
 import type { Context } from '../../../assets/agent/context';
-import { copySchema } from '../../../assets/agent/schema';
+import { copiedSchema, type CopiedSchema } from '../../helpers/copied-schema';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { until } from '../../helpers/until';
 
@@ -36,6 +36,7 @@ const DEFINITIONS = `
   FROM pg_constraint WHERE connamespace IN ('public'::regnamespace, '"my App"'::regnamespace) AND contype <> 'n' ORDER BY 1, 2`;
 
 let migration: TestMigration;
+let copied: CopiedSchema;
 let source: Client;
 let target: Client;
 let context: Context;
@@ -45,14 +46,10 @@ beforeAll(async () => {
 afterAll(() => migration.stop());
 
 beforeEach(async () => {
-  await migration.fresh();
-  source = await migration.admin('source');
-  target = await migration.admin('target');
-  await source.query(SCHEMA);
-  context = await migration.context('schema');
-  await copySchema(context);
+  copied = await copiedSchema(migration, SCHEMA);
+  ({ source, target, context } = copied);
 });
-afterEach(() => Promise.all([context.close(), source.end(), target.end()]));
+afterEach(() => copied.close());
 
 /** What is to be made, with two sessions that call `before` ahead of each statement. */
 async function toMake(

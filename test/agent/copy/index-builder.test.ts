@@ -4,7 +4,7 @@ import { entryTask } from '../../../assets/agent/archive/make-entries';
 import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import type { Context } from '../../../assets/agent/context';
 import { IndexBuilder } from '../../../assets/agent/copy/index-builder';
-import { copySchema } from '../../../assets/agent/schema';
+import { copiedSchema, type CopiedSchema } from '../../helpers/copied-schema';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 const SCHEMA = `
@@ -28,7 +28,7 @@ const MADE = `
   WHERE t.relnamespace = 'public'::regnamespace GROUP BY 1 ORDER BY 1`;
 
 let migration: TestMigration;
-let source: Client;
+let copied: CopiedSchema;
 let target: Client;
 let context: Context;
 let relations: Map<string, Relation>;
@@ -37,17 +37,13 @@ beforeAll(async () => {
 });
 afterAll(() => migration.stop());
 beforeEach(async () => {
-  await migration.fresh();
-  source = await migration.admin('source');
-  target = await migration.admin('target');
-  await source.query(SCHEMA);
-  context = await migration.context('schema');
-  await copySchema(context);
+  copied = await copiedSchema(migration, SCHEMA);
+  ({ target, context } = copied);
   await target.query(`SET session_replication_role = 'replica'; ${ROWS}`);
   const from = await context.connect('source');
   relations = new Map((await readRelations(from, context.config)).map((relation) => [relation.name, relation]));
 });
-afterEach(() => Promise.all([context.close(), source.end(), target.end()]));
+afterEach(() => copied.close());
 
 const open = async (pauses: readonly number[] = []): Promise<IndexBuilder> =>
   IndexBuilder.open(
