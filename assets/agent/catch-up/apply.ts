@@ -12,7 +12,7 @@ import { givingWay } from '../copy/give-way';
 import { PipeBroken } from '../copy/pipe';
 import { copyRows, type RowOptions } from './copy-rows';
 import { explain, isWorthRepeating, type AskSource } from './explain';
-import { isQueued, sameKey } from './queue';
+import { isListed, isQueued, sameKey } from './queue';
 
 /** Both sessions of one applier. */
 export interface Sessions {
@@ -31,6 +31,9 @@ const ATTEMPTS = 10;
 
 const KEYS = 'pg_temp.ibex_keys';
 
+/** Keys of a range and rows in the order of their index are merged: that needs a quarter less of a core than hashing. */
+const MERGED = 'SET LOCAL enable_hashjoin = off';
+
 /** What is applied at once. */
 export interface Portion {
   /** An exported snapshot to apply to. @default the newest one */
@@ -39,6 +42,8 @@ export interface Portion {
   readonly range?: KeyRange | undefined;
   /** Whether keys may come often enough in the queue that each is to be read once; the result is the same. @default true */
   readonly repeats?: boolean | undefined;
+  /** Whether the target finds rows faster by looking each key of a range up; the result is the same. @default false */
+  readonly lookups?: boolean | undefined;
   /** Binary only where both ends' columns are of the same types. @default text */
   readonly format?: CopyFormat | undefined;
 }
@@ -86,6 +91,7 @@ async function once(
   await lease.hold(target, relation, range === undefined ? 'alone' : 'others');
   await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
   if (snapshot !== undefined) await source.query(`SET TRANSACTION SNAPSHOT ${literal(snapshot)}`);
+  if (range !== undefined) await Promise.all([source.query(MERGED), target.query(MERGED)]);
   const work = await pending(source, relation);
   if (isIdle(work) || (work.truncated && range !== undefined)) {
     await Promise.all([source.query('COMMIT'), target.query('COMMIT')]);
@@ -127,7 +133,7 @@ async function replaceKeys(
   source: Client,
   target: Client,
   relation: Relation,
-  { range, repeats = true }: Portion,
+  { range, repeats = true, lookups = false }: Portion,
   options: RowOptions,
 ): Promise<number> {
   const { columns } = keyOf(relation);
@@ -143,9 +149,11 @@ async function replaceKeys(
     `${KEYS} (${names})`,
     { ...options, format: 'text' },
   );
-  await target.query(`ANALYZE ${KEYS}`);
+  if (!lookups) await target.query(`ANALYZE ${KEYS}`);
   await target.query(
-    `DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${sameKey(relation, 't', 'k')} AND ${within('t')}`,
+    lookups
+      ? `DELETE FROM ONLY ${relation.sql} AS t WHERE ${isListed(relation, 't', KEYS)}`
+      : `DELETE FROM ONLY ${relation.sql} AS t USING ${KEYS} AS k WHERE ${sameKey(relation, 't', 'k')} AND ${within('t')}`,
   );
   await copyRows(source, select(relation, isQueued(relation, range)), target, destination(relation), options);
   return keys;

@@ -1,9 +1,9 @@
 import type { Client } from 'pg';
 import { queueOf } from '../capture/names';
-import { TRUNCATED } from '../capture/objects';
+import { keyOf, TRUNCATED } from '../capture/objects';
 import { rangeColumns, type KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
-import { ident, sql } from '../sql';
+import { ident, identList, sql } from '../sql';
 
 /** Changes that one transaction applies: enough to be worth its commit, few enough for a short snapshot. */
 export const BATCH = 100_000;
@@ -17,11 +17,16 @@ const ROW_BYTES = 50;
 /** Share of a sample's changes whose key the sample has already, from which each key is read once only. */
 const FEW_REPEATS = 0.05;
 
+/** server_version_num from which a scan of an index goes through a long list of keys in one go. */
+const LIST_SCANS = 170_000;
+
 /** How a long queue was cut. */
 export interface Cut {
   readonly ranges: readonly KeyRange[];
   /** Whether the same keys come again and again, by a sample. */
   readonly repeats: boolean;
+  /** Whether the target finds the rows of many keys faster by looking each up than by a join. */
+  readonly lookups: boolean;
 }
 
 /**
@@ -42,7 +47,9 @@ export async function cutQueue(
 ): Promise<Cut | undefined> {
   const { key } = relation;
   const columns = key === undefined || key.unusable !== undefined ? [] : rangeColumns(key);
-  if (columns.length === 0 || !(await hasOneUnique(target, relation))) return undefined;
+  if (columns.length === 0) return undefined;
+  const { uniques, version } = await readTarget(target, relation);
+  if (uniques !== 1) return undefined;
   const truncated = await source.query(`SELECT 1 FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2`, [
     relation.schema,
     relation.name,
@@ -54,7 +61,7 @@ export async function cutQueue(
   const parts = Math.ceil(rows / batch / hands) * hands;
   if (rows <= batch || parts <= 1) return undefined;
   // With the statistics of an empty queue, the planner would look up every key in a scan of it.
-  await source.query(`ANALYZE ${queue}`);
+  await source.query(`ANALYZE ${queue} (${identList(keyOf(relation).columns.map(({ name }) => name))})`);
   const names = columns.map((column) => `q.${ident(column.name)}`);
   const percent = Math.min(100, (100 * parts * SAMPLE_ROWS) / rows);
   const sample = await source.query({
@@ -75,13 +82,19 @@ export async function cutQueue(
     ...(i > 0 && { after: bounds[i - 1] as string[] }),
     ...(upTo !== undefined && { upTo }),
   }));
-  return { ranges, repeats: read[0][0] > FEW_REPEATS };
+  return {
+    ranges,
+    repeats: read[0][0] > FEW_REPEATS,
+    lookups: version >= LIST_SCANS && key?.columns.length === 1,
+  };
 }
 
-async function hasOneUnique(target: Client, relation: Relation): Promise<boolean> {
+async function readTarget(target: Client, relation: Relation): Promise<{ uniques: number; version: number }> {
   const { rows } = await target.query(
-    `SELECT count(*)::int AS count FROM pg_index WHERE indrelid = $1::text::regclass AND (indisunique OR indisexclusion)`,
+    sql`
+      SELECT count(*)::int AS uniques, current_setting('server_version_num')::int AS version
+      FROM pg_index WHERE indrelid = $1::text::regclass AND (indisunique OR indisexclusion)`,
     [relation.sql],
   );
-  return (rows[0] as { count: number }).count === 1;
+  return rows[0] as { uniques: number; version: number };
 }

@@ -29,7 +29,10 @@ export async function makePortions(
     const all = { relation, format: formats.get(relation) };
     const cut = long.includes(relation) ? await cutQueue(source, target, relation, batch, hands) : undefined;
     if (cut === undefined) portions.push(all);
-    else for (const range of cut.ranges) portions.push({ ...all, range, repeats: cut.repeats });
+    else {
+      const { ranges, ...how } = cut;
+      portions.push(...ranges.map((range) => ({ ...all, range, ...how })));
+    }
   }
   return portions;
 }

@@ -10,6 +10,14 @@ export const sameKey = (relation: Relation, a: string, b: string): string =>
     .columns.map(({ name, equals }) => `${a}.${ident(name)} ${equals} ${b}.${ident(name)}`)
     .join(' AND ');
 
+/** Condition that the key of an alias, of one column, stands in a table of keys; the server makes a list of them first. */
+export const isListed = (relation: Relation, alias: string, keys: string): string =>
+  keyOf(relation)
+    .columns.map(
+      ({ name, equals }) => `${alias}.${ident(name)} ${equals} ANY (ARRAY(SELECT ${ident(name)} FROM ${keys}))`,
+    )
+    .join(' AND ');
+
 /**
  * Condition that the row `t` of a relation has a change in its queue. The planner does not conclude from the queue's
  * range on the table's, and would read all of the table each time, so it is told both.

@@ -20,7 +20,7 @@ import { makePortions } from './portions';
  */
 const SOURCE_SETTINGS: Readonly<Record<string, string>> = {
   work_mem: '32MB',
-  default_statistics_target: '20',
+  default_statistics_target: '10',
   max_parallel_workers_per_gather: '0',
   jit: 'off',
 };

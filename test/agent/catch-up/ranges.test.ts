@@ -9,7 +9,9 @@ const TABLES = `
   CREATE TABLE public.by_text (k text PRIMARY KEY);
   CREATE TABLE public.typed (n int PRIMARY KEY, at timestamptz, amount numeric);
   CREATE TABLE public.hot (id int PRIMARY KEY, v int);
-  CREATE TABLE public.cool (id int PRIMARY KEY, v int)`;
+  CREATE TABLE public.cool (id int PRIMARY KEY, v int);
+  CREATE TABLE public.single (id int PRIMARY KEY, v int);
+  CREATE TABLE public.several (a int, b int, v int, PRIMARY KEY (a, b))`;
 
 /** Small, so that a queue of a few pages is long. */
 const BATCH = 300;
@@ -150,6 +152,25 @@ describe('a long queue', () => {
     await untilEmpty(await catchUp());
     await Promise.all([session.source.end(), session.target.end()]);
     await expectEqual('cool');
+  });
+
+  it('has its rows looked up at the target where a key is one column, and joined with the keys where it is several', async () => {
+    await moving.source.query(`
+      INSERT INTO single SELECT i, 0 FROM generate_series(1, 2000) i; INSERT INTO several SELECT i % 9, i, 0 FROM generate_series(1, 2000) i`);
+    await untilEmpty(await catchUp());
+    await moving.source.query(`
+      UPDATE single SET v = 1; DELETE FROM single WHERE id % 3 = 0; UPDATE several SET v = 1; DELETE FROM several WHERE b % 3 = 0`);
+    const deletions: string[] = [];
+    const rounds = await catchUp('target', (text) => {
+      if (text.startsWith('DELETE')) deletions.push(text);
+      return undefined;
+    });
+    await untilEmpty(rounds);
+    await expectEqual('single', 'several');
+    const of = (table: string): string[] => deletions.filter((text) => text.includes(`"public"."${table}"`));
+    for (const table of ['single', 'several']) expect(of(table).length).toBeGreaterThan(1);
+    expect(of('single').filter((text) => text.includes(' USING '))).toEqual([]);
+    expect(of('several').filter((text) => text.includes(' ANY '))).toEqual([]);
   });
 
   it('of a table that was truncated, before or while it is cut, is copied whole', async () => {
