@@ -105,6 +105,20 @@ describe('a sync of several parts', () => {
     expect(counters['bucardo.sync-restarts']).toBeGreaterThanOrEqual(1);
   }, 240_000);
 
+  test('has a table that was truncated copied anew once, and goes on, however few its rows are', async () => {
+    const takeovers = async (): Promise<number> => (await state.counters())['sync.takeovers'] ?? 0;
+    const before = await takeovers();
+    await source.query(
+      `INSERT INTO bucardo.ibex_truncated (schema_name, relation_name) VALUES ('public', 'pgbench_branches')`,
+    );
+    await until(
+      'the mark is gone',
+      async () => (await source.query('SELECT FROM bucardo.ibex_truncated')).rowCount === 0,
+    );
+    for (const sync of ['ibex', 'ibex2']) await beatsOn(sync);
+    expect(await takeovers()).toBe(before + 1);
+  }, 240_000);
+
   test('gives a backlog that is too long to catch-up, and takes the sync back', async () => {
     const takeovers = (await state.counters())['sync.takeovers'] ?? 0;
     const applied = (await state.counters())['rows.catch-up'] ?? 0;

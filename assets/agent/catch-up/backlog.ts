@@ -10,8 +10,10 @@ const BATCH = 200;
 /** A relation with changes that the target lacks. */
 export interface Backlog {
   readonly relation: Relation;
-  /** Changes, counted up to the given limit. */
+  /** Changes, counted up to the given limit, and how often it was truncated. */
   readonly changes: number;
+  /** Whether it was truncated, so that it must be copied anew, which only catch-up can do. */
+  readonly truncated: boolean;
 }
 
 /**
@@ -25,9 +27,10 @@ export async function readBacklog(source: Client, relations: readonly Relation[]
     const { rows } = await source.query(
       batch.map((relation, index) => count(relation, index, limit)).join(' UNION ALL '),
     );
-    for (const row of rows as { index: number; changes: string }[]) {
-      const relation = batch[row.index];
-      if (relation && Number(row.changes) > 0) backlog.push({ relation, changes: Number(row.changes) });
+    for (const { index, queued, marks } of rows as { index: number; queued: string; marks: string }[]) {
+      const relation = batch[index];
+      const changes = Number(queued) + Number(marks);
+      if (relation && changes > 0) backlog.push({ relation, changes, truncated: Number(marks) > 0 });
     }
   }
   return backlog;
@@ -44,8 +47,8 @@ export async function withQueue(source: Client, relations: readonly Relation[]):
 }
 
 function count(relation: Relation, index: number, limit: number): string {
-  return `SELECT ${index} AS index, (SELECT count(*) FROM (SELECT FROM ${queueOf(relation)} LIMIT ${limit}) AS q)
-    + (SELECT count(*) FROM ${TRUNCATED} WHERE schema_name = ${literal(relation.schema)} AND relation_name = ${literal(relation.name)}) AS changes`;
+  return `SELECT ${index} AS index, (SELECT count(*) FROM (SELECT FROM ${queueOf(relation)} LIMIT ${limit}) AS q) AS queued,
+    (SELECT count(*) FROM ${TRUNCATED} WHERE schema_name = ${literal(relation.schema)} AND relation_name = ${literal(relation.name)}) AS marks`;
 }
 
 /** All changes of a backlog. */

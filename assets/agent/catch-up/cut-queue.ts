@@ -3,6 +3,7 @@ import { queueOf } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
 import { rangeColumns, type KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
+import { keyRanges } from '../copy/cuts';
 import { ident, identList, sql } from '../sql';
 
 /** Changes that one transaction applies: enough to be worth its commit, few enough for a short snapshot. */
@@ -77,11 +78,7 @@ export async function cutQueue(
   });
   const read = sample.rows as [number, ...string[]][];
   if (read[0] === undefined) return undefined;
-  const bounds = read.map(([, ...bound]) => bound);
-  const ranges = [...bounds, undefined].map((upTo, i) => ({
-    ...(i > 0 && { after: bounds[i - 1] as string[] }),
-    ...(upTo !== undefined && { upTo }),
-  }));
+  const ranges = keyRanges(read.map(([, ...bound]) => bound));
   return {
     ranges,
     repeats: read[0][0] > FEW_REPEATS,
@@ -89,7 +86,8 @@ export async function cutQueue(
   };
 }
 
-async function readTarget(target: Client, relation: Relation): Promise<{ uniques: number; version: number }> {
+/** How many unique and exclusion indexes a relation has on the target, and that server's version. */
+export async function readTarget(target: Client, relation: Relation): Promise<{ uniques: number; version: number }> {
   const { rows } = await target.query(
     sql`
       SELECT count(*)::int AS uniques, current_setting('server_version_num')::int AS version

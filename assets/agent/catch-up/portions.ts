@@ -4,37 +4,49 @@ import type { AgentConfig } from '../config';
 import { readFormats, type CopyFormat } from '../copy/format';
 import { columnDifferences } from '../schema/same-columns';
 import type { Portion, Sessions } from './apply';
-import { readBacklog } from './backlog';
-import { cutQueue } from './cut-queue';
+import { readBacklog, type Backlog } from './backlog';
+import { cutAnew, type CutAnew } from './copy-anew';
+import { cutQueue, type Cut } from './cut-queue';
+
+/** How a backlog is cut. */
+export interface Cutting {
+  /** Changes from which a queue is long; also those of one range, about. */
+  readonly batch: number;
+  /** How many are applied side by side. */
+  readonly hands: number;
+  /** An exported snapshot to apply to. @default the newest one of each portion */
+  readonly snapshot?: string | undefined;
+}
 
 /**
  * Cuts the backlog of these relations into what is applied at once: a short queue as a whole, a long one in ranges
- * where that may be.
- *
- * @param batch changes from which a queue is long; also those of one range, about
- * @param hands how many are applied side by side
+ * where that may be, and a large relation that is to be copied anew in parts, unless one snapshot is held anyway.
  */
 export async function makePortions(
   { source, target }: Sessions,
   config: AgentConfig,
   relations: readonly Relation[],
-  batch: number,
-  hands: number,
+  { batch, hands, snapshot }: Cutting,
 ): Promise<(Portion & { readonly relation: Relation })[]> {
   const backlog = await readBacklog(source, relations, batch);
-  const long = backlog.filter(({ changes }) => changes >= batch).map(({ relation }) => relation);
-  const formats = await formatsOf(source, target, config, long);
-  const portions: (Portion & { readonly relation: Relation })[] = [];
-  for (const { relation } of backlog) {
-    const all = { relation, format: formats.get(relation) };
-    const cut = long.includes(relation) ? await cutQueue(source, target, relation, batch, hands) : undefined;
-    if (cut === undefined) portions.push(all);
-    else {
-      const { ranges, ...how } = cut;
-      portions.push(...ranges.map((range) => ({ ...all, range, ...how })));
-    }
-  }
-  return portions;
+  const chunkBytes = config.copy.chunkMegabytes * 1_000_000;
+  const cut = ({ relation, changes, truncated }: Backlog): Promise<Cut | CutAnew | undefined> => {
+    if (truncated && snapshot === undefined) return cutAnew(source, target, relation, chunkBytes);
+    return changes < batch ? Promise.resolve(undefined) : cutQueue(source, target, relation, batch, hands);
+  };
+  const cuts = new Map<Relation, Cut | CutAnew | undefined>();
+  for (const each of backlog) cuts.set(each.relation, await cut(each));
+  const long = backlog.filter(({ relation, changes }) => changes >= batch || cuts.get(relation) !== undefined);
+  const formats = await formatsOf(
+    source,
+    target,
+    config,
+    long.map(({ relation }) => relation),
+  );
+  return backlog.flatMap(({ relation }) => {
+    const { ranges, ...how } = cuts.get(relation) ?? { ranges: [undefined] };
+    return ranges.map((range) => ({ relation, snapshot, format: formats.get(relation), range, ...how }));
+  });
 }
 
 /**

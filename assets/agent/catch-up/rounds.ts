@@ -38,6 +38,9 @@ const MOST_GIVEN_BACK = 5;
 /** How often the closing round is run for tables that are truncated meanwhile; then it is left to the next start. */
 const MOST_CLOSING_ROUNDS = 5;
 
+/** Rounds for truncated tables alone: a table that is truncated all the time must not keep Bucardo from the others. */
+const MOST_EXTRA_ROUNDS = 5;
+
 /** A portion that is to be applied. */
 type Waiting = Portion & { readonly relation: Relation; readonly givenBack?: number };
 
@@ -54,16 +57,21 @@ export class CatchUp {
   ) {}
 
   /**
-   * Goes round until fewer changes than `threshold` are left. Returns the keys applied. Rounds shrink as long as the
-   * target takes changes faster than the source makes them; progress tells when they do not.
+   * Goes round until fewer changes than `threshold` are left, and no relation that was truncated, which nobody else can
+   * copy anew. Returns the keys applied. Rounds shrink as long as the target takes changes faster than the source makes
+   * them; progress tells when they do not.
    */
   async until(source: Client, threshold: number): Promise<number> {
     let applied = 0;
-    for (;;) {
+    for (let extra = 0; ;) {
       const backlog = await readBacklog(source, this.relations, this.batch);
       const left = total(backlog);
       this.context.progress.report(applied, applied + left, 'changes', `${backlog.length} relations behind`);
-      if (left < threshold || left === 0) return applied;
+      if (left === 0) return applied;
+      if (left < threshold) {
+        if (extra === MOST_EXTRA_ROUNDS || !backlog.some(({ truncated }) => truncated)) return applied;
+        extra += 1;
+      }
       applied += await this.apply(backlog.map(({ relation }) => relation));
     }
   }
@@ -200,9 +208,9 @@ export class CatchUp {
     if (relations.length === 0) return [];
     const pair = await this.take();
     try {
-      const portions = await makePortions(pair, this.context.config, relations, this.batch, hands);
+      const portions = await makePortions(pair, this.context.config, relations, { batch: this.batch, hands, snapshot });
       this.idle.push(pair);
-      return portions.map((portion) => ({ ...portion, snapshot }));
+      return portions;
     } catch (error) {
       await end(pair);
       throw error;

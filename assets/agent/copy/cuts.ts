@@ -103,13 +103,17 @@ export async function keyBounds(
   return partEvenly(source, columns, parts, `ONLY ${relation.sql} AS t WHERE ${rangeCondition(relation, range, 't')}`);
 }
 
-/** Parts of a range between these keys. @param range @default all keys */
-export function keyParts(bounds: readonly (readonly string[])[], range: KeyRange = {}): Part[] {
+/** The ranges between these keys. @param range that they part. @default all keys */
+export function keyRanges(bounds: readonly (readonly string[])[], range: KeyRange = {}): KeyRange[] {
   return [...bounds, range.upTo].map((upTo, i) => {
     const after = i === 0 ? range.after : bounds[i - 1];
-    return { kind: 'key' as const, ...(after && { after }), ...(upTo && { upTo }) };
+    return { ...(after && { after }), ...(upTo && { upTo }) };
   });
 }
+
+/** The same as parts. */
+export const keyParts = (bounds: readonly (readonly string[])[], range: KeyRange = {}): Part[] =>
+  keyRanges(bounds, range).map((each) => ({ kind: 'key', ...each }));
 
 /** Parts of a range of pages. @param range @default all pages */
 export async function pageParts(
