@@ -1,5 +1,6 @@
+import timers from 'node:timers/promises';
 import type { Client } from 'pg';
-import { blockersOf, inTheWay, longHolders } from '../../../assets/agent/capture/busy';
+import { blockersOf, inTheWay, longHolders, pauseAfter } from '../../../assets/agent/capture/busy';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
 
 const PATIENT_MS = 600_000;
@@ -32,5 +33,35 @@ describe('a transaction that holds a table', () => {
     expect(inTheWay(blockers)).toMatch(
       /^pid \d+ \(postgres, nightly report, age not visible without pg_read_all_stats\): <insufficient privilege>$/,
     );
+  });
+});
+
+describe('the pauses between tries', () => {
+  /** Pauses after so many tries, of which none is waited for; milliseconds. */
+  async function pausesAfter(attempt: number): Promise<number[]> {
+    const sleep = jest.spyOn(timers, 'setTimeout').mockResolvedValue(undefined);
+    try {
+      for (let time = 1; time <= 100; time += 1) await pauseAfter(attempt);
+      return sleep.mock.calls.map(([milliseconds]) => milliseconds ?? 0);
+    } finally {
+      sleep.mockRestore();
+    }
+  }
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+  it('double with each try, up to some seconds, however many there were', async () => {
+    const means = [];
+    for (const attempt of [1, 2, 3, 4, 5, 6]) means.push(mean(await pausesAfter(attempt)));
+    for (const [index, next] of means.slice(1).entries()) expect(next / (means[index] ?? 0)).toBeCloseTo(2, 0);
+    for (const attempt of [7, 20, 1_000]) {
+      const pauses = await pausesAfter(attempt);
+      expect([mean(pauses) > 3_000, Math.max(...pauses) <= 7_500]).toEqual([true, true]);
+    }
+  });
+
+  it('differ widely from each other, so that two who meet do not meet again', async () => {
+    const pauses = await pausesAfter(3);
+    expect(new Set(pauses).size).toBeGreaterThan(90);
+    expect(Math.max(...pauses) - Math.min(...pauses)).toBeGreaterThan(mean(pauses) / 2);
   });
 });

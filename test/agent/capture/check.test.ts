@@ -58,6 +58,11 @@ const BREAKS: [string, string, string][] = [
     'trigger "bucardo_delta" of "public"."item" is disabled',
   ],
   [
+    'a trigger that fires always',
+    'ALTER TABLE item ENABLE ALWAYS TRIGGER bucardo_delta',
+    'trigger "bucardo_delta" of "public"."item" was switched off, on or otherwise altered since it was captured: changes in between are not known',
+  ],
+  [
     'a trigger that was remade',
     remake,
     'trigger "bucardo_delta" of "public"."item" was dropped and made anew: changes in between are not known',

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import timers, { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { capture } from '../../../assets/agent/capture';
 import { checkCapture } from '../../../assets/agent/capture/check';
@@ -78,6 +78,21 @@ describe('capture, installed under a writer that does not end', () => {
     await open.query('COMMIT');
     await runCapture(migration, BRIEF);
     expect(await problems()).toEqual([]);
+  });
+
+  it('pauses after each try but the last, longer each time', async () => {
+    open = await holding('UPDATE item SET n = 100 WHERE id = 1');
+    const pause = jest.spyOn(timers, 'setTimeout');
+    const random = jest.spyOn(Math, 'random').mockReturnValue(0.5);
+    try {
+      await expect(runCapture(migration, { capture: { lockTimeoutMs: 20, attempts: 3 } })).rejects.toThrow(
+        'in 3 tries',
+      );
+      expect(pause.mock.calls.map(([milliseconds]) => milliseconds)).toEqual([100, 200]);
+    } finally {
+      pause.mockRestore();
+      random.mockRestore();
+    }
   });
 
   it.each(['"public"."item"', '"My App.1"."Order of things"'])(

@@ -22,6 +22,8 @@ beforeAll(async () => {
     CREATE TABLE public.item (id int PRIMARY KEY, v int, w text);
     CREATE TABLE public.typed (id int PRIMARY KEY, w text);
     CREATE TABLE public.filled (id serial PRIMARY KEY, at timestamptz DEFAULT now());
+    CREATE FUNCTION public.check_filled() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER check_filled BEFORE INSERT ON public.filled FOR EACH ROW EXECUTE PROCEDURE public.check_filled();
     CREATE TABLE public.parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
     CREATE TABLE public.leaf PARTITION OF public.parted FOR VALUES FROM (0) TO (10);
     INSERT INTO public.item SELECT i, i FROM generate_series(1, 100) i`);
@@ -97,6 +99,36 @@ describe('the watch of the source catalogs', () => {
       `CREATE ROLE past; ALTER ROLE past SET session_replication_role = replica`,
       'DROP ROLE past',
       'past has session_replication_role=replica',
+    ],
+    [
+      'a subscription, which writes past the triggers',
+      `CREATE SUBSCRIPTION feed CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+      'DROP SUBSCRIPTION feed',
+      'subscription "feed" writes the source in replica role, which no trigger sees; drop it',
+    ],
+    [
+      'a trigger of ours that is disabled',
+      'ALTER TABLE public.filled DISABLE TRIGGER bucardo_delta',
+      'ALTER TABLE public.filled ENABLE TRIGGER bucardo_delta',
+      'trigger "bucardo_delta" of public.filled is disabled, so that changes are not captured',
+    ],
+    [
+      'a trigger of ours that only replicas fire',
+      'ALTER TABLE public.filled ENABLE REPLICA TRIGGER bucardo_delta',
+      'ALTER TABLE public.filled ENABLE TRIGGER bucardo_delta',
+      'trigger "bucardo_delta" of public.filled is disabled, so that changes are not captured',
+    ],
+    [
+      "an application's trigger that appliers would fire",
+      'ALTER TABLE public.filled ENABLE ALWAYS TRIGGER check_filled',
+      'ALTER TABLE public.filled ENABLE TRIGGER check_filled',
+      'trigger "check_filled" of public.filled is ENABLE ALWAYS or REPLICA',
+    ],
+    [
+      "an application's trigger that only appliers would fire",
+      'ALTER TABLE public.filled ENABLE REPLICA TRIGGER check_filled',
+      'ALTER TABLE public.filled ENABLE TRIGGER check_filled',
+      'trigger "check_filled" of public.filled is ENABLE ALWAYS or REPLICA',
     ],
   ])('tells of %s by name, as a problem that stands until it is gone', async (_, change, undo, message) => {
     const before = await problems();
