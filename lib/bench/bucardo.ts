@@ -119,22 +119,32 @@ export class Bucardo {
 
   /** Starts it for as long as work goes on. */
   async running<T>(work: () => Promise<T>): Promise<T> {
-    await this.control(`UPDATE bucardo.sync SET status = 'active'`);
-    await this.control('DELETE FROM bucardo.syncrun');
     try {
-      await runBucardo(this.host, [
-        'start',
-        '--sendmail=0',
-        '--quiet',
-        `--extraname=${processTag(this.host)}`,
-        `--logdest=${logDirectory(this.host)}`,
-      ]);
-      const controller = join(pidDirectory(this.host), `bucardo.ctl.sync.${SYNC}.pid`);
-      await this.until(async () => existsSync(controller), START_TIMEOUT_MS, 'start');
+      await this.start();
       return await work();
     } finally {
-      await killBucardo(this.host);
+      await this.stop();
     }
+  }
+
+  /** Starts it with its sync active, and waits until that has a controller. Throws Failure with its own last words. */
+  async start(): Promise<void> {
+    await this.control(`UPDATE bucardo.sync SET status = 'active'`);
+    await this.control('DELETE FROM bucardo.syncrun');
+    await runBucardo(this.host, [
+      'start',
+      '--sendmail=0',
+      '--quiet',
+      `--extraname=${processTag(this.host)}`,
+      `--logdest=${logDirectory(this.host)}`,
+    ]);
+    const controller = join(pidDirectory(this.host), `bucardo.ctl.sync.${SYNC}.pid`);
+    await this.until(async () => existsSync(controller), START_TIMEOUT_MS, 'start');
+  }
+
+  /** Kills all of its processes. */
+  stop(): Promise<void> {
+    return killBucardo(this.host);
   }
 
   private async appliedSince(condition: string): Promise<number> {
