@@ -104,7 +104,7 @@ export interface AgentConfig {
      * matches counts. Together with `syncs` at most 8.
      */
     readonly groups: readonly (readonly string[])[];
-    /** Perl that Bucardo runs when rows conflict or cannot be applied. Without any, a failure stops the sync. */
+    /** Perl that Bucardo runs when rows cannot be applied. Without any, a failure stops the sync. */
     readonly handlers: readonly SyncHandler[];
   };
   readonly brake: BrakeConfig;
@@ -146,7 +146,10 @@ export interface RunOptions {
 
 /** A file of Perl for Bucardo, its customcode. */
 export interface SyncHandler {
-  /** When Bucardo runs it: on a conflict, or when the target refuses the rows of a relation. */
+  /**
+   * When Bucardo runs it: when the target refuses the rows of a relation (`exception`), or when two sources have changed one
+   * row (`conflict`), which never happens here, since each sync has one direction; sync says so when it starts.
+   */
   readonly when: 'conflict' | 'exception';
   /** Absolute path on the host of the Perl, the body of a subroutine as Bucardo's documentation describes it. */
   readonly file: string;

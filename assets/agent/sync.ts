@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bucardoRuns, lastWords } from './bucardo/daemon';
-import { readHandlers } from './bucardo/handlers';
+import { readHandlers, tellIdleHandlers } from './bucardo/handlers';
 import { syncNames } from './bucardo/names';
 import { readLag } from './bucardo/queues';
 import { appliedByBucardo } from './bucardo/runs';
@@ -47,6 +47,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     const wayOn = isGone ? 'start capture, then sync again' : 'run cleanup and migrate again';
     throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}; ${wayOn}`);
   }
+  const idle = await tellIdleHandlers(context);
   const goesOn = supervisorRuns(context.config) && bucardoRuns(context.config.host);
   const isBuilt = await context.state.fact(CONSTRAINTS_FACT);
   const caughtUp = goesOn && isBuilt ? 0 : await begin(context, ends, relations);
@@ -56,10 +57,13 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const syncs = Object.keys((await context.state.fact<Plan>(PLAN_FACT)) ?? {}).length;
   await context.evidence('sync is near', true, 'readLag', lag);
   return {
-    message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations${inSyncs(syncs)}, ${lag.seconds.toFixed(1)} s behind`,
+    message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations${inSyncs(syncs)}, ${lag.seconds.toFixed(1)} s behind${neverRun(idle)}`,
     result: { relations: relations.length, keys: caughtUp, lagSeconds: lag.seconds, syncs },
   };
 }
+
+const neverRun = (idle: readonly string[]): string =>
+  idle.length > 0 ? `; handlers for conflicts never run in one direction: ${idle.join(', ')}` : '';
 
 const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
 

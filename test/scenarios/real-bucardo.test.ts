@@ -7,9 +7,11 @@ import { foldRuns } from '../../assets/agent/bucardo/runs';
 import type { AgentConfig } from '../../assets/agent/config';
 import { connectToHost } from '../../assets/agent/connect';
 import { bucardoServiceFile } from '../../assets/agent/libpq';
+import { State } from '../../assets/agent/state';
 import { Kicks } from '../../assets/agent/sync/kicks';
 import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { openRehearsal } from '../helpers/rehearsal';
+import { until } from '../helpers/until';
 
 /** Leaves out of the run the row that the target refuses, and has the rest tried again. */
 const HANDLER = `
@@ -19,6 +21,9 @@ const HANDLER = `
   $info->{retry} = 1;
   return;`;
 
+/** Would be heard of in Bucardo's log. */
+const IDLE_HANDLER = `my $info = shift; $info->{message} = 'a conflict'; return;`;
+
 const directory = mkdtempSync(join(tmpdir(), 'ibex-real-bucardo-'));
 let rehearsal: Rehearsal;
 let source: Client;
@@ -27,11 +32,17 @@ let control: Client;
 
 beforeAll(async () => {
   const file = join(directory, 'leave-out.pl');
+  const idle = join(directory, 'conflict.pl');
   // Bucardo runs as another user.
   chmodSync(directory, 0o755);
   writeFileSync(file, HANDLER, { mode: 0o644 });
+  writeFileSync(idle, IDLE_HANDLER, { mode: 0o644 });
   // Bucardo by itself would look every five minutes.
-  const sync = { checkSeconds: 300, syncs: 1, handlers: [{ when: 'exception', file }] };
+  const handlers = [
+    { when: 'exception', file },
+    { when: 'conflict', file: idle },
+  ];
+  const sync = { checkSeconds: 300, syncs: 1, handlers };
   rehearsal = await openRehearsal({ settings: { sync } as unknown as Partial<AgentConfig> });
   // What sync waits for would otherwise come when Bucardo looks.
   const kicks = new Kicks(rehearsal.lab.config, 200);
@@ -76,6 +87,33 @@ describe('Bucardo itself', () => {
     expect(before).not.toEqual({ tid: 1, tbalance: 666 });
     const log = readFileSync(join(rehearsal.lab.config.host.stateDirectory, 'log/bucardo/log.bucardo'), 'utf8');
     expect(log).toContain('Message from exception code ibex_handler_1: left out of public.pgbench_tellers');
+  }, 90_000);
+
+  test('never calls a handler for conflicts, not even for a row that somebody has changed on the target, and sync says so', async () => {
+    const state = await State.open(rehearsal.lab.config.host);
+    try {
+      const found = (await state.allEvidence()).find(({ gate }) => gate === 'handlers that can run');
+      expect(found).toMatchObject({ phase: 'sync', passed: false, result: { verdict: 'warn' } });
+      const message = (await state.phase('sync'))?.message;
+      expect(message).toContain(
+        `; handlers for conflicts never run in one direction: ${join(directory, 'conflict.pl')}`,
+      );
+    } finally {
+      await state.close();
+    }
+    await target.query(
+      `BEGIN; SET LOCAL session_replication_role = 'replica'; UPDATE public.pgbench_tellers SET tbalance = -1 WHERE tid = 4; COMMIT`,
+    );
+    await source.query('UPDATE public.pgbench_tellers SET tbalance = 444 WHERE tid = 4');
+    const kicks = new Kicks(rehearsal.lab.config, 200);
+    try {
+      const arrived = 'SELECT FROM public.pgbench_tellers WHERE tid = 4 AND tbalance = 444';
+      await until(async () => (await target.query(arrived)).rowCount === 1, { seconds: 60 });
+    } finally {
+      await kicks.close();
+    }
+    const log = readFileSync(join(rehearsal.lab.config.host.stateDirectory, 'log/bucardo/log.bucardo'), 'utf8');
+    expect(log).not.toMatch(/conflict code|code_conflict/);
   }, 90_000);
 
   test('keeps one row for all runs that are long over, with all that they moved', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Client } from 'pg';
 import type { SyncHandler } from '../config';
+import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 
 const execute = promisify(execFile);
@@ -60,6 +61,21 @@ async function compiled(file: string): Promise<string> {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/**
+ * Says of handlers for conflicts, in the log and as evidence, that nothing will call them: Bucardo calls them for a key that
+ * two sources have changed, and each of our syncs has one. Returns their files.
+ */
+export async function tellIdleHandlers(context: Pick<Context, 'config' | 'log' | 'evidence'>): Promise<string[]> {
+  const { handlers } = context.config.sync;
+  const files = handlers.filter((handler) => handler.when === 'conflict').map(({ file }) => file);
+  if (files.length === 0) return files;
+  const figure = `${files.join(', ')} will never run: a sync of one direction has no conflicts`;
+  const todo = `agent.sync.handlers has when 'conflict'; for rows that the target refuses, set 'exception', else leave them out`;
+  context.log.warn({ files, todo }, figure);
+  await context.evidence('handlers that can run', false, 'agent.sync.handlers', { verdict: 'warn', figure, todo });
+  return files;
 }
 
 /** Tells Bucardo of the handlers, each for its syncs, in the order of the settings. */

@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readHandlers } from '../../../assets/agent/bucardo/handlers';
+import { readHandlers, tellIdleHandlers } from '../../../assets/agent/bucardo/handlers';
+import type { SyncHandler } from '../../../assets/agent/config';
+import type { Context } from '../../../assets/agent/context';
 
 describe('handlers in Perl', () => {
   const directory = mkdtempSync(join(tmpdir(), 'ibex-handlers-'));
@@ -32,5 +34,20 @@ describe('handlers in Perl', () => {
     await expect(readHandlers([{ when: 'conflict', file: good, syncs: ['ibex3'] }], ['ibex', 'ibex2'])).rejects.toThrow(
       'is for sync ibex3, and there are ibex, ibex2',
     );
+  });
+
+  test.each<[string, SyncHandler['when'][], string[]]>([
+    ['for conflicts are told of, since none occurs', ['exception', 'conflict', 'conflict'], ['/1.pl', '/2.pl']],
+    ['for exceptions are not', ['exception'], []],
+  ])('%s', async (_what, whens, idle) => {
+    const handlers = whens.map((when, i) => ({ when, file: `/${i}.pl` }));
+    const [warn, evidence] = [jest.fn(), jest.fn()];
+    const context = { config: { sync: { handlers } }, log: { warn }, evidence } as unknown as Context;
+    expect(await tellIdleHandlers(context)).toEqual(idle);
+    const figure = '/1.pl, /2.pl will never run: a sync of one direction has no conflicts';
+    const todo = expect.stringContaining(`agent.sync.handlers has when 'conflict'`) as unknown;
+    const told = [['handlers that can run', false, 'agent.sync.handlers', { verdict: 'warn', figure, todo }]];
+    expect(evidence.mock.calls).toEqual(idle.length > 0 ? told : []);
+    expect(warn).toHaveBeenCalledTimes(idle.length > 0 ? 1 : 0);
   });
 });
