@@ -22,6 +22,7 @@ export interface KeyColumn {
   readonly equals: string;
   /** Schema of that operator. */
   readonly operatorSchema: string;
+  readonly isDomain: boolean;
 }
 
 /** The unique index by which rows are told apart: the primary key, else what Bucardo would choose. */
@@ -151,6 +152,7 @@ function keyOf(raw: RawKey, version: number): Key {
       type: column.type,
       equals: `OPERATOR(${ident(column.operatorSchema)}.${column.operatorName})`,
       operatorSchema: column.operatorSchema,
+      isDomain: column.typtype === 'd',
     })),
     ...(why !== undefined && { unusable: why }),
   };

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { queueOf } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
+import { keyArray, keyText } from '../catalog/key-text';
 import { copiedColumns, type Relation } from '../catalog/relations';
 import type { Lease } from '../lease';
 import { ident, identList, literal } from '../sql';
@@ -95,9 +96,9 @@ async function readKeys(
 
 /** Keys of a relation's queue, one more than are few; and a NULL when it was truncated. */
 function keysOf(relation: Relation, index: number): string {
-  const names = keyOf(relation).columns.map((column) => ident(column.name));
-  return `(SELECT ${index} AS index, ARRAY[${names.map((name) => `q.${name}::text`).join(', ')}] AS key
-     FROM (SELECT DISTINCT ${names.join(', ')} FROM ${queueOf(relation)} LIMIT ${FEW + 1}) AS q)
+  const { columns } = keyOf(relation);
+  return `(SELECT ${index} AS index, ARRAY[${columns.map((column) => keyText(column, 'q')).join(', ')}] AS key
+     FROM (SELECT DISTINCT ${identList(columns.map(({ name }) => name))} FROM ${queueOf(relation)} LIMIT ${FEW + 1}) AS q)
     UNION ALL (SELECT ${index}, NULL FROM ${TRUNCATED}
       WHERE schema_name = ${literal(relation.schema)} AND relation_name = ${literal(relation.name)} LIMIT 1)`;
 }
@@ -107,13 +108,15 @@ async function replace(source: Client, target: Client, { relation, keys }: Chang
   const values = columns.map((_, i) => keys.map((key) => key[i] ?? ''));
   const names = columns.map((_, i) => `k${i}`).join(', ');
   const match = columns.map(({ name, type, equals }, i) => `t.${ident(name)} ${equals} k.k${i}::${type}`).join(' AND ');
-  const parameters = columns.map((_, i) => `$${i + 1}::text[]`).join(', ');
+  const parameters = columns.map((column, i) => `$${i + 1}::${keyArray(column)}`).join(', ');
   await target.query(
     `DELETE FROM ONLY ${relation.sql} AS t USING unnest(${parameters}) AS k (${names}) WHERE ${match}`,
     values,
   );
   // COPY takes no parameters.
-  const literals = values.map((list) => `ARRAY[${list.map(literal).join(', ')}]::text[]`).join(', ');
+  const literals = columns
+    .map((column, i) => `ARRAY[${values[i]?.map(literal).join(', ')}]::${keyArray(column)}`)
+    .join(', ');
   const list = identList(copiedColumns(relation).map((column) => column.name));
   await copyRows(
     source,

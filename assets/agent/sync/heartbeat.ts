@@ -30,7 +30,15 @@ export function heartbeatOf(sync: string): Relation {
       indexOid: 0,
       indexName: `${name}_pkey`,
       primary: true,
-      columns: [{ name: 'id', type: 'integer', equals: 'OPERATOR("pg_catalog".=)', operatorSchema: 'pg_catalog' }],
+      columns: [
+        {
+          name: 'id',
+          type: 'integer',
+          equals: 'OPERATOR("pg_catalog".=)',
+          operatorSchema: 'pg_catalog',
+          isDomain: false,
+        },
+      ],
     },
     otherUnique: false,
     bytes: 0,

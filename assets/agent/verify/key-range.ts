@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { withoutModifier, type KeyRange } from '../catalog/key-order';
+import { keyText } from '../catalog/key-text';
 import type { KeyColumn, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { ident, sql } from '../sql';
@@ -20,7 +21,7 @@ export class KeySteps {
     const names = columns.map((column) => `t.${ident(column.name)}`);
     this.row = `(${names.join(', ')})`;
     this.step = (where, ascends) => sql`
-      SELECT ${names.map((name, i) => `${name}::text AS k${i}`).join(', ')}, ${ascends} AS ascends
+      SELECT ${columns.map((column, i) => `${keyText(column, 't')} AS k${i}`).join(', ')}, ${ascends} AS ascends
       FROM ONLY ${relation.sql} AS t ${where} ORDER BY ${names.join(', ')} OFFSET ${Math.max(0, chunkRows - 1)} LIMIT 1`;
   }
 

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { DBGROUP } from '../bucardo/names';
 import { TRUNCATED } from '../capture/objects';
 import { queueOf, trackOf } from '../capture/names';
+import { keyArray } from '../catalog/key-text';
 import type { Key, Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { ident, literal, sql } from '../sql';
@@ -59,7 +60,7 @@ export class KeyStates {
 
 /** Subqueries rather than joins: each key then takes the index, whatever the statistics say. */
 function stateQuery(relation: Relation, key: Key, hash: string, pending: string): string {
-  const arrays = key.columns.map((_, i) => `$${i + 1}::text[]`).join(', ');
+  const arrays = key.columns.map((column, i) => `$${i + 1}::${keyArray(column)}`).join(', ');
   const names = key.columns.map((_, i) => `k${i}`).join(', ');
   return sql`
     SELECT (SELECT ${hash} FROM ONLY ${relation.sql} AS t WHERE ${matches(key, 't')}) AS hash, ${pending} AS pending

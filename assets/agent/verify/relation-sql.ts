@@ -1,6 +1,7 @@
+import { keyText } from '../catalog/key-text';
 import type { Relation } from '../catalog/relations';
 import { rowHash, type TypeShape } from '../row-hash';
-import { ident, sql } from '../sql';
+import { sql } from '../sql';
 
 /** A WHERE clause, or nothing, with its parameters. */
 export interface Condition {
@@ -32,7 +33,7 @@ export class RelationSql {
     private readonly hash: string,
   ) {
     const key = usableKey(relation);
-    this.keyTexts = key === undefined ? [hash] : key.columns.map((column) => `t.${ident(column.name)}::text`);
+    this.keyTexts = key === undefined ? [hash] : key.columns.map((column) => keyText(column, 't'));
   }
 
   /** One row: count and sum of the rows of a range. */

@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import { DBGROUP } from '../bucardo/names';
 import { queueOf, trackOf } from '../capture/names';
 import { keyOf } from '../capture/objects';
+import { keyArray } from '../catalog/key-text';
 import type { Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { identList, literal, sql } from '../sql';
@@ -26,7 +27,7 @@ export async function queueKeys(
     sql`
       INSERT INTO ${queueOf(relation)} (${identList(columns.map((column) => column.name))})
       SELECT ${columns.map((column, i) => `w.k${i}::${column.type}`).join(', ')}
-      FROM unnest(${columns.map((_, i) => `$${i + 1}::text[]`).join(', ')}) AS w (${columns.map((_, i) => `k${i}`).join(', ')})`,
+      FROM unnest(${columns.map((column, i) => `$${i + 1}::${keyArray(column)}`).join(', ')}) AS w (${columns.map((_, i) => `k${i}`).join(', ')})`,
     columns.map((_, i) => keys.map((key) => key[i])),
   );
 }

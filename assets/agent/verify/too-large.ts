@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { rangeColumns } from '../catalog/key-order';
+import { keyText } from '../catalog/key-text';
 import type { Relation } from '../catalog/relations';
 import { oneLine } from '../errors';
 import { ident } from '../sql';
@@ -52,7 +53,7 @@ async function suspects(
   const source = await openSource();
   try {
     const { rows } = await source.query({
-      text: `SELECT ${key.columns.map(({ name }) => `t.${ident(name)}::text`).join(', ')} FROM ONLY ${relation.sql} AS t
+      text: `SELECT ${key.columns.map((column) => keyText(column, 't')).join(', ')} FROM ONLY ${relation.sql} AS t
         ${text === '' ? 'WHERE' : `${text} AND`} ${total} > ${SUSPECT_BYTES} LIMIT ${NAMED}`,
       values,
       rowMode: 'array',

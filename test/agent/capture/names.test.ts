@@ -64,7 +64,13 @@ describe('names of queues', () => {
 
   const relation = (name: string, column: string): Relation => {
     const columns = [
-      { name: column, type: 'integer', equals: 'OPERATOR("pg_catalog".=)', operatorSchema: 'pg_catalog' },
+      {
+        name: column,
+        type: 'integer',
+        equals: 'OPERATOR("pg_catalog".=)',
+        operatorSchema: 'pg_catalog',
+        isDomain: false,
+      },
     ];
     return { schema: 'public', name, sql: `"public"."${name}"`, key: { columns } } as unknown as Relation;
   };

@@ -7,6 +7,8 @@ import { readBacklog, total } from '../../../assets/agent/catch-up/backlog';
 import { connectTo } from '../../../assets/agent/connect';
 import { Failure } from '../../../assets/agent/errors';
 import { Lease, prepareLeases } from '../../../assets/agent/lease';
+import { DirtyKeys } from '../../../assets/agent/verify/dirty/dirty-keys';
+import { OWN_CASTS } from '../../helpers/own-casts';
 import { intercept, startMoving, WAYS, type Moving } from './moving';
 
 const TABLES = `
@@ -28,7 +30,8 @@ const TABLES = `
   CREATE TABLE public.by_identity (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int);
   CREATE TABLE public.awkward (id int PRIMARY KEY, t text, c varchar, f float8, r real, b bytea, n numeric, j jsonb,
     o json, a text[], i interval, d timestamptz, u uuid, x xml, h char(4));
-  CREATE TABLE public.only_key (id int PRIMARY KEY)`;
+  CREATE TABLE public.only_key (id int PRIMARY KEY);
+  ${OWN_CASTS}`;
 
 let moving: Moving;
 let source: Client;
@@ -94,6 +97,7 @@ describe.each(WAYS)('catch-up of a table %s brings to the target', (_way, way) =
     ['by_bytea', `('\\x00', 1), ('', 2), ('\\x5c5c', 3)`, `k = '\\xff'`],
     ['by_char', `('a', 1), ('b  ', 2)`, `k = 'c'`],
     ['by_unique', `(1, 'a'), (1, 'B')`, `k = 'ß'`],
+    ['by_own', `('a', 1), ('b', 2)`, `k = 'c'`],
   ])('keys of %s', async (name, values, change) => {
     await source.query(`INSERT INTO ${name} VALUES ${values}`);
     await moving.apply(name, way);
@@ -105,6 +109,23 @@ describe.each(WAYS)('catch-up of a table %s brings to the target', (_way, way) =
     await source.query(`DELETE FROM ${name}`);
     expect(await moving.apply(name, way)).toBeGreaterThan(0);
     expect(await moving.rows('target', name)).toEqual([]);
+  });
+
+  it('keys as their types write them, which are marked to be compared again', async () => {
+    const relation = moving.relation('by_own');
+    const dirty = await DirtyKeys.open(moving.context);
+    const pair = { ...(await moving.sessions()), dirty };
+    try {
+      await dirty.begin(source, [relation]);
+      await source.query(`INSERT INTO by_own VALUES ('a', 1)`);
+      await way(pair, moving.lease, relation);
+      expect(await dirty.oldest([relation], 10)).toMatchObject([{ name: 'by_own', key: ['a'] }]);
+    } finally {
+      await source.query('DELETE FROM by_own');
+      await moving.apply('by_own');
+      await dirty.forgetAll();
+      await Promise.all([pair.source.end(), pair.target.end(), dirty.close()]);
+    }
   });
 
   it('values of identity columns as they are, and tables of nothing but a key', async () => {

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { keyOf } from '../../capture/objects';
+import { keyText } from '../../catalog/key-text';
 import type { Relation } from '../../catalog/relations';
 import { copyRows } from '../../catch-up/copy-rows';
 import type { Context } from '../../context';
 import { Failure } from '../../errors';
-import { ident, literal, qualified, QUOTED_NAME, sql } from '../../sql';
+import { literal, qualified, QUOTED_NAME, sql } from '../../sql';
 
 /** What is known of one relation, and what is left to compare of it. */
 export interface Standing {
@@ -98,7 +99,7 @@ export class DirtyKeys {
       names(relation),
     );
     if (rows.length === 0) return (await source.query(deletion)).rowCount ?? 0;
-    const key = keyOf(relation).columns.map((column) => `d.${ident(column.name)}::text`);
+    const key = keyOf(relation).columns.map((column) => keyText(column, 'd'));
     const marks = `${literal(relation.schema)}::text, ${literal(relation.name)}::text, ARRAY[${key.join(', ')}]`;
     return copyRows(
       source,
