@@ -8,6 +8,7 @@ import { COPY_LEASE_FACT, copyTerms, runWorkers } from './beside';
 import { endCopies, endPagedCopy } from './end-copy';
 import { explainCopy } from './explain';
 import type { IndexBuilder } from './index-builder';
+import { Lookout, type Complete } from './lookout';
 import { planCopy } from './plan-copy';
 import { Reconnecting } from './reconnecting';
 import { Schedule } from './schedule';
@@ -50,7 +51,7 @@ export async function copyPending(context: Context, copying: CopyWork): Promise<
   const schedule = new Schedule(context.state.client);
   const terms = await copyTerms(context, source, relations, lease);
   await planCopy(context, { source, target, schedule, lease, relations, sourceVersion: terms.sourceVersion });
-  const ending = new Ending(context, copying, schedule, lease);
+  const ending = new Ending(context, copying, new Lookout(context.state.client), lease);
   const { processes } = context.config.copy;
   try {
     for (let round = 0; round === 0 || (await schedule.isUnfinished()); round += 1) {
@@ -75,7 +76,6 @@ export async function copyPending(context: Context, copying: CopyWork): Promise<
 /** Looks for relations that are complete, and ends them. */
 class Ending {
   readonly failures: string[] = [];
-  private readonly ended = new Set<string>();
   private readonly byName: ReadonlyMap<string, Relation>;
   private readonly sessions: Reconnecting<Ends>;
   private wake: () => void = () => undefined;
@@ -83,7 +83,7 @@ class Ending {
   constructor(
     private readonly context: Context,
     private readonly copying: CopyWork,
-    private readonly schedule: Schedule,
+    private readonly lookout: Lookout,
     private readonly lease: Lease,
   ) {
     this.byName = new Map(copying.relations.map((relation) => [relation.sql, relation]));
@@ -112,26 +112,23 @@ class Ending {
   }
 
   async look(): Promise<void> {
-    const complete = await this.schedule.complete();
+    const { complete, progress } = await this.lookout.look();
     // Those that were read by pages are the large ones, whose indexes take longest.
-    for (const relation of this.notEnded(complete.filter(({ byPages }) => byPages))) {
+    for (const relation of this.relationsOf(complete.filter(({ byPages }) => byPages))) {
       await this.end([relation], ({ source, target }) => endPagedCopy(source, target, this.lease, relation));
     }
-    const whole = this.notEnded(complete.filter(({ byPages }) => !byPages));
+    const whole = this.relationsOf(complete.filter(({ byPages }) => !byPages));
     for (let start = 0; start < whole.length; start += ENDED_AT_ONCE) {
       const some = whole.slice(start, start + ENDED_AT_ONCE);
       await this.end(some, ({ target }, relations) => endCopies(target, this.lease, relations));
     }
-    const { bytesDone, bytes, rows, relationsDone, relations: all } = await this.schedule.progress();
+    const { bytesDone, bytes, rows, relationsDone, relations: all } = progress;
     const note = `${rows.toLocaleString('en-US')} rows, ${relationsDone} of ${all} tables, ${this.copying.indexes.built} indexes`;
     this.context.progress.report(bytesDone, bytes, 'bytes', note);
   }
 
-  private notEnded(complete: readonly { readonly relation: string }[]): Relation[] {
-    return complete.flatMap(({ relation: name }) => {
-      const relation = this.byName.get(name);
-      return relation === undefined || this.ended.has(name) ? [] : [relation];
-    });
+  private relationsOf(complete: readonly Complete[]): Relation[] {
+    return complete.flatMap(({ relation }) => this.byName.get(relation) ?? []);
   }
 
   /** What cannot be ended with others is ended alone, so that its failure is its own. */
@@ -147,16 +144,10 @@ class Ending {
         for (const relation of relations) await this.end([relation], work);
         return;
       }
-      for (const relation of relations) {
-        this.ended.add(relation.sql);
-        this.failures.push(explainCopy(relation, error).message);
-      }
+      for (const relation of relations) this.failures.push(explainCopy(relation, error).message);
       return;
     }
-    for (const relation of relations) {
-      this.ended.add(relation.sql);
-      this.copying.indexes.add(relation);
-    }
+    for (const relation of relations) this.copying.indexes.add(relation);
   }
 
   close(): Promise<void> {

@@ -29,15 +29,6 @@ export interface Plan {
   readonly parts: readonly Part[];
 }
 
-/** How far the copy is, as all processes together have brought it. */
-export interface CopyProgress {
-  readonly bytesDone: number;
-  readonly bytes: number;
-  readonly rows: number;
-  readonly relationsDone: number;
-  readonly relations: number;
-}
-
 const TABLES = [
   sql`
     CREATE TABLE IF NOT EXISTS ibex.copy_relation (
@@ -56,7 +47,11 @@ const TABLES = [
       done boolean NOT NULL DEFAULT false,
       PRIMARY KEY (relation, number))`,
   'ALTER TABLE ibex.copy_chunk ADD COLUMN IF NOT EXISTS given_back int NOT NULL DEFAULT 0',
+  'ALTER TABLE ibex.copy_chunk ADD COLUMN IF NOT EXISTS unseen boolean NOT NULL DEFAULT false',
   'CREATE INDEX IF NOT EXISTS copy_chunk_waiting ON ibex.copy_chunk (rank, number) WHERE NOT done',
+  // For the lookout: what is left of a relation, and what it has not seen done.
+  'CREATE INDEX IF NOT EXISTS copy_chunk_left ON ibex.copy_chunk (relation) WHERE NOT done',
+  'CREATE INDEX IF NOT EXISTS copy_chunk_unseen ON ibex.copy_chunk (relation) WHERE unseen',
 ];
 
 /**
@@ -70,6 +65,7 @@ export class Schedule {
     for (const table of TABLES) await this.client.query(table);
     await this.client.query('UPDATE ibex.copy_relation SET error = NULL WHERE error IS NOT NULL');
     await this.client.query('UPDATE ibex.copy_chunk SET given_back = 1 WHERE given_back > 1');
+    await this.client.query('UPDATE ibex.copy_chunk SET unseen = true WHERE done AND NOT unseen');
   }
 
   /** The plan of each relation that was cut, with the file that it had then. */
@@ -100,6 +96,8 @@ export class Schedule {
       ],
     );
     await this.client.query('COMMIT');
+    // Else the planner may read every chunk at each look.
+    await this.client.query('ANALYZE ibex.copy_chunk');
   }
 
   /** Forgets relations that are not to be copied any more. @param relations those that are */
@@ -111,7 +109,7 @@ export class Schedule {
   async reconcile(done: readonly { relation: string; number: number; rows: number }[]): Promise<void> {
     await this.client.query(
       sql`
-        UPDATE ibex.copy_chunk c SET done = d.relation IS NOT NULL, rows = d.rows
+        UPDATE ibex.copy_chunk c SET done = d.relation IS NOT NULL, unseen = d.relation IS NOT NULL, rows = d.rows
         FROM ibex.copy_chunk o
         LEFT JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS d (relation, number, rows) USING (relation, number)
         WHERE o.relation = c.relation AND o.number = c.number AND c.done <> (d.relation IS NOT NULL)`,
@@ -135,11 +133,10 @@ export class Schedule {
   }
 
   async done(chunk: Chunk, rows: number): Promise<void> {
-    await this.client.query('UPDATE ibex.copy_chunk SET done = true, rows = $3 WHERE relation = $1 AND number = $2', [
-      chunk.relation,
-      chunk.number,
-      rows,
-    ]);
+    await this.client.query(
+      'UPDATE ibex.copy_chunk SET done = true, unseen = true, rows = $3 WHERE relation = $1 AND number = $2',
+      [chunk.relation, chunk.number, rows],
+    );
     await this.client.query('COMMIT');
   }
 
@@ -181,23 +178,5 @@ export class Schedule {
       SELECT EXISTS (SELECT FROM ibex.copy_chunk c JOIN ibex.copy_relation r USING (relation)
         WHERE NOT c.done AND r.error IS NULL) AS unfinished`);
     return (rows[0] as { unfinished: boolean }).unfinished;
-  }
-
-  /** Relations of which every chunk is done, and whether they may have been read by pages: in pieces, small ones are too. */
-  async complete(): Promise<{ relation: string; byPages: boolean }[]> {
-    const { rows } = await this.client.query(sql`
-      SELECT relation, bool_or(part->>'kind' = 'pages' OR given_back > 0) AS "byPages"
-      FROM ibex.copy_chunk JOIN ibex.copy_relation r USING (relation)
-      WHERE r.error IS NULL GROUP BY relation HAVING bool_and(done) ORDER BY min(rank)`);
-    return rows as { relation: string; byPages: boolean }[];
-  }
-
-  async progress(): Promise<CopyProgress> {
-    const { rows } = await this.client.query(sql`
-      SELECT sum(bytes)::float8 AS bytes, coalesce(sum(bytes) FILTER (WHERE done), 0)::float8 AS "bytesDone",
-        coalesce(sum(rows), 0)::float8 AS rows, count(DISTINCT relation)::int AS relations,
-        (count(DISTINCT relation) - count(DISTINCT relation) FILTER (WHERE NOT done))::int AS "relationsDone"
-      FROM ibex.copy_chunk`);
-    return rows[0] as CopyProgress;
   }
 }
