@@ -17,7 +17,6 @@ import { syncCount } from './sync/count';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
 import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
-import { syncedRelations } from './sync/synced';
 
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
 export const CONSTRAINTS_FACT = 'constraints.built';
@@ -39,8 +38,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if (await isPastNoReturn(ends.source)) {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
   }
-  const relations = await syncedRelations(context, ends);
-  const problems = await inspectCaptured(context, ends.source, relations);
+  const { synced: relations, problems } = await inspectCaptured(context, ends);
   await context.evidence('capture in place', problems.size === 0, 'inspectCapture', [...problems.values()]);
   if (problems.size > 0) {
     const isGone = [...problems.keys()].every((name) => !relations.some((relation) => relation.sql === name));

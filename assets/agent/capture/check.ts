@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { TRUNCATE_TRIGGER } from '../bucardo/names';
 import { readRelations, type Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { copiedRelations } from '../lease';
 import { literal, sql } from '../sql';
 import { CAPTURE_SCHEMA, DELTA_TRIGGER, deltaName } from './names';
 
@@ -107,21 +108,31 @@ export async function inspectCapture(
   return inspect(source, relations, (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {});
 }
 
+/** What one look at everything that is captured or copied finds; all of it is of one reading of the source's tables. */
+export interface CapturedLook {
+  /** All tables of the application. */
+  readonly relations: readonly Relation[];
+  /** Those that are copied, and so were captured before: their changes are applied. */
+  readonly synced: readonly Relation[];
+  /** What is wrong with the capture of any that was ever captured or is copied, by quoted name. */
+  readonly problems: ReadonlyMap<string, string>;
+}
+
 /**
- * What is wrong with the capture of all that was ever captured, by quoted name, and of these relations: whoever looks
- * while `add` is at work meets tables that are captured and not copied yet, and such as are neither.
+ * Looks at all that was ever captured, and all that is copied: whoever looks while `add` is at work meets tables that are
+ * captured and not copied yet, and such as are neither.
  */
 export async function inspectCaptured(
   context: Context,
-  source: Client,
-  synced: readonly Relation[],
-): Promise<Map<string, string>> {
-  // Before the tables: one that is captured meanwhile is not taken for gone.
+  { source, target }: { readonly source: Client; readonly target: Client },
+): Promise<CapturedLook> {
+  // Both before the tables: one that is captured, or copied, meanwhile is not taken for gone.
+  const copied = await copiedRelations(target);
   const remembered = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
-  const isKnown = ({ sql: name }: Relation): boolean =>
-    remembered[name] !== undefined || synced.some((relation) => relation.sql === name);
-  const relations = (await readRelations(source, context.config)).filter(isKnown);
-  return (await inspect(source, relations, remembered)).problems;
+  const relations = await readRelations(source, context.config);
+  const known = relations.filter(({ sql: name }) => remembered[name] !== undefined || copied.has(name));
+  const { problems } = await inspect(source, known, remembered);
+  return { relations, synced: relations.filter(({ sql: name }) => copied.has(name)), problems };
 }
 
 async function inspect(
@@ -138,9 +149,9 @@ async function inspect(
     if (problem !== undefined) problems.set(relation.sql, problem);
     else if (found) captured[relation.sql] = kept(found);
   }
+  const there = new Set(relations.map((relation) => relation.sql));
   for (const name of Object.keys(remembered)) {
-    if (!relations.some((relation) => relation.sql === name))
-      problems.set(name, `${name} was captured and is gone now`);
+    if (!there.has(name)) problems.set(name, `${name} was captured and is gone now`);
   }
   return { captured, problems };
 }

@@ -223,6 +223,30 @@ describe('a sync that is started', () => {
     expect(await standingProblems(context.state)).toHaveLength(1);
   });
 
+  it('is looked at in one reading of the tables, of which none is missed that is captured meanwhile', async () => {
+    const context = await copied('item', 'other');
+    const ends = { source: await context.connect('source'), target: await context.connect('target') };
+    const query = ends.source.query.bind(ends.source) as (...args: unknown[]) => Promise<unknown>;
+    let readings = 0;
+    ends.source.query = (async (...args: unknown[]) => {
+      const found = await query(...args);
+      if (!String(args[0]).includes('pg_table_size')) return found;
+      readings += 1;
+      // As `add` does, in another process, after the tables were read.
+      await source.query('CREATE TABLE late (id int PRIMARY KEY)');
+      const captured = await context.state.fact<Captured>(CAPTURED_FACT);
+      await context.state.setFact(CAPTURED_FACT, { ...captured, '"public"."late"': '1:1 1:1' });
+      await ends.target.query(
+        `INSERT INTO ibex.relation (schema_name, relation_name, copied_at) VALUES ('public', 'late', now())
+         ON CONFLICT (schema_name, relation_name) DO UPDATE SET copied_at = now()`,
+      );
+      return found;
+    }) as typeof ends.source.query;
+    await watchCapture({ context, ends });
+    expect(readings).toBe(1);
+    expect(await standingProblems(context.state)).toEqual([]);
+  });
+
   it('tells of a key that has changed at the next look at capture, when its queue is mended', async () => {
     const context = await copied('item', 'other');
     const ends = { source: await context.connect('source'), target: await context.connect('target') };
