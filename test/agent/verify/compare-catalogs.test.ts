@@ -1,106 +1,16 @@
-import type { Client } from 'pg';
-import type { CatalogObject } from '../../../assets/agent/verify/catalog-objects';
-import { compareCatalogs, judge, type CatalogComparison } from '../../../assets/agent/verify/compare-catalogs';
-import { config, startEnds, type Ends } from './ends';
+import { speaksOf, startCatalogs, type Catalogs } from './catalogs';
+import type { Ends } from './ends';
 
+let catalogs: Catalogs;
 let ends: Ends;
 beforeAll(async () => {
-  ends = await startEnds();
+  catalogs = await startCatalogs();
+  ({ ends } = catalogs);
 });
 afterAll(() => ends.stop());
 
-const SCHEMA = `
-  CREATE SCHEMA app;
-  SET search_path = app, pg_catalog;
-  CREATE TYPE mood AS ENUM ('sad', 'ok');
-  CREATE DOMAIN short AS varchar(5) CHECK (VALUE <> '');
-  ALTER DOMAIN short SET DEFAULT 'none';
-  CREATE SEQUENCE numbers;
-  CREATE TABLE customer (id bigserial PRIMARY KEY, email text NOT NULL UNIQUE, mood mood, age int CHECK (age > 0));
-  CREATE TABLE "Order" (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer bigint REFERENCES customer, note short);
-  CREATE TABLE rich (
-    id int PRIMARY KEY, status varchar(9) NOT NULL DEFAULT 'new' CHECK (status IN ('new', 'done')),
-    at timestamptz DEFAULT now(), ratio numeric DEFAULT 0.5 * 2, name text COLLATE "C", a int, b int,
-    CONSTRAINT pair UNIQUE (a, b), CONSTRAINT late FOREIGN KEY (b) REFERENCES rich ON DELETE CASCADE);
-  CREATE UNIQUE INDEX rich_name ON rich (name) INCLUDE (at) WHERE status = 'new';
-  CREATE INDEX rich_tall ON rich (a DESC NULLS LAST, ratio);
-  CREATE PROCEDURE clear(a int, INOUT b int DEFAULT 1) LANGUAGE plpgsql SECURITY DEFINER SET search_path = app AS 'BEGIN b := a; END';
-  CREATE AGGREGATE product(numeric) (SFUNC = numeric_mul, STYPE = numeric, INITCOND = '1');
-  CREATE INDEX order_note ON "Order" (lower(note)) WHERE note IS NOT NULL;
-  CREATE TABLE event (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
-  CREATE TABLE event_all PARTITION OF event DEFAULT;
-  CREATE INDEX event_at ON event (at);
-  CREATE VIEW customers AS SELECT c.id, upper(c.email) AS email FROM customer c;
-  CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM customer;
-  CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-  CREATE FUNCTION add(a int, b int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a + b';
-  CREATE TRIGGER touch BEFORE UPDATE ON customer FOR EACH ROW EXECUTE PROCEDURE touch();
-  CREATE TRIGGER touch_event AFTER INSERT ON event FOR EACH ROW EXECUTE PROCEDURE touch();
-  CREATE SCHEMA bucardo;
-  CREATE FUNCTION bucardo.delta() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-  CREATE ROLE reader;
-  CREATE ROLE nobody_there;
-  GRANT USAGE ON SCHEMA app TO reader;
-  GRANT SELECT ON customers, "Order" TO reader;
-  GRANT UPDATE (note) ON "Order" TO reader WITH GRANT OPTION;
-  GRANT USAGE ON SEQUENCE numbers TO reader;
-  REVOKE EXECUTE ON FUNCTION add(int, int) FROM PUBLIC;
-  GRANT EXECUTE ON FUNCTION add(int, int) TO reader;
-  ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader;
-  ALTER ROLE reader SET search_path = app, public;
-  ALTER TABLE customer ENABLE ROW LEVEL SECURITY;
-  CREATE POLICY own ON customer USING (id > 0);
-  CREATE RULE quiet AS ON DELETE TO customer WHERE OLD.age < 0 DO INSTEAD NOTHING;
-  CREATE TRIGGER rising BEFORE UPDATE ON rich FOR EACH ROW WHEN (NEW.ratio > OLD.ratio) EXECUTE PROCEDURE touch();
-  CREATE TABLE base (id int);
-  CREATE TABLE kind () INHERITS (base);
-  CREATE VIEW guarded WITH (security_barrier) AS SELECT id FROM base WITH LOCAL CHECK OPTION;
-  CREATE STATISTICS together ON a, b FROM rich;
-  SET search_path = pg_catalog`;
-
-beforeAll(async () => {
-  await ends.run('both', SCHEMA);
-  await ends.run(
-    'source',
-    'CREATE TRIGGER bucardo_delta AFTER INSERT ON app.customer EXECUTE PROCEDURE bucardo.delta()',
-  );
-});
-
-beforeAll(() => ends.run('source', 'GRANT SELECT ON app.customer TO nobody_there'));
-beforeAll(() => ends.run('target', 'DROP ROLE nobody_there'));
-
-const compare = (target: Client = ends.target): Promise<CatalogComparison> =>
-  compareCatalogs(ends.source, target, config());
-
-/** A session that takes a transaction within the one it is in for a savepoint. */
-function within(client: Client): Client {
-  const instead: Readonly<Record<string, string>> = {
-    'BEGIN READ ONLY': 'SAVEPOINT within',
-    'BEGIN READ WRITE': 'SAVEPOINT within',
-    ROLLBACK: 'ROLLBACK TO SAVEPOINT within',
-  };
-  const query = (text: string, values?: unknown[]): unknown => client.query(instead[text] ?? text, values);
-  return Object.create(client, { query: { value: query } }) as Client;
-}
-
-/** Changes the target within a transaction that is taken back. */
-async function after(change: string): Promise<Pick<CatalogComparison, 'failures' | 'warnings'>> {
-  await ends.target.query('BEGIN');
-  try {
-    await ends.target.query(change);
-    const { failures, warnings } = await compare(within(ends.target));
-    return { failures, warnings };
-  } finally {
-    await ends.target.query('ROLLBACK');
-  }
-}
-
-/** With an object its privileges come and go; they have cases of their own. */
-const speaksOf = (message: string, expected: string): boolean =>
-  !message.startsWith('privilege') || expected.startsWith('privilege');
-
 it('finds the catalogs of 11 and 17 equal that were made alike, apart from what is ours', async () => {
-  const { failures, warnings, objects } = await compare();
+  const { failures, warnings, objects } = await catalogs.compare();
   expect({ failures, warnings }).toEqual({
     failures: [],
     warnings: [
@@ -190,7 +100,7 @@ it.each([
     'privilege UPDATE on column app."Order".note for reader differs: WITH GRANT OPTION on the source,  on the target',
   ],
 ])('fails after %s', async (change, failure) => {
-  const { failures } = await after(change);
+  const { failures } = await catalogs.after(change);
   expect(failures.filter((one) => speaksOf(one, failure))).toEqual([failure]);
 });
 
@@ -282,134 +192,9 @@ it.each([
   ],
   ['ALTER POLICY own ON app.customer TO reader', 'policy own of app.customer differs: using to PUBLIC'],
 ])('blocks after %s', async (change, ...expected) => {
-  const { failures } = await after(change);
+  const { failures } = await catalogs.after(change);
   const found = failures.filter((one) => speaksOf(one, ''));
   expect(found).toEqual(expected.map((start) => expect.stringContaining(start)));
-});
-
-describe('of one major, where another text is another expression', () => {
-  const one: CatalogObject = {
-    kind: 'default of column',
-    name: 'app.rich.at',
-    definition: 'given',
-    text: 'now()',
-    owner: null,
-    valid: true,
-    state: null,
-    role: null,
-    reads: null,
-  };
-  const judged = (here: string, there: string, sameMajor: boolean): [number, number] => {
-    const { failures, warnings } = judge([{ ...one, text: here }], [{ ...one, text: there }], new Set(), sameMajor);
-    return [failures.length, warnings.length];
-  };
-  const IN = `((s)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))`;
-  const REREAD = `((s)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text]))`;
-
-  it.each([
-    ['now()', 'clock_timestamp()', true, [1, 0]],
-    ['now()', 'clock_timestamp()', false, [0, 1]],
-    ['now()', 'now()', true, [0, 0]],
-    [IN, REREAD, true, [0, 1]],
-    [IN, REREAD.replace(`'b'`, `'c'`), true, [1, 0]],
-  ])('%s and %s (%s)', (here, there, sameMajor, found) => {
-    expect(judged(here, there, sameMajor)).toEqual(found);
-  });
-});
-
-const rich = (checks: string): string => `ALTER TABLE app.rich ${checks}`;
-const view = (query: string): string => `CREATE OR REPLACE VIEW app.customers AS ${query}`;
-const total = (query: string): string =>
-  `DROP MATERIALIZED VIEW app.totals; CREATE MATERIALIZED VIEW app.totals AS ${query}`;
-const rising = (condition: string): string =>
-  `DROP TRIGGER rising ON app.rich; CREATE TRIGGER rising BEFORE UPDATE ON app.rich FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION app.touch()`;
-
-describe('across majors, where the target reads both texts again,', () => {
-  it.each([
-    [
-      'ALTER TABLE app.rich ALTER ratio SET DEFAULT 0.5 * 3',
-      'default of column app.rich.ratio differs: (0.5 * (2)::numeric) on the source, (0.5 * (3)::numeric) on the target',
-    ],
-    [
-      `ALTER DOMAIN app.short SET DEFAULT 'some'`,
-      `type app.short differs: 'none'::character varying on the source, 'some'::character varying on the target`,
-    ],
-    [
-      'ALTER POLICY own ON app.customer USING (id > 1)',
-      'policy own of app.customer differs: (id > 0) on the source, (id > 1) on the target',
-    ],
-    [
-      `ALTER TABLE app.customer DROP CONSTRAINT customer_age_check, ADD CONSTRAINT customer_age_check CHECK (age > 1)`,
-      'constraint customer_age_check of app.customer differs: (age > 0) on the source, (age > 1) on the target',
-    ],
-    [
-      'DROP INDEX app.order_note; CREATE INDEX order_note ON app."Order" (upper(note)) WHERE note IS NOT NULL',
-      expect.stringMatching(/^index app.order_note differs: lower.* on the source, upper/),
-    ],
-    [
-      'CREATE OR REPLACE RULE quiet AS ON DELETE TO app.customer WHERE OLD.age < 1 DO INSTEAD NOTHING',
-      expect.stringMatching(/^rule quiet of app.customer differs: .*< 0.*< 1/s),
-    ],
-    [
-      `CREATE OR REPLACE FUNCTION app.add(a int, b int DEFAULT 2) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a + b'`,
-      'function app.add(a integer, b integer) differs: 1 on the source, 2 on the target',
-    ],
-    [
-      `ALTER DOMAIN app.short DROP CONSTRAINT short_check; ALTER DOMAIN app.short ADD CONSTRAINT short_check CHECK (VALUE <> 'x')`,
-      expect.stringMatching(/^constraint short_check of app.short differs: .*''.* on the source, .*'x'/),
-    ],
-    [
-      view('SELECT c.id, lower(c.email) AS email FROM app.customer c'),
-      expect.stringMatching(/^view app.customers differs: .*upper.* on the source, .*lower/s),
-    ],
-    [
-      view('SELECT c.id, upper(c.email) AS email FROM app.customer c WHERE c.id > 0'),
-      expect.stringContaining('view app.customers differs'),
-    ],
-    [total('SELECT count(age) FROM app.customer'), expect.stringContaining('materialized view app.totals differs')],
-    [rising('NEW.ratio < OLD.ratio'), expect.stringContaining('trigger rising of app.rich differs')],
-  ])('another one blocks: %s', async (change, failure) => {
-    const { failures } = await after(change);
-    expect(failures.filter((one) => speaksOf(one, ''))).toEqual([failure]);
-  });
-
-  it.each([
-    [view('(SELECT c.id, pg_catalog.upper(c.email) AS email FROM app.customer AS c)')],
-    [rising('(NEW.ratio > OLD.ratio)')],
-    [
-      rich(`DROP CONSTRAINT rich_status_check,
-        ADD CONSTRAINT rich_status_check CHECK ((status)::text = ANY (ARRAY['new'::varchar::text, 'done'::varchar::text]))`),
-    ],
-  ])('the same one in other words is no difference: %s', async (change) => {
-    const usual = (await compare()).warnings;
-    const { failures, warnings } = await after(change);
-    expect({ failures, warnings }).toEqual({ failures: [], warnings: usual });
-  });
-
-  it('a view whose text it cannot read blocks, and an expression warns, each with the cause', async () => {
-    await ends.target.query(
-      'CREATE ROLE strict; GRANT USAGE ON SCHEMA app TO strict; REVOKE TEMP ON DATABASE postgres FROM PUBLIC',
-    );
-    try {
-      const { failures, warnings } = await after(`
-        ALTER POLICY own ON app.customer USING (id > 1); SET LOCAL ROLE strict`);
-      const cause =
-        /; the target cannot read both again: permission denied to create temporary tables in database "postgres"$/;
-      expect(failures).toContainEqual(expect.stringMatching(/^view app.customers differs: /));
-      for (const failure of failures) expect(failure).toMatch(cause);
-      expect(warnings).toContainEqual(expect.stringMatching(cause));
-    } finally {
-      await ends.target.query('GRANT TEMP ON DATABASE postgres TO PUBLIC; DROP OWNED BY strict; DROP ROLE strict');
-    }
-  });
-
-  it('leaves nothing behind', async () => {
-    await compare();
-    const { rows } = await ends.target.query(
-      `SELECT relname FROM pg_class WHERE relpersistence = 't' UNION SELECT proname FROM pg_proc WHERE proname LIKE 'ibex%'`,
-    );
-    expect(rows).toEqual([]);
-  });
 });
 
 describe('what a relation is beside its columns', () => {
@@ -467,15 +252,15 @@ describe('what a relation is beside its columns', () => {
       expect.stringMatching(/^index app.rich_name differs: .*COLLATE pg_catalog."POSIX"/),
     ],
   ])('blocks after %s', async (change, failure) => {
-    const { failures } = await after(change);
+    const { failures } = await catalogs.after(change);
     expect(failures).toContainEqual(failure);
   });
 
   it('may be wider on the target where it is the range of a sequence', async () => {
-    const usual = (await compare()).warnings;
+    const usual = (await catalogs.compare()).warnings;
     await ends.source.query('ALTER SEQUENCE app.numbers AS int');
     try {
-      const { failures, warnings } = await compare();
+      const { failures, warnings } = await catalogs.compare();
       expect(failures).toEqual([]);
       expect(warnings.filter((one) => !usual.includes(one))).toEqual([
         'range of sequence app.numbers differs: 1 to 2147483647 on the source, 1 to 9223372036854775807 on the target',
@@ -499,8 +284,8 @@ it.each([
   ],
   ['GRANT DELETE ON app.customer TO reader', 'privilege DELETE on table app.customer for reader is only on the target'],
 ])('warns after %s', async (change, warning) => {
-  const usual = (await compare()).warnings;
-  const { failures, warnings } = await after(change);
+  const usual = (await catalogs.compare()).warnings;
+  const { failures, warnings } = await catalogs.after(change);
   expect(failures).toEqual([]);
   expect(warnings.filter((one) => !usual.includes(one) && speaksOf(one, String(warning)))).toEqual([warning]);
 });
