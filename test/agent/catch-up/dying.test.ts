@@ -1,6 +1,6 @@
 import { applyChanges, type Sessions } from '../../../assets/agent/catch-up/apply';
 import { Lease } from '../../../assets/agent/lease';
-import { intercept, expectItemsEqual, startItems, WAYS, type Moving } from './moving';
+import { cutOff, expectItemsEqual, intercept, startItems, WAYS, type Moving } from './moving';
 
 let moving: Moving;
 beforeAll(async () => {
@@ -21,13 +21,7 @@ const change = (): Promise<unknown> => {
 };
 let round = 0;
 
-/** Closes both connections as the end of the process does: whatever is on its way stays so, and nobody says goodbye. */
-function drop({ source, target }: Sessions): void {
-  for (const client of [source, target]) {
-    client.on('error', () => undefined);
-    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
-  }
-}
+const drop = ({ source, target }: Sessions): void => cutOff(source, target);
 
 /** Calls `then` ahead of the nth statement of both ends together. Returns the list of statements, which grows. */
 function atStatement(pair: Sessions, nth: number, then: () => void): string[] {

@@ -132,14 +132,27 @@ async function setUp(migration: TestMigration, tables: string, rows: string): Pr
   return moving;
 }
 
-/** Makes a session call `before` ahead of each statement of its text; statements of COPY do not wait for it. */
+/** Makes a session call `before` ahead of each statement, which waits for it; but for one that is an object without COPY. */
 export function intercept(client: Client, before: (text: string) => Promise<unknown> | undefined): Client {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
   client.query = ((...args: unknown[]) => {
     const [first] = args;
     const waiting = before(typeof first === 'string' ? first.trim() : (first as { text: string }).text.trim());
-    if (waiting === undefined || typeof first !== 'string') return query(...args);
-    return waiting.then(() => query(...args));
+    if (waiting === undefined) return query(...args);
+    if (typeof first === 'string') return waiting.then(() => query(...args));
+    // COPY must be taken at once, and is sent later.
+    const copy = first as { submit?: (connection: unknown) => void };
+    const { submit } = copy;
+    if (submit) copy.submit = (connection) => void waiting.then(() => submit.call(copy, connection));
+    return query(...args);
   }) as typeof client.query;
   return client;
+}
+
+/** Closes connections as the end of the process does: whatever is on its way stays so, and nobody says goodbye. */
+export function cutOff(...clients: readonly Client[]): void {
+  for (const client of clients) {
+    client.on('error', () => undefined);
+    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  }
 }

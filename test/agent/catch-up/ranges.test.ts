@@ -208,7 +208,7 @@ describe('a long queue', () => {
     await rounds.close();
   });
 
-  it.each([1, 3, 6, 9, 12, 20, 27, 35])('survives a kill of the target at statement %i of its ranges', async (nth) => {
+  it.each([9, 20, 35])('survives a kill of the target at statement %i of two hands', async (nth) => {
     await change(10 + nth);
     let seen = 0;
     let killed: Promise<void> | undefined;
