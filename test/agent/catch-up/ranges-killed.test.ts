@@ -3,6 +3,7 @@ import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
 import type { Server } from '../../../assets/agent/endpoints';
 import { Lease } from '../../../assets/agent/lease';
+import { until } from '../../helpers/until';
 import { cutOff, intercept, startMoving, type Moving } from './moving';
 
 /** Changes of a range; one page of a queue is more than that. */
@@ -159,6 +160,9 @@ async function takeOver({ table, n }: Kind): Promise<void> {
   await catchUp.close();
 }
 
+/** Whoever waits for another's transaction. */
+const WAITING = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
+
 const BOTH: readonly Server[] = ['source', 'target'];
 
 describe.each(KINDS)('a range whose rows are $way', (kind) => {
@@ -206,17 +210,23 @@ describe.each(KINDS)('a range whose rows are $way', (kind) => {
 it.each(KINDS.slice(-1))(
   'a range loses nothing and brings nothing back when another host takes over at any of its statements',
   async (kind) => {
+    const watchers = [await moving.migration.admin('source'), await moving.migration.admin('target')];
+    const waits = async (): Promise<boolean> =>
+      (await Promise.all(watchers.map((watcher) => watcher.query(WAITING)))).some(({ rows }) => rows.length > 0);
     for (let nth = 1, hit; nth === 1 || hit !== undefined; nth += 1) {
       await change(kind);
       let over: Promise<void> | undefined;
       hit = await struckAt(kind, nth, BOTH, () => {
-        over = takeOver(kind);
-        return undefined;
+        let isOver = false;
+        over = takeOver(kind).finally(() => (isOver = true));
+        // The first one stands still until the other one is done, or waits for it.
+        return until(async () => isOver || waits(), { everyMs: 2 });
       });
       await over;
       const told = hit?.outcome instanceof Error ? hit.outcome.message : '';
       expect(told).toMatch(/^$|another run has taken over; nothing was written/);
       await expectMended(kind);
     }
+    await Promise.all(watchers.map((watcher) => watcher.end()));
   },
 );
