@@ -100,9 +100,15 @@ export class Schedule {
     await this.client.query('ANALYZE ibex.copy_chunk');
   }
 
-  /** Forgets relations that are not to be copied any more. @param relations those that are */
+  /** Forgets relations that are not to be copied any more. @param relations those that are, in the order of work */
   async keepOnly(relations: readonly string[]): Promise<void> {
     await this.client.query('DELETE FROM ibex.copy_relation WHERE relation <> ALL ($1)', [relations]);
+    await this.client.query(
+      sql`
+        UPDATE ibex.copy_chunk c SET rank = o.place - 1 FROM unnest($1::text[]) WITH ORDINALITY AS o (relation, place)
+        WHERE c.relation = o.relation AND c.rank <> o.place - 1`,
+      [relations],
+    );
   }
 
   /** Takes over what the target knows to be done. */
