@@ -2,12 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { Brake } from '../../../assets/agent/brake/brake';
 import { readRelations } from '../../../assets/agent/catalog/relations';
-import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
 import { copyAll } from '../../../assets/agent/copy';
 import { copyTerms, runWorkers } from '../../../assets/agent/copy/beside';
 import { Lease } from '../../../assets/agent/lease';
-import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
+import { asNoted, COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { RICH_ROWS, RICH_SCHEMA } from '../../helpers/rich-schema';
 import { NO_BRAKE } from '../../helpers/no-brake';
 
@@ -63,16 +62,6 @@ async function expectEqual(tables: readonly string[] = TABLES): Promise<void> {
 const chunks = (): Promise<{ n: number; rows: number }> =>
   copy.one('target', 'SELECT count(*)::int AS n, coalesce(sum(rows), 0)::int AS rows FROM ibex.chunk');
 
-/** Brings what changed since capture began. */
-const caughtUp = (): Promise<void> =>
-  copy.within('sync', async (context) => {
-    const relations = await readRelations(await context.connect('source'), context.config);
-    const client = await context.connect('target');
-    const catchUp = new CatchUp(context, relations, await Lease.take(client, 'catch-up'));
-    await catchUp.until(await context.connect('source'), 0);
-    await catchUp.close();
-  });
-
 /** A context whose sessions fail at the nth statement that begins so, as if the program were killed there. */
 async function dyingAt(end: 'source' | 'target', start: string, nth: number): Promise<Context> {
   const context = await copy.migration.context('copy', {
@@ -119,13 +108,15 @@ describe('a copy of a database such as applications have', () => {
     await expectEqual();
   });
 
-  it('has copied no chunk twice and lost none', async () => {
+  it('has copied no chunk twice and lost none, and each in the transaction that noted it', async () => {
     expect(await chunks()).toMatchObject({ rows: all });
     const { n } = await copy.one<{ n: number }>(
       'target',
       `SELECT count(*)::int AS n FROM ibex.chunk WHERE relation_name IN ('ordered', 'scattered')`,
     );
     expect(n).toBeGreaterThan(20);
+    for (const table of TABLES)
+      expect([table, await copy.written(table)]).toEqual([table, asNoted(await copy.notes(table))]);
     const context = await copy.migration.context('copy');
     expect(await context.state.counters()).toEqual({ 'rows.copy': all });
   });
@@ -172,7 +163,7 @@ describe('a copy while the application writes', () => {
       `SELECT (SELECT sum(rows) FROM ibex.chunk WHERE relation_name = 'scattered')::int - count(*)::int AS gone FROM scattered`,
     );
     expect(gone).toBeGreaterThan(0);
-    await caughtUp();
+    await copy.catchUp();
     await expectEqual(['public.ordered', 'public.scattered', 'public.textual']);
   });
 });

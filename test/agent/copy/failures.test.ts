@@ -3,7 +3,7 @@ import type { Context } from '../../../assets/agent/context';
 import { capture } from '../../../assets/agent/capture';
 import { copySchema } from '../../../assets/agent/schema';
 import { copyAll } from '../../../assets/agent/copy';
-import { BLIND_PROBES, CopyTest } from '../../helpers/copy-test';
+import { asNoted, BLIND_PROBES, CopyTest, type Note } from '../../helpers/copy-test';
 
 /** Two tables, of which the first is copied in many chunks and the second is to be hurt by nothing. */
 const TWO = `
@@ -127,13 +127,19 @@ describe('a table that cannot be copied is named with the way on, and the others
 describe('a server that goes away in the middle', () => {
   it.each(['target', 'source'] as const)('and comes back costs the chunks in flight: %s', async (end) => {
     await copy.prepare(TWO);
+    let before: Note[] = [];
     const message = await disturbed(async () => {
+      before = await copy.notes('large');
       await copy.migration[end].kill();
       await copy.migration[end].start();
       await copy.reconnect();
     });
     expect(message).toMatch(/^11000 rows of 2 tables copied/);
     expect(await copy.count('large')).toBe(10_000);
+    const notes = await copy.notes('large');
+    expect(before.length).toBeGreaterThan(1);
+    expect(notes).toEqual(expect.arrayContaining(before));
+    expect(await copy.written('large')).toEqual(asNoted(notes));
   });
 
   it('and stays away ends the phase with what to do; what is copied is kept', async () => {
