@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import type { HostConfig } from './config';
 import type { Endpoint } from './endpoints';
 import { Failure, oneLine } from './errors';
+import { explainHost } from './host-volume';
 import { reusingSocket } from './reused-reads';
 import { sql } from './sql';
 
@@ -71,7 +72,10 @@ export async function setKnown(client: Client, settings: Readonly<Record<string,
   );
 }
 
-/** Opens a session on the host's own PostgreSQL, by its socket, without a password. */
+/**
+ * Opens a session on the host's own PostgreSQL, by its socket, without a password. Throws Failure that names its address
+ * and the cause; what fails because its volume is full, now or in a later statement, is a HostFull.
+ */
 export async function connectToHost(host: HostConfig, database: string): Promise<Client> {
   const { postgres } = host;
   const client = new Client({
@@ -82,7 +86,17 @@ export async function connectToHost(host: HostConfig, database: string): Promise
     application_name: 'ibex',
     connectionTimeoutMillis: CONNECT_TIMEOUT_SECONDS * 1000,
   });
-  return open(client, `the host's PostgreSQL at ${postgres.host}:${postgres.port}/${database}`, async () => undefined);
+  const where = `the host's PostgreSQL at ${postgres.host}:${postgres.port}/${database}`;
+  const explained = (error: unknown): never => {
+    throw explainHost(host, error);
+  };
+  await open(client, where, async () => undefined).catch(explained);
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  client.query = ((...args: unknown[]) => {
+    const answer = query(...args);
+    return answer instanceof Promise ? answer.catch(explained) : answer;
+  }) as typeof client.query;
+  return client;
 }
 
 async function open(client: Client, where: string, prepare: (client: Client) => Promise<void>): Promise<Client> {

@@ -8,10 +8,11 @@ import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { compressOption, requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
+import { explainDump } from './dump/explain';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
 import { DUMP_SESSIONS, holdWhilePaused } from './dump/hold';
 import { dumpBytes, freeBytes, size } from './dump/disk';
-import { Failure, oneLine } from './errors';
+import { Failure } from './errors';
 import type { Phase, PhaseOutcome } from './phase';
 
 /** Writes the source's rows to files on the host, once every change is being captured. */
@@ -72,7 +73,7 @@ export async function dumpRows(
     } catch (error) {
       // The host's own PostgreSQL may share this volume, and needs the room at once.
       rmSync(partial, { recursive: true, force: true });
-      throw explainDump(error, config.host.stateDirectory);
+      throw await explainDump(context, relations, error);
     }
     await requireCapture(context, source, probes, 'after the dump; remove the cause, start capture, then dump again');
     await rememberFiles(context, partial);
@@ -166,26 +167,6 @@ async function runDump(context: Context, relations: readonly Relation[], directo
     clearInterval(watch);
   }
   log.info({ tables, bytes: bytesBelow(directory) }, 'dumped');
-}
-
-const CURES: readonly (readonly [RegExp, (directory: string) => string])[] = [
-  [
-    /No space left on device/,
-    (directory) =>
-      `the volume of ${directory} is full; what was written of the dump is removed; enlarge that volume, then start dump again`,
-  ],
-  [
-    /invalid memory alloc request size|Cannot enlarge string buffer/,
-    () =>
-      'a row of that table is longer than 1 GB as text, which neither dump, catch-up nor verify can take; make it smaller, or keep that value in parts, then start dump again',
-  ],
-];
-
-/** What pg_dump said, with the way on where it is known. */
-function explainDump(error: unknown, directory: string): unknown {
-  const words = oneLine(error);
-  const cure = CURES.find(([pattern]) => pattern.test(words))?.[1];
-  return cure === undefined ? error : new Failure(`${words}; ${cure(directory)}`, { cause: error });
 }
 
 function bytesBelow(directory: string): number {

@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import type { AgentConfig } from './config';
 import { Failure, oneLine } from './errors';
+import { explainHost, overwrite } from './host-volume';
 import { identify, isAlive, type ProcessIdentity } from './process';
 import { describe, readProgress } from './progress';
 import { accountOf } from './user';
@@ -58,8 +59,15 @@ export class Jobs {
 
   private write(record: JobRecord): void {
     const path = this.file(record.phase);
-    writeFileSync(`${path}.${process.pid}`, JSON.stringify(record));
-    renameSync(`${path}.${process.pid}`, path);
+    const fresh = `${path}.${process.pid}`;
+    try {
+      writeFileSync(fresh, JSON.stringify(record));
+      renameSync(fresh, path);
+    } catch (error) {
+      rmSync(fresh, { force: true });
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !overwrite(path, JSON.stringify(record)))
+        throw explainHost(this.config.host, error);
+    }
   }
 
   /** Called by the process that runs the phase, before its work. */
@@ -90,6 +98,8 @@ export class Jobs {
     const marker = await this.claimStart(phase);
     try {
       return this.isRunning(phase) ? this.line(phase) : await this.startNow(phase, flags);
+    } catch (error) {
+      throw explainHost(this.config.host, error);
     } finally {
       rmSync(marker, { force: true });
     }
@@ -107,7 +117,11 @@ export class Jobs {
         writeFileSync(marker, JSON.stringify([identify(process.pid)]), { flag: 'wx' });
         return marker;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+          // One without a content would hold up the next starter.
+          rmSync(marker, { force: true });
+          throw explainHost(this.config.host, error);
+        }
       }
       const since = statSync(marker, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
       if (Date.now() - since > MARKER_TIMEOUT_MS || this.isAbandoned(marker, phase)) rmSync(marker, { force: true });

@@ -8,8 +8,11 @@ export type { Logger } from 'pino';
 export function openLog(stateDirectory: string, name: string): Logger {
   const directory = join(stateDirectory, 'log');
   mkdirSync(directory, { recursive: true });
+  const file = destination({ dest: join(directory, `${name}.jsonl`), sync: true, mode: 0o640 });
+  // A volume that is full must not end the program: lines are kept until there is room, and work that needs some says so.
+  file.on('error', () => undefined);
   return pino(
     { base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, redact: ['password', '*.password'] },
-    destination({ dest: join(directory, `${name}.jsonl`), sync: true, mode: 0o640 }),
+    file,
   );
 }

@@ -4,6 +4,7 @@ import { takeCaptureOff } from './brake/take-off';
 import type { AgentConfig } from './config';
 import { Context } from './context';
 import { Failure, oneLine } from './errors';
+import { explainHost, HostFull } from './host-volume';
 import { Jobs } from './job';
 import type { PhaseRecord } from './state';
 
@@ -41,8 +42,14 @@ export async function runPhase(config: AgentConfig, phase: Phase): Promise<strin
     jobs.end(phase.name, 'succeeded', message);
     return message;
   } catch (error) {
-    jobs.end(phase.name, 'failed', oneLine(error));
-    throw error;
+    const told = (error as NodeJS.ErrnoException).code === 'ENOSPC' ? explainHost(config.host, error) : error;
+    try {
+      jobs.end(phase.name, 'failed', oneLine(told));
+    } catch (unwritten) {
+      // Why the phase failed must not be hidden by that.
+      if (!(unwritten instanceof HostFull)) throw unwritten;
+    }
+    throw told;
   }
 }
 

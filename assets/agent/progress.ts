@@ -42,9 +42,13 @@ export class ProgressReport {
     this.written = at;
     const progress: Progress = { done, total, unit, note, since: this.since, at };
     const path = file(this.stateDirectory, this.phase);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.new`, JSON.stringify(progress));
-    renameSync(`${path}.new`, path);
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(`${path}.new`, JSON.stringify(progress));
+      renameSync(`${path}.new`, path);
+    } catch {
+      // Work goes on untold where the volume takes no more: what needs the room itself says so.
+    }
   }
 }
 

@@ -9,7 +9,7 @@ import { copyAll, type CopyProbes } from '../../assets/agent/copy';
 import { Lease } from '../../assets/agent/lease';
 import type { PhaseOutcome } from '../../assets/agent/phase';
 import { copySchema } from '../../assets/agent/schema';
-import { startMigration, type TestMigration } from './migration';
+import { startMigration, type MigrationOptions, type TestMigration } from './migration';
 
 /** As in production, but for short pauses and no further processes. */
 export const COPY_PROBES: CopyProbes = {
@@ -47,8 +47,8 @@ export class CopyTest {
     private readonly probes: CopyProbes,
   ) {}
 
-  static async start(probes: CopyProbes = COPY_PROBES): Promise<CopyTest> {
-    const test = new CopyTest(await startMigration(), probes);
+  static async start(probes: CopyProbes = COPY_PROBES, options: MigrationOptions = {}): Promise<CopyTest> {
+    const test = new CopyTest(await startMigration(options), probes);
     await test.reconnect();
     return test;
   }

@@ -28,15 +28,28 @@ export interface TestMigration {
   stop(): Promise<void>;
 }
 
+/** What a test may ask of its servers. */
+export interface MigrationOptions {
+  /** Slower; a cutover refuses an end that would forget what it has committed. */
+  readonly durable?: boolean;
+  /** `shared_preload_libraries` of both ends. */
+  readonly preload?: string;
+  /** Directory, of a volume, for the host's state and its own PostgreSQL. @default the system's for temporary files */
+  readonly hostVolume?: string;
+}
+
 /** Starts the three servers. The target's login is no superuser, as on RDS; the source's owns what it migrates. */
-export async function startMigration({ durable = false, preload = '' } = {}): Promise<TestMigration> {
-  // Slower; a cutover refuses an end that would forget what it has committed.
+export async function startMigration({
+  durable = false,
+  preload = '',
+  hostVolume,
+}: MigrationOptions = {}): Promise<TestMigration> {
   const fsync = durable ? 'on' : 'off';
   const ends = { max_prepared_transactions: '5', fsync, shared_preload_libraries: preload };
   const [source, target, host] = await Promise.all([
     startPostgres({ version: 11, password: PASSWORD, settings: ends }),
     startPostgres({ version: 17, password: PASSWORD, settings: ends }),
-    startPostgres({ version: 15 }),
+    startPostgres({ version: 15, ...(hostVolume !== undefined && { within: hostVolume }) }),
   ]);
   const root = mkdtempSync(join(tmpdir(), 'ibex-migration-'));
   const contexts: Context[] = [];
@@ -80,7 +93,7 @@ export async function startMigration({ durable = false, preload = '' } = {}): Pr
       source: { secret: 'source', host: source.host, port: source.port, database, sslmode: 'disable' },
       target: { secret: 'target', host: target.host, port: target.port, database, sslmode: 'disable' },
       host: {
-        stateDirectory: join(directory, 'state'),
+        stateDirectory: join(hostVolume ?? root, database, 'state'),
         runDirectory: join(directory, 'run'),
         postgres: { host: host.host, port: host.port, user: host.user },
         clientTools: '/usr/bin',

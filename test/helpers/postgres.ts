@@ -16,6 +16,8 @@ export interface PostgresOptions {
   settings?: Record<string, string>;
   /** Password of the superuser `postgres`, checked with SCRAM. Default: none, everybody is trusted. */
   password?: string;
+  /** Directory for its files, which everybody may enter. Default: the system's for temporary files. */
+  within?: string;
   /**
    * Copies the files of a server of PostgreSQL 11 that runs, with its password; `standby` follows it from then on, else
    * it goes its own way. Default: an empty server.
@@ -59,7 +61,7 @@ const user = 'postgres';
 export async function startPostgres(options: PostgresOptions = {}): Promise<TestPostgres> {
   const version = options.version ?? 15;
   const bin = postgresBinaries(version);
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'ibex-pg-'));
+  const root = fs.mkdtempSync(path.join(options.within ?? os.tmpdir(), 'ibex-pg-'));
   fs.chmodSync(root, 0o777);
   const dataDirectory = path.join(root, 'data');
   const run = serverUser();
@@ -89,6 +91,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     });
     fs.closeSync(log);
     child.once('error', () => undefined);
+    // One that gives up by itself may be started again.
+    child.once('exit', () => {
+      if (server === child) server = undefined;
+    });
     while (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       const probe = new Client({ ...address, port, database: 'postgres', connectionTimeoutMillis: 2_000 });
       probe.on('error', () => undefined);

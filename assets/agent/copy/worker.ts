@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { copiedColumns } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
+import { HostFull } from '../host-volume';
 import { LeaseLost } from '../lease';
 import { identList } from '../sql';
 import { copyChunk, type CopyTerms } from './copy-chunk';
@@ -72,6 +73,8 @@ async function oneChunk(
     context.log.info({ ...name, ...copied }, 'copied');
     return true;
   } catch (error) {
+    // No fault of this relation's, and the schedule cannot be told.
+    if (error instanceof HostFull) throw error;
     if (error instanceof GivenBack) {
       context.log.warn({ ...name, cause: oneLine(error) }, 'given back');
       const times = chunk.givenBack + 1;

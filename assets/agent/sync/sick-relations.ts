@@ -1,5 +1,6 @@
 import type { Relation } from '../catalog/relations';
 import { isLost, isPassing } from '../copy/sessions';
+import { HostFull } from '../host-volume';
 import type { Logger } from '../log';
 import type { State } from '../state';
 import { oneLine } from '../errors';
@@ -34,9 +35,9 @@ export class SickRelations {
     return this.sick.get(sql)?.backOff.ready ?? true;
   }
 
-  /** Takes note of a failure. Throws it again when it is no fault of the relation's, but of a server that is gone. */
+  /** Takes note of a failure. Throws it again when it is no fault of the relation's, but of a server that is gone, or of a host that is full. */
   failed({ sql }: Pick<Relation, 'sql'>, error: unknown, log: Logger): void {
-    if (isLost(error)) throw error;
+    if (isLost(error) || error instanceof HostFull) throw error;
     const before = this.sick.get(sql);
     const backOff = before?.backOff ?? new BackOff();
     backOff.tried();
