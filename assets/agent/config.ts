@@ -97,6 +97,8 @@ export interface AgentConfig {
     readonly handoverKeys: number;
     /** Backlog of changes from which catch-up takes over from Bucardo, until it is under `handoverKeys`; 0 for never. */
     readonly takeBackKeys: number;
+    /** Longest time of one run of a sync; one that takes longer hangs, and the sync is started anew. Seconds. @default 900 */
+    readonly longestRunSeconds?: number;
     /** Syncs that share the relations which no group names, by their write rate; each is a process of its own. */
     readonly syncs: number;
     /**

@@ -8,12 +8,19 @@ import type { AgentConfig } from '../../assets/agent/config';
 import { connectToHost } from '../../assets/agent/connect';
 import { State } from '../../assets/agent/state';
 import type { SeenLag } from '../../assets/agent/sync/beat';
+import type { Trouble } from '../../assets/agent/sync/facts';
 import type { Plan } from '../../assets/agent/sync/plan';
 import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { openRehearsal } from '../helpers/rehearsal';
 
 /** Changes from which catch-up takes over; made far above in one go. */
 const TAKE_BACK = 60_000;
+
+/** Longest run of a sync; seconds. Short, for a test that waits for one to be over; ordinary ones take a tenth of one. */
+const LONGEST_RUN = 20;
+
+/** After an outage of the target of 15 s Bucardo left alone never comes back; milliseconds. */
+const OUTAGE_MS = 17_000;
 
 describe('a sync of several parts', () => {
   let rehearsal: Rehearsal;
@@ -22,7 +29,12 @@ describe('a sync of several parts', () => {
   let state: State;
 
   beforeAll(async () => {
-    const sync = { takeBackKeys: TAKE_BACK, groups: [['public.pgbench_*']], syncs: 1 };
+    const sync = {
+      takeBackKeys: TAKE_BACK,
+      groups: [['public.pgbench_*']],
+      syncs: 1,
+      longestRunSeconds: LONGEST_RUN,
+    };
     rehearsal = await openRehearsal({ rate: 30, settings: { sync } as unknown as Partial<AgentConfig> });
     await rehearsal.startWriters();
     for (const phase of ['assess', 'schema', 'capture', 'dump', 'restore', 'sync']) {
@@ -117,6 +129,72 @@ describe('a sync of several parts', () => {
     );
     for (const sync of ['ibex', 'ibex2']) await beatsOn(sync);
     expect(await takeovers()).toBe(before + 1);
+  }, 240_000);
+
+  test('starts one anew whose run hangs, and ends what the hanging one waits for on the target', async () => {
+    const { host } = rehearsal.lab.config;
+    const { controller, kid } = syncProcesses(host, 'ibex2');
+    const other = syncProcesses(host, 'ibex').controller;
+    const restarts = async (): Promise<number> => (await state.counters())['bucardo.sync-restarts'] ?? 0;
+    const before = await restarts();
+    const waiting = `SELECT application_name AS name FROM pg_stat_activity
+      WHERE wait_event_type = 'Lock' AND application_name LIKE 'bucardo %'`;
+    const boss = await rehearsal.lab.target.admin(rehearsal.lab.config.target.database);
+    const waiters = async (): Promise<string[]> =>
+      ((await boss.query(waiting)).rows as { name: string }[]).map(({ name }) => name);
+    const holder = await rehearsal.lab.connect('target');
+    try {
+      // Each second a beat is to be applied there.
+      await holder.query('BEGIN; LOCK TABLE ibex.heartbeat_ibex2 IN EXCLUSIVE MODE');
+      await until('a run waits for the lock', async () => (await waiters()).length > 0);
+      const stuck = await waiters();
+      const since = performance.now();
+      for (const pid of kid) process.kill(pid, 'SIGSTOP');
+      await until('the sync is started anew', async () => (await restarts()) > before);
+      expect(performance.now() - since).toBeGreaterThan((LONGEST_RUN - 3) * 1000);
+      await until('its session is gone', async () => !(await waiters()).some((name) => stuck.includes(name)));
+    } finally {
+      await Promise.allSettled([holder.end(), boss.end()]);
+    }
+    await beatsOn('ibex2');
+    const now = syncProcesses(host, 'ibex2');
+    expect([...now.controller, ...now.kid].filter((pid) => [...controller, ...kid].includes(pid))).toEqual([]);
+    expect(syncProcesses(host, 'ibex').controller).toEqual(other);
+  }, 240_000);
+
+  test('has what Bucardo fails at applied by catch-up but for the table at fault, which is named until it is mended', async () => {
+    const { config, target: server } = rehearsal.lab;
+    const boss = await server.admin(config.target.database);
+    const trouble = async (): Promise<string> => (await state.fact<Trouble | null>('sync.trouble'))?.message ?? '';
+    try {
+      await boss.query('ALTER TABLE public.pgbench_tellers ADD CONSTRAINT refused CHECK (tid <> 1) NOT VALID');
+      await source.query('UPDATE public.pgbench_tellers SET tbalance = tbalance WHERE tid = 1');
+      const { rows } = await source.query('SELECT clock_timestamp()::text AS now');
+      await until('the table is named', async () => (await trouble()).includes('pgbench_tellers'));
+      expect(await trouble()).toMatch(
+        /^"public"\."pgbench_tellers" cannot be applied: .*check constraint "refused".*; nothing was forgotten; start again$/,
+      );
+      const waiting = 'SELECT FROM bucardo.delta_public_pgbench_accounts WHERE captured_at < $1::timestamptz';
+      const { now } = rows[0] as { now: string };
+      await until('other tables of its sync go on', async () => (await source.query(waiting, [now])).rowCount === 0);
+      expect(await trouble()).toContain('pgbench_tellers');
+    } finally {
+      await boss.query('ALTER TABLE public.pgbench_tellers DROP CONSTRAINT IF EXISTS refused');
+      await boss.end();
+    }
+    await until('the trouble is over', async () => (await trouble()) === '');
+    await beatsOn('ibex');
+  }, 240_000);
+
+  test('catches up by itself after an outage of the target that Bucardo alone never comes back from', async () => {
+    await target.end();
+    await rehearsal.lab.target.stop();
+    await sleep(OUTAGE_MS);
+    await rehearsal.lab.target.start();
+    target = await rehearsal.lab.connect('target');
+    for (const sync of ['ibex', 'ibex2']) await beatsOn(sync);
+    const relations = await readRelations(source, rehearsal.lab.config);
+    await until('what was written meanwhile is applied', async () => (await readLag(source, relations)).seconds < 5);
   }, 240_000);
 
   test('gives a backlog that is too long to catch-up, and takes the sync back', async () => {

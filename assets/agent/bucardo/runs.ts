@@ -19,14 +19,17 @@ export interface Runs {
 
 const NONE: Runs = { rows: 0, finished: 0, failed: 0, lastError: '' };
 
+/** Runs that failed, but for those that Bucardo itself repeats at once; a condition on `bucardo.syncrun`. */
+export const REFUSED = `status LIKE 'Failed :%' AND status !~ '^Failed : (Serialization|Deadlock)'`;
+
 const RUNS = sql`
   WITH recent AS (
     SELECT s.name, r.* FROM bucardo.sync s LEFT JOIN bucardo.syncrun r
       ON r.sync = s.name AND r.ended IS NOT NULL AND r.started > s.cdate),
   of_sync AS (
     SELECT name, count(*) FILTER (WHERE lastgood OR lastempty) AS finished,
-      count(*) FILTER (WHERE lastbad AND started > coalesce(good, '-infinity')) AS failed,
-      (array_agg(status ORDER BY started DESC) FILTER (WHERE lastbad AND started > coalesce(good, '-infinity')))[1] AS error
+      count(*) FILTER (WHERE ${REFUSED} AND started > coalesce(good, '-infinity')) AS failed,
+      (array_agg(status ORDER BY started DESC) FILTER (WHERE ${REFUSED} AND started > coalesce(good, '-infinity')))[1] AS error
     FROM (SELECT *, max(started) FILTER (WHERE lastgood OR lastempty) OVER (PARTITION BY name) AS good FROM recent) AS r
     GROUP BY name)
   SELECT

@@ -4,15 +4,25 @@ import { handOver, takeOver } from './applier';
 import type { Watch } from './duty';
 import { syncedRelations } from './synced';
 
-/** Lets catch-up apply what Bucardo cannot, or not in time, and hands over to Bucardo again below the threshold. */
-export async function catchUpInstead({ context, ends }: Watch, why: string): Promise<void> {
+/**
+ * Lets catch-up apply what Bucardo cannot, or not in time, and hands over to Bucardo again below the threshold. Throws
+ * Failure, with Bucardo ended, when some of it cannot be applied; all else is then.
+ *
+ * @param atLeast what is applied however little of it there is. @default nothing
+ */
+export async function catchUpInstead(
+  { context, ends }: Watch,
+  why: string,
+  atLeast: 'nothing' | 'all' = 'nothing',
+): Promise<void> {
   context.log.warn({ why }, 'catch-up takes over from Bucardo');
   await context.state.count('sync.takeovers', 1);
   const lease = await takeOver(context, ends);
   const relations = await syncedRelations(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
   try {
-    const keys = await catchUp.until(ends.source, context.config.sync.handoverKeys);
+    const once = atLeast === 'all' ? await catchUp.apply(relations) : 0;
+    const keys = once + (await catchUp.until(ends.source, context.config.sync.handoverKeys));
     context.log.info({ keys }, 'catch-up hands over to Bucardo');
   } finally {
     await catchUp.close();

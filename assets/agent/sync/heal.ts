@@ -1,10 +1,13 @@
 import { bucardoRuns, lastWords, restartSync, syncProcesses } from '../bucardo/daemon';
 import { BUCARDO_DATABASE } from '../bucardo/names';
+import { REFUSED } from '../bucardo/runs';
 import { connectToHost } from '../connect';
-import type { HostConfig } from '../config';
+import type { AgentConfig } from '../config';
 import { isLost } from '../copy/sessions';
+import { oneLine } from '../errors';
 import { sql } from '../sql';
 import { handOver } from './applier';
+import { catchUpInstead } from './catch-up-instead';
 import type { Duty, Watch } from './duty';
 import { noteTrouble } from './facts';
 import { PLAN_FACT, type Plan } from './plan';
@@ -14,31 +17,46 @@ import { syncedRelations } from './synced';
 /** Without any finished run for so long, and none under way, a sync is called stuck; seconds. */
 const STUCK_SECONDS = 60;
 
-/** A run that takes longer hangs: what takes so long would have been given to catch-up; seconds. */
+/** What `sync.longestRunSeconds` is by itself: what takes so long would have been given to catch-up; seconds. */
 const LONGEST_RUN_SECONDS = 900;
+
+/** Runs that fail one after the other until what they fail at is left to catch-up. */
+const FAILED_RUNS = 3;
 
 /** How long a sync may take to come back when it alone was started anew; milliseconds. */
 const COME_BACK_MS = 20_000;
 
-const IDLE = sql`
-  SELECT s.name, extract(epoch FROM clock_timestamp() - greatest(s.cdate,
-      (SELECT max(ended) FROM bucardo.syncrun r WHERE r.sync = s.name AND (lastgood OR lastempty))))::float8 AS idle,
-    EXISTS (SELECT FROM bucardo.syncrun r WHERE r.sync = s.name AND ended IS NULL
-      AND started > clock_timestamp() - interval '${LONGEST_RUN_SECONDS} seconds') AS busy
-  FROM bucardo.sync s ORDER BY s.name`;
+/** A run that is open but began before a later one ended well was left behind by a process that is dead. */
+const RUNS = sql`
+  WITH syncs AS (
+    SELECT s.name, s.cdate, greatest(s.cdate, (SELECT max(ended) FROM bucardo.syncrun r
+      WHERE r.sync = s.name AND (lastgood OR lastempty))) AS good FROM bucardo.sync s),
+  since AS (SELECT s.name, r.* FROM syncs s JOIN bucardo.syncrun r ON r.sync = s.name AND r.started >= s.good)
+  SELECT name, good > cdate AS well, extract(epoch FROM clock_timestamp() - good)::float8 AS idle,
+    (SELECT extract(epoch FROM clock_timestamp() - max(started))::float8 FROM since r
+      WHERE r.name = s.name AND ended IS NULL) AS running,
+    (SELECT count(*)::int FROM since r WHERE r.name = s.name AND ${REFUSED}) AS refused,
+    (SELECT status FROM since r WHERE r.name = s.name AND ${REFUSED} ORDER BY started DESC LIMIT 1) AS words
+  FROM syncs s ORDER BY name`;
 
-interface Idle {
+/** How the runs of a sync do. */
+interface Runs {
   readonly name: string;
+  /** Whether one has ended well since Bucardo was configured. */
+  readonly well: boolean;
+  /** Time since the last one that ended well; seconds. */
   readonly idle: number;
-  readonly busy: boolean;
+  /** How long the one that is under way takes already; seconds, null when there is none. */
+  readonly running: number | null;
+  /** Those since then that failed, and not for the moment only; with the newest one's words. */
+  readonly refused: number;
+  readonly words: string | null;
 }
 
-/** Names of the syncs that have neither finished a run for long nor are at one that may still end. */
-async function stuckSyncs(host: HostConfig): Promise<string[]> {
+async function readRuns({ host }: AgentConfig): Promise<Runs[]> {
   const client = await connectToHost(host, BUCARDO_DATABASE);
   try {
-    const { rows } = await client.query(IDLE);
-    return (rows as Idle[]).filter(({ idle, busy }) => !busy && idle > STUCK_SECONDS).map(({ name }) => name);
+    return (await client.query(RUNS)).rows as Runs[];
   } finally {
     await client.end();
   }
@@ -46,7 +64,8 @@ async function stuckSyncs(host: HostConfig): Promise<string[]> {
 
 /**
  * Keeps Bucardo alive: starts all of it when its master is dead, and a single sync when only that is dead or stuck;
- * when the sync does not come back so, all of it. What fails again and again is tried less and less often.
+ * when the sync does not come back so, all of it. What fails again and again is tried less and less often; what Bucardo
+ * cannot apply is given to catch-up, which applies all but the table at fault, and names that.
  */
 export class Healer implements Duty {
   readonly name = 'heal';
@@ -65,15 +84,34 @@ export class Healer implements Duty {
     if (!this.plan || !bucardoRuns(host)) return this.startAll('dead');
     this.tries.failing = false;
     const { alone } = this.tries;
-    const names = Object.keys(this.plan);
+    const runs = await readRuns(context.config);
+    if (runs.every(({ well }) => well)) this.tries.refused = false;
+    const refused = runs.filter((each) => each.refused >= FAILED_RUNS);
+    if (refused[0] && this.tries.refusals.ready) return this.catchUp(refused[0]);
+    // Those fail however often they are started.
+    const names = Object.keys(this.plan).filter((name) => !refused.some((each) => each.name === name));
     const dead = names.filter((name) => syncProcesses(host, name).controller.length === 0);
-    const sick = new Set([...dead, ...(await stuckSyncs(host))]);
+    const stuck = runs.filter((each) => names.includes(each.name) && this.isStuck(each)).map(({ name }) => name);
+    const sick = new Set([...dead, ...stuck]);
     for (const name of alone.keys()) if (!sick.has(name)) alone.delete(name);
     for (const name of sick) {
       const since = alone.get(name);
       if (since === undefined) await this.startOne(name, dead.includes(name) ? 'dead' : 'stuck');
       else if (performance.now() - since > COME_BACK_MS) return this.startAll(`${name} does not come back`);
     }
+  }
+
+  /** Whether a sync is at one run for too long, or at none and has finished none for long. */
+  private isStuck({ idle, running }: Runs): boolean {
+    const { longestRunSeconds = LONGEST_RUN_SECONDS } = this.watch.context.config.sync;
+    return running === null ? idle > STUCK_SECONDS : running > longestRunSeconds;
+  }
+
+  private async catchUp({ name, words }: Runs): Promise<void> {
+    this.tries.refusals.tried();
+    // Stands until Bucardo itself has applied what it failed at.
+    this.tries.refused = true;
+    await catchUpInstead(this.watch, `${name} fails again and again: ${oneLine(words)}`, 'all');
   }
 
   private async startOne(sync: string, why: string): Promise<void> {

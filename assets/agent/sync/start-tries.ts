@@ -7,4 +7,8 @@ export class StartTries {
   readonly alone = new Map<string, number>();
   /** Whether the last start of all failed, and nothing runs since. */
   failing = false;
+  /** Tries to have catch-up apply what Bucardo fails at. */
+  readonly refusals = new BackOff();
+  /** Whether Bucardo failed at something again and again, and has not applied it since. */
+  refused = false;
 }

@@ -11,7 +11,7 @@ import type { AgentConfig } from '../config';
 import { Context } from '../context';
 import { leadHomeUnasked } from '../cutover/home';
 import type { Direction } from '../endpoints';
-import { Failure } from '../errors';
+import { Failure, oneLine } from '../errors';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
 import { Heartbeats } from './beat';
@@ -55,14 +55,20 @@ export async function supervise(config: AgentConfig): Promise<never> {
   void keepClientsHome(config);
   let memory = new SupervisorMemory();
   let before: Direction | undefined;
+  let told = '';
+  // What goes wrong is in the log too, unless that, or the host's PostgreSQL, is on a volume that is full.
+  const tell = (error: unknown): void => {
+    if (oneLine(error) !== told) process.stderr.write(`ibex: ${oneLine(error)}\n`);
+    told = oneLine(error);
+  };
   for (let round = 0; ; round += 1) {
-    // What goes wrong is in the log, and the next look mends it or meets it again.
+    // The next look mends what goes wrong, or meets it again.
     const direction = wantedDirection(config);
     if (direction !== before) memory = new SupervisorMemory();
     before = direction;
     const work = direction === 'forward' ? watch : feedBack;
-    if (direction !== undefined) await work(config, memory).catch(() => undefined);
-    else if (round % IDLE_ROUNDS === 0) await guardQueues(config).catch(() => undefined);
+    if (direction !== undefined) await work(config, memory).catch(tell);
+    else if (round % IDLE_ROUNDS === 0) await guardQueues(config).catch(tell);
     await sleep(RETRY_MS);
   }
 }
@@ -122,9 +128,10 @@ export async function watch(config: AgentConfig, memory: SupervisorMemory): Prom
     while (wantedDirection(config) === 'forward') {
       brake.throwIfOff();
       await duties.runDue();
-      // A start that failed is no less trouble while the next one is waited for.
-      if (inTrouble && !memory.starts.failing) await context.state.setFact(TROUBLE_FACT, null);
-      inTrouble = memory.starts.failing;
+      // A start that failed, or a row that is refused, is no less trouble while the next try is waited for.
+      const { failing, refused } = memory.starts;
+      if (inTrouble && !failing && !refused) await context.state.setFact(TROUBLE_FACT, null);
+      inTrouble = failing || refused;
       await sleep(ROUND_MS);
     }
   } catch (error) {
