@@ -133,6 +133,12 @@ async function damageIn(run: ToolRun, error: unknown): Promise<DumpDamaged | und
     () => (error instanceof Failure ? oneLine(error) : undefined),
     (failure: unknown) => oneLine(failure),
   );
-  if (words === undefined || / was ended by /.test(words) || /Broken pipe/.test(words)) return undefined;
-  return new DumpDamaged(words);
+  return words === undefined || isOurEnd(words) ? undefined : new DumpDamaged(words);
 }
+
+/**
+ * Whether pg_restore only says that it was killed, or that nobody takes its rows any more: that is a broken pipe, or a
+ * connection reset when rows stood in it that nobody had read.
+ */
+export const isOurEnd = (words: string): boolean =>
+  / was ended by |Broken pipe|could not write to output file/.test(words);
