@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentConfig } from '../../assets/agent/config';
@@ -14,16 +13,8 @@ import { SupervisorMemory } from '../../assets/agent/sync/memory';
 import { watch } from '../../assets/agent/sync/supervise';
 import { wantedDirection } from '../../assets/agent/sync/supervisor-job';
 import { COPY_PROBES, CopyTest } from '../helpers/copy-test';
+import { mountVolume, removeVolume, ROWS, TWO_TABLES } from '../helpers/small-volume';
 import { until } from '../helpers/until';
-
-const ROWS = 10_000;
-
-const FILL = `
-  CREATE TABLE large (id text PRIMARY KEY, n int, filler text);
-  CREATE TABLE other (id int PRIMARY KEY, note text);
-  INSERT INTO large SELECT md5(i::text), i, repeat('f', 200) FROM generate_series(1, ${ROWS}) i;
-  INSERT INTO other SELECT i, 'note' FROM generate_series(1, 1000) i;
-  ANALYZE`;
 
 /** What the target says is there; each chunk with the time at which it came. */
 const CHUNKS = `SELECT relation_name, number, copied_at::text FROM ibex.chunk ORDER BY 1, 2`;
@@ -40,10 +31,9 @@ const WAY_ON =
     let volume: string;
 
     beforeAll(async () => {
-      volume = mkdtempSync(join(tmpdir(), 'ibex-host-'));
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=400m,mode=755', 'tmpfs', volume]);
+      volume = mountVolume('size=400m,mode=755');
       test = await CopyTest.start(COPY_PROBES, { hostVolume: volume });
-      await test.prepare(FILL);
+      await test.prepare(TWO_TABLES);
       const { migration } = test;
       // Slow enough to be interrupted.
       const slowly = { ...migration.config.copy, chunkMegabytes: 0.2, maxBytesPerSecond: 1_000_000 };
@@ -52,8 +42,7 @@ const WAY_ON =
 
     afterAll(async () => {
       await test?.migration.stop();
-      execFileSync('umount', ['--lazy', volume]);
-      rmSync(volume, { recursive: true });
+      removeVolume(volume);
     });
 
     function fill(): void {

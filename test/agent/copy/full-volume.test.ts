@@ -1,17 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { chmodSync, statSync } from 'node:fs';
 import { CopyTest } from '../../helpers/copy-test';
-
-const ROWS = 10_000;
-
-const FILL = `
-  CREATE TABLE large (id text PRIMARY KEY, n int, filler text);
-  CREATE TABLE other (id int PRIMARY KEY, note text);
-  INSERT INTO large SELECT md5(i::text), i, repeat('f', 200) FROM generate_series(1, ${ROWS}) i;
-  INSERT INTO other SELECT i, 'note' FROM generate_series(1, 1000) i;
-  ANALYZE`;
+import { mountVolume, removeVolume, ROWS, TWO_TABLES } from '../../helpers/small-volume';
 
 /** What the target says is there of the large table; each chunk with the time at which it came. */
 const CHUNKS = `SELECT number, copied_at::text FROM ibex.chunk WHERE relation_name = 'large' ORDER BY number`;
@@ -21,20 +11,16 @@ let volume: string;
 
 beforeAll(async () => {
   copy = await CopyTest.start();
-  await copy.prepare(FILL);
+  await copy.prepare(TWO_TABLES);
   // Small volumes are mounted by root only, as are the directories of a server that runs as somebody else.
-  volume = mkdtempSync(join(tmpdir(), 'ibex-volume-'));
   const { uid, gid } = statSync(copy.migration.target.dataDirectory);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=1500k,uid=${uid},gid=${gid},mode=700`, 'tmpfs', volume]);
+  volume = mountVolume(`size=1500k,uid=${uid},gid=${gid},mode=700`);
   chmodSync(volume, 0o700);
 });
 
 afterAll(async () => {
   await copy?.migration.stop();
-  if (volume) {
-    execFileSync('umount', ['--lazy', volume]);
-    rmSync(volume, { recursive: true });
-  }
+  if (volume) removeVolume(volume);
 });
 
 it('a volume of the target that fills up is named with the table; the rest is copied, and with more room it goes on', async () => {
