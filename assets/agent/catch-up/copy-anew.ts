@@ -5,6 +5,7 @@ import { indexAscends, rangeColumns, type KeyRange } from '../catalog/key-order'
 import type { Relation } from '../catalog/relations';
 import { keyRanges, readsWellBy, sampleBounds } from '../copy/cuts';
 import type { Lease } from '../lease';
+import { inTransaction } from '../schema/tried';
 import { identList, sql } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { readTarget } from './cut-queue';
@@ -49,17 +50,12 @@ export class CopyAnew {
 /** What tells a mark from all others: its place is its own as long as it stands, and its time is what it was made with. */
 const MARK = `ctid::text || ' ' || captured_at::text`;
 
-async function empty(target: Client, lease: Lease, relation: Relation): Promise<void> {
-  await target.query(`BEGIN; SET LOCAL session_replication_role = 'replica'`);
-  try {
+const empty = (target: Client, lease: Lease, relation: Relation): Promise<void> =>
+  inTransaction(target, async () => {
+    await target.query(`SET LOCAL session_replication_role = 'replica'`);
     await lease.hold(target, relation);
     await target.query(`DELETE FROM ONLY ${relation.sql}`);
-    await target.query('COMMIT');
-  } catch (error) {
-    await target.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-}
+  });
 
 /** How a relation that is copied anew was cut. */
 export interface CutAnew {

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { queueOf } from '../capture/names';
-import { keyOf, TRUNCATED } from '../capture/objects';
+import { keyOf } from '../capture/objects';
 import { rangeColumns, type KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
 import { keyRanges } from '../copy/cuts';
@@ -34,7 +34,7 @@ export interface Cut {
  * Cuts a long queue into ranges of its key that several sessions may apply side by side; no key is in two of them. Undefined
  * when all changes that a snapshot shows must go into one transaction: that is so as soon as the target has another
  * unique or exclusion index beside the key's, since a value may have moved between keys, or where both ends might not
- * sort keys alike. A truncated relation is copied whole.
+ * sort keys alike.
  *
  * @param batch changes of one range, about and at most
  * @param hands how many ranges are applied side by side: there are so many, or a multiple, that none ends up alone
@@ -51,11 +51,6 @@ export async function cutQueue(
   if (columns.length === 0) return undefined;
   const { uniques, version } = await readTarget(target, relation);
   if (uniques !== 1) return undefined;
-  const truncated = await source.query(`SELECT 1 FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2`, [
-    relation.schema,
-    relation.name,
-  ]);
-  if (truncated.rowCount !== 0) return undefined;
   const queue = queueOf(relation);
   const size = await source.query(`SELECT pg_relation_size($1::text::regclass)::float8 AS bytes`, [queue]);
   const rows = (size.rows[0] as { bytes: number }).bytes / ROW_BYTES;

@@ -30,9 +30,9 @@ export async function makePortions(
 ): Promise<(Portion & { readonly relation: Relation })[]> {
   const backlog = await readBacklog(source, relations, batch);
   const chunkBytes = config.copy.chunkMegabytes * 1_000_000;
-  const cut = ({ relation, changes, truncated }: Backlog): Promise<Cut | CutAnew | undefined> => {
-    if (truncated && snapshot === undefined) return cutAnew(source, target, relation, chunkBytes);
-    return changes < batch ? Promise.resolve(undefined) : cutQueue(source, target, relation, batch, hands);
+  const cut = async ({ relation, changes, truncated }: Backlog): Promise<Cut | CutAnew | undefined> => {
+    if (truncated) return snapshot === undefined ? cutAnew(source, target, relation, chunkBytes) : undefined;
+    return changes < batch ? undefined : cutQueue(source, target, relation, batch, hands);
   };
   const cuts = new Map<Relation, Cut | CutAnew | undefined>();
   for (const each of backlog) cuts.set(each.relation, await cut(each));
