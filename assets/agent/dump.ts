@@ -1,18 +1,19 @@
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
-import { prepareServices, startTool } from './archive/client-tools';
-import { dumpOptions } from './archive/schema-dump';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
-import { compressOption, requireCompression } from './dump/compression';
+import { requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
-import { explainDump } from './dump/explain';
+import { explainDump, RowTooLong } from './dump/explain';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
-import { DUMP_SESSIONS, holdWhilePaused } from './dump/hold';
+import { DUMP_SESSIONS } from './dump/hold';
+import { leftOutOf, rememberLeftOut, type LeftOut } from './dump/left-out';
+import { bytesBelow, runDump } from './dump/run-dump';
 import { dumpBytes, freeBytes, size } from './dump/disk';
-import { Failure } from './errors';
+import { Failure, oneLine } from './errors';
+import { copiedRelations } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 
 /** Writes the source's rows to files on the host, once every change is being captured. */
@@ -21,10 +22,10 @@ export const dump: Phase = {
   after: ['capture'],
   once: true,
   braked: true,
-  // A dump that restore cannot read, or that somebody removed, is taken anew as long as rows are missing.
+  // A dump that lacks rows, that restore cannot read, or that somebody removed, is taken anew as long as rows are missing.
   holds: async (context) =>
     (await context.state.phase('restore'))?.status === 'succeeded' ||
-    (await damageOf(context, rowArchive(context.config.host.stateDirectory))) === undefined,
+    (await reasonToRepeat(context, rowArchive(context.config.host.stateDirectory))) === undefined,
   run: (context) => dumpRows(context),
 };
 
@@ -38,13 +39,10 @@ export interface DumpProbes {
 /** The directory with the source's rows. */
 export const rowArchive = (stateDirectory: string): string => join(stateDirectory, 'dump');
 
-/** What pg_dump -v says of a table; it names no schema, which is good enough for progress. */
-const FINISHED = /finished item \d+ TABLE DATA (.*)$/;
-
-/** How often the dump's size is looked at; milliseconds. */
-const WATCH_MS = 500;
-
-/** Dumps all rows. A dump that was cut off begins again; one that is complete is kept. */
+/**
+ * Dumps all rows that the target lacks. A dump that was cut off begins again; one that is complete is kept. A relation
+ * with a row that no server can write as text is left out and named, and all else is dumped.
+ */
 export async function dumpRows(
   context: Context,
   probes: DumpProbes = { checkCapture, freeBytes },
@@ -55,35 +53,77 @@ export async function dumpRows(
   const source = await context.connect('source');
   const relations = await readRelations(source, config);
   await requireCapture(context, source, probes, 'before the dump');
-  const damage = existsSync(directory) ? await damageOf(context, directory) : undefined;
-  if (damage !== undefined) {
-    context.log.warn(`${damage}; it is taken anew`);
+  const reason = existsSync(directory) ? await reasonToRepeat(context, directory) : undefined;
+  if (reason !== undefined) {
+    context.log.warn(`${reason}; it is taken anew`);
     rmSync(directory, { recursive: true, force: true });
   }
+  const restored = await restoredAlready(context);
+  const wanted = relations.filter((relation) => !restored.has(relation.sql));
   if (!existsSync(directory)) {
     const fork = config.dumpSource && (await connectToFork(context));
     if (fork) await requireFork(context, source, fork);
     // What an earlier dump of a fork left must not steer the restore of this one.
     else await context.state.setFact(DUMPED_OIDS_FACT, {});
     await clearPartial(context, fork ?? source);
-    await requireSpace(context, relations, probes);
+    await requireSpace(context, wanted, probes);
     const partial = `${directory}.partial.${process.pid}`;
-    try {
-      await runDump(context, relations, partial);
-    } catch (error) {
-      // The host's own PostgreSQL may share this volume, and needs the room at once.
-      rmSync(partial, { recursive: true, force: true });
-      throw await explainDump(context, relations, error);
-    }
+    const leftOut = await dumpWhatCanBe(context, relations, wanted, partial);
     await requireCapture(context, source, probes, 'after the dump; remove the cause, start capture, then dump again');
+    await rememberLeftOut(context, leftOut);
     await rememberFiles(context, partial);
     renameSync(partial, directory);
   }
   const bytes = bytesBelow(directory);
+  const without = Object.entries(await leftOutOf(context));
+  const tables = wanted.filter(({ sql }) => without.every(([name]) => name !== sql)).length;
+  const named = without.map(([name, why]) => `; ${name} was left out: ${why}`).join('');
   return {
-    message: `${relations.length} tables dumped, ${size(bytes)}`,
-    result: { tables: relations.length, bytes },
+    message: `${tables} tables dumped, ${size(bytes)}${named}`,
+    result: { tables, bytes, leftOut: without.map(([name]) => name) },
   };
+}
+
+/** Why the dump that is there cannot do for what the target lacks; undefined when it can. */
+async function reasonToRepeat(context: Context, directory: string): Promise<string | undefined> {
+  const damage = await damageOf(context, directory);
+  if (damage !== undefined) return damage;
+  const missing = Object.keys(await leftOutOf(context)).join(', ');
+  return missing === '' ? undefined : `the dump ${directory} was taken without ${missing}`;
+}
+
+/** What the target has already, by quoted name; a dump that is taken anew need not hold it. */
+async function restoredAlready(context: Context): Promise<ReadonlyMap<string, number>> {
+  try {
+    return await context.with('target', copiedRelations);
+  } catch (error) {
+    context.log.warn(`the target does not tell what it has, so everything is dumped: ${oneLine(error)}`);
+    return new Map();
+  }
+}
+
+/** Dumps what is wanted, without relations that cannot be dumped. Returns those. */
+async function dumpWhatCanBe(
+  context: Context,
+  relations: readonly Relation[],
+  wanted: readonly Relation[],
+  directory: string,
+): Promise<LeftOut> {
+  const leftOut = new Map<string, string>();
+  for (;;) {
+    const dumped = wanted.filter(({ sql }) => !leftOut.has(sql));
+    try {
+      await runDump(context, relations, dumped, directory);
+      return Object.fromEntries(leftOut);
+    } catch (error) {
+      // The host's own PostgreSQL may share this volume, and needs the room at once.
+      rmSync(directory, { recursive: true, force: true });
+      const told = await explainDump(context, dumped, error);
+      if (!(told instanceof RowTooLong)) throw told;
+      context.log.warn(`${told.relation.sql} is left out of the dump, which begins again without it: ${told.why}`);
+      leftOut.set(told.relation.sql, told.why);
+    }
+  }
 }
 
 /** A change that nobody recorded while its table was dumped would be lost, so the phase stops by the table's name. */
@@ -117,62 +157,4 @@ async function clearPartial(context: Context, dumped: Client): Promise<void> {
      WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,
     [DUMP_SESSIONS],
   );
-}
-
-async function runDump(context: Context, relations: readonly Relation[], directory: string): Promise<void> {
-  const { config, progress, log } = context;
-  const end = config.dumpSource ? 'dumpSource' : 'source';
-  await prepareServices(context, [end]);
-  const args = [
-    '--data-only',
-    '--format=directory',
-    `--jobs=${config.dump.jobs}`,
-    compressOption(config.dump.compression),
-    `--file=${directory}`,
-    '--verbose',
-    ...dumpOptions(context),
-  ];
-  const waiting = [...relations];
-  let tables = 0;
-  let finished = 0;
-  const run = startTool(config, 'pg_dump', args, {
-    end,
-    onLine: (line) => {
-      const name = FINISHED.exec(line)?.[1];
-      const index = waiting.findIndex((relation) => relation.name === name);
-      if (index < 0) return;
-      tables += 1;
-      finished += waiting.splice(index, 1)[0]?.bytes ?? 0;
-    },
-  });
-  run.child.stdout?.resume();
-  const total = relations.reduce((sum, relation) => sum + relation.bytes, 0);
-  progress.restart();
-  const hold = holdWhilePaused(context, run.child);
-  const watch = setInterval(() => {
-    const written = existsSync(directory) ? bytesBelow(directory) : 0;
-    progress.report(
-      Math.min(Math.max(written, finished), total),
-      total,
-      'bytes',
-      `${tables} of ${relations.length} tables`,
-    );
-  }, WATCH_MS);
-  try {
-    await run.done;
-  } catch (error) {
-    throw hold.failure ?? error;
-  } finally {
-    hold.end();
-    clearInterval(watch);
-  }
-  log.info({ tables, bytes: bytesBelow(directory) }, 'dumped');
-}
-
-function bytesBelow(directory: string): number {
-  let bytes = 0;
-  for (const name of readdirSync(directory)) {
-    bytes += statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
-  }
-  return bytes;
 }

@@ -9,6 +9,7 @@ import { damageOf, DumpDamaged, rememberDamage } from './dump/damage';
 import { endLeftCopy } from './copy/onetimecopy';
 import { prepareTargetPlan } from './copy/target-plan';
 import { DUMPED_OIDS_FACT } from './dump/fork';
+import { leftOutOf, notDumped } from './dump/left-out';
 import { Failure, oneLine } from './errors';
 import { concernsAll, inOne } from './failures';
 import { copiedRelations, Lease } from './lease';
@@ -55,7 +56,7 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
   if (missing.length === 0) return 0;
   const known = await damageOf(context, archive);
   if (known !== undefined) throw new DumpDamaged(known);
-  const waiting = await copiesOf(context, archive, missing);
+  const { waiting, failures } = await copiesOf(context, archive, missing);
   await prepareTargetPlan(target);
   const lease = await Lease.take(target, 'copy');
   const expected = Math.max(
@@ -63,7 +64,6 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
     waiting.reduce((sum, copy) => sum + copy.relation.rows, 0),
   );
   let copied = 0;
-  const failures: unknown[] = [];
   progress.restart();
   const tasks = waiting.map((copy) => ({
     needs: [],
@@ -93,8 +93,12 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
   return copied;
 }
 
-/** Relations with their entries in the dump. Throws Failure for one that is not in it. */
-async function copiesOf(context: Context, archive: string, relations: readonly Relation[]): Promise<TableCopy[]> {
+/** Relations with their entries in the dump, and a failure for each that is not in it. */
+async function copiesOf(
+  context: Context,
+  archive: string,
+  relations: readonly Relation[],
+): Promise<{ readonly waiting: readonly TableCopy[]; readonly failures: unknown[] }> {
   const entries = await readToc(context.config, archive).catch(async (error: unknown) => {
     if (!oneLine(error).startsWith('pg_restore failed')) throw error;
     const damage = new DumpDamaged(`the dump ${archive} is damaged: ${oneLine(error)}`);
@@ -107,14 +111,23 @@ async function copiesOf(context: Context, archive: string, relations: readonly R
       .map((entry) => [entry.oid, entry] as const),
   );
   const dumped = (await context.state.fact<Readonly<Record<string, number>>>(DUMPED_OIDS_FACT)) ?? {};
-  return relations.map((relation) => {
+  const leftOut = await leftOutOf(context);
+  const waiting: TableCopy[] = [];
+  const failures: unknown[] = [];
+  for (const relation of relations) {
     const entry = data.get(dumped[relation.sql] ?? relation.oid);
-    if (entry) return { relation, entry };
-    throw new Failure(
-      `${relation.sql} is not in the dump ${archive}: it was made after the dump began; remove that directory, start schema, capture and dump again`,
-    );
-  });
+    const why = leftOut[relation.sql];
+    if (entry) waiting.push({ relation, entry });
+    else if (why !== undefined) failures.push(notDumped(relation.sql, why));
+    else failures.push(absent(relation, archive));
+  }
+  return { waiting, failures };
 }
+
+const absent = ({ sql }: Relation, archive: string): Failure =>
+  new Failure(
+    `${sql} is not in the dump ${archive}: it was made after the dump began, or emptied on the target since; remove that directory, start schema, capture and dump again`,
+  );
 
 async function analyze(context: Context, workers: readonly Client[], relations: readonly Relation[]): Promise<void> {
   let done = 0;

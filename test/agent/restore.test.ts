@@ -176,12 +176,12 @@ describe('restore', () => {
     expect(await contents(target, TABLES[0])).toEqual([]);
     expect(await copied()).toBe(TABLES.length - 1);
     expect(await isWhole()).toBe(false);
-    await within('dump', (context) => dumpRows(context, CAPTURED));
     await target.query('UPDATE ibex.relation SET copied_at = NULL, copied_rows = NULL');
     await target.query(
       `SET session_replication_role = replica; TRUNCATE ${TABLES.join(', ')}; RESET session_replication_role`,
     );
     await holding.state.count('rows.copy', -((await holding.state.counters())['rows.copy'] ?? 0));
+    await within('dump', (context) => dumpRows(context, CAPTURED));
   });
 
   it('resumes after a kill, whole table by whole table', async () => {

@@ -7,7 +7,22 @@ const FULL = /No space left on device/;
 const TOO_LONG = /invalid memory alloc request size|Cannot enlarge string buffer/;
 
 /** How pg_dump tells which table it was at; it quotes names where it must. */
-const STATEMENT = /Command was: COPY (.+?) \(/;
+const STATEMENT = /Command was: COPY ((?:"(?:[^"]|"")+"|[^".])+)\.((?:"(?:[^"]|"")+"|[^". ])+) \(/;
+
+const CURE =
+  'a row of that table is longer than 1 GB as text, which neither dump, catch-up nor verify can take; make it smaller, or keep that value in parts';
+
+/** A row of one relation cannot be dumped. The others can, without it. */
+export class RowTooLong extends Failure {
+  /** @param why which row it is, and what is to be done with it */
+  constructor(
+    readonly relation: Relation,
+    readonly why: string,
+    cause: unknown,
+  ) {
+    super(`${why}; then start dump again`, { cause });
+  }
+}
 
 /**
  * What pg_dump said, with the way on where that is known; and the row at fault, where one is longer than a server can take.
@@ -21,22 +36,18 @@ export async function explainDump(context: Context, relations: readonly Relation
     return new Failure(`${words}; ${cure}, then start dump again`, { cause: error });
   }
   if (!TOO_LONG.test(words)) return error;
-  const row = await longestRow(context, relations, words).catch(() => undefined);
-  const cure =
-    'a row of that table is longer than 1 GB as text, which neither dump, catch-up nor verify can take; make it smaller, or keep that value in parts';
-  return new Failure(`${words}${row === undefined ? '' : ` (${row})`}; ${cure}, then start dump again`, {
-    cause: error,
-  });
+  const relation = relationOf(relations, words);
+  if (relation === undefined) return new Failure(`${words}; ${CURE}, then start dump again`, { cause: error });
+  const end = context.config.dumpSource ? 'dumpSource' : 'source';
+  const row = await context
+    .with(end, (client) => largestRow(client, relation, `ONLY ${relation.sql} AS t`))
+    .catch(() => undefined);
+  return new RowTooLong(relation, `${words}${row === undefined ? '' : ` (${row})`}; ${CURE}`, error);
 }
 
-async function longestRow(
-  context: Context,
-  relations: readonly Relation[],
-  words: string,
-): Promise<string | undefined> {
-  const name = STATEMENT.exec(words)?.[1]?.replaceAll('"', '');
-  const relation = relations.find((each) => `${each.schema}.${each.name}` === name);
-  if (relation === undefined) return undefined;
-  const end = context.config.dumpSource ? 'dumpSource' : 'source';
-  return context.with(end, (client) => largestRow(client, relation, `ONLY ${relation.sql} AS t`));
+function relationOf(relations: readonly Relation[], words: string): Relation | undefined {
+  const [schema, name] = (STATEMENT.exec(words) ?? []).slice(1).map(unquoted);
+  return relations.find((each) => each.schema === schema && each.name === name);
 }
+
+const unquoted = (name: string): string => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name);

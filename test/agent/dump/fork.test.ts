@@ -84,8 +84,16 @@ function dumped(table: string): string[] {
   return rows.slice(from + 1, rows.indexOf('\\.')).toSorted();
 }
 
-const removeDump = (): void =>
+/** What is on the target already, no further dump would hold. */
+async function removeDump(): Promise<void> {
   rmSync(join(migration.config.host.stateDirectory, 'dump'), { recursive: true, force: true });
+  const target = await migration.admin('target');
+  await target.query(`
+    DO $$ BEGIN
+      IF to_regclass('ibex.relation') IS NOT NULL THEN UPDATE ibex.relation SET copied_at = NULL; END IF;
+    END $$`);
+  await target.end();
+}
 
 /** Takes a copy of the source's files, which ends with the work. */
 async function withCopy(standby: boolean, work: (copy: TestPostgres) => Promise<void>): Promise<void> {
@@ -148,14 +156,14 @@ test('a fork as dump source: refused where it cannot serve, and completed by cat
 
 test('a fork of the source’s files serves, with the rows of when it was taken', async () => {
   await runCapture(migration);
-  removeDump();
+  await removeDump();
   await withCopy(false, async (copy) => {
     await source.query(`UPDATE item SET v = 'after the fork' WHERE id = 1`);
     expect(await dumpOf('files', copy)).toMatch(/^2 tables dumped/);
     expect(dumped('item')).toEqual(['1\tkept', '2\tnew']);
     await source.query(`UPDATE item SET v = 'kept' WHERE id = 1`);
 
-    removeDump();
+    await removeDump();
     const fork = await copy.connect(migration.config.source.database);
     await fork.query('ALTER TABLE item DISABLE TRIGGER ALL; ALTER TABLE item ENABLE TRIGGER ALL');
     await expect(dumpOf('files', copy)).rejects.toThrow(
@@ -166,14 +174,14 @@ test('a fork of the source’s files serves, with the rows of when it was taken'
 
 test('a standby serves, and takes no write of ours; an unlogged table of which it has no row refuses it', async () => {
   await runCapture(migration);
-  removeDump();
+  await removeDump();
   await withCopy(true, async (standby) => {
     const replica = await standby.connect(migration.config.source.database);
     expect((await replica.query('SELECT pg_is_in_recovery() AS standby')).rows).toEqual([{ standby: true }]);
     expect(await dumpOf('standby', standby)).toMatch(/^2 tables dumped/);
     expect(dumped('item')).toEqual(['1\tkept', '2\tnew']);
 
-    removeDump();
+    await removeDump();
     await source.query('CREATE UNLOGGED TABLE quick (id int PRIMARY KEY)');
     await runCapture(migration);
     await until(async () => (await captureIdOf(replica)) === (await captureIdOf(source)));
@@ -190,10 +198,10 @@ test('a fork of an earlier capture is refused, though its triggers are the same 
   await takeFork('first_capture');
   // A capture that finds all in place is the same one.
   await runCapture(migration);
-  removeDump();
+  await removeDump();
   expect(await dumpOf('first_capture')).toMatch(/^2 tables dumped/);
 
-  removeDump();
+  await removeDump();
   // What changed in between, no queue knows.
   await source.query('DROP TRIGGER bucardo_delta ON item');
   await source.query(`UPDATE item SET v = 'unknown' WHERE id = 1`);
