@@ -95,6 +95,7 @@ export const native: Applier = {
   name: 'logical replication',
   database: 'applied_by_native',
   queued: false,
+  mostRounds: 1,
   prepare: (servers) => onEnd(servers, 'source', `CREATE PUBLICATION ${NATIVE} FOR TABLE ${TABLE}`),
   begin: (servers) => onEnd(servers, 'source', `SELECT pg_create_logical_replication_slot('${NATIVE}', 'pgoutput')`),
   apply: async (servers) => {

@@ -36,13 +36,20 @@ export const makeAccounts = (servers: BenchServers, database: string, keys: numb
     await client.end();
   });
 
-/** Makes further databases on both ends with the same contents. */
+/** Makes a further database on both ends with the same contents, its files copied: nobody needs them in the log. */
 export const cloneDatabase = (servers: BenchServers, template: string, name: string): Promise<void> =>
-  onBothEnds((end) => createDatabase(servers, end, `${name} TEMPLATE ${template}`));
+  onBothEnds((end) => createDatabase(servers, end, `${name} TEMPLATE ${template} STRATEGY file_copy`));
 
-async function createDatabase(servers: BenchServers, end: 'source' | 'target', database: string): Promise<void> {
+/** Gives a database of both ends another name. */
+export const renameDatabase = (servers: BenchServers, from: string, to: string): Promise<void> =>
+  onBothEnds((end) => tell(servers, end, `ALTER DATABASE ${from} RENAME TO ${to}`));
+
+const createDatabase = (servers: BenchServers, end: 'source' | 'target', database: string): Promise<void> =>
+  tell(servers, end, `CREATE DATABASE ${database}`);
+
+async function tell(servers: BenchServers, end: 'source' | 'target', statement: string): Promise<void> {
   const admin = await servers.connect(end);
-  await admin.query(`CREATE DATABASE ${database}`);
+  await admin.query(statement);
   await admin.end();
 }
 

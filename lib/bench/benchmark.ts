@@ -102,6 +102,8 @@ export interface Way {
   readonly name: string;
   /** Why it cannot be measured here; such a way is named in the report and never counted. */
   readonly absent?: string | undefined;
+  /** The most rounds of it, for what has no part in a figure and takes long. @default as many as the others have */
+  readonly mostRounds?: number;
 }
 
 /** What ways that took turns came to. */
@@ -127,6 +129,7 @@ export async function inTurn<T extends Way>(
   const failures: string[] = [];
   for (let round = 1; round <= rounds; round += 1) {
     for (const [way, measured] of values) {
+      if (round > (way.mostRounds ?? rounds)) continue;
       try {
         const value = await measure(way, round);
         measured.push(value);
@@ -144,3 +147,9 @@ export async function inTurn<T extends Way>(
 /** Notes that name the ways which could not be measured. */
 export const absentees = (ways: readonly Way[]): string[] =>
   ways.flatMap(({ name, absent }) => (absent === undefined ? [] : [`${name} was not measured: ${absent}.`]));
+
+/** A note that names a way which has fewer rounds than the others. */
+export const onlyRounds = ({ name, mostRounds }: Way): string[] =>
+  mostRounds === undefined
+    ? []
+    : [`${name} has ${mostRounds === 1 ? 'one round' : `${mostRounds} rounds`}, and no part in the figures.`];

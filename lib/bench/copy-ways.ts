@@ -86,6 +86,7 @@ async function pipeDump(servers: BenchServers, database: string, ...flags: reado
 /** Stock Bucardo's onetimecopy into the schema that pg_dump makes, indexes included; all by one process, row by row. */
 export const onetimecopy: CopyWay = {
   name: 'Bucardo onetimecopy',
+  mostRounds: 1,
   run: async (servers, database) => {
     const schema = await seconds(() => pipeDump(servers, database, '--schema-only'));
     const source = await servers.connect('source', database);
@@ -135,15 +136,22 @@ export const forgetCapture = (config: AgentConfig): Promise<void> =>
     await dropCapture(context, await context.connect('target'), 'ibex');
   });
 
-/** Ibex: schema, copy, constraints. Capture, which the others do not have, is there before and is not counted. */
-export const stream = (copy: Partial<AgentConfig['copy']> = {}): CopyWay => ({
+/**
+ * Ibex: schema, copy, constraints. Capture, which the others do not have, is there before and is not counted.
+ *
+ * @param captured told how long that took; seconds
+ */
+export const stream = (
+  copy: Partial<AgentConfig['copy']> = {},
+  captured: (took: number) => void = () => undefined,
+): CopyWay => ({
   name: 'Ibex stream',
   run: async (servers, database) => {
     const defaults = servers.config(database);
     const config = { ...defaults, copy: { ...defaults.copy, ...copy } };
     await forgetState(servers, config);
     const before = await seconds(() => runPhase(config, 'schema', copySchema));
-    await runPhase(config, 'capture', (context) => capture.run(context));
+    captured(await seconds(() => runPhase(config, 'capture', (context) => capture.run(context))));
     const after = await seconds(async () => {
       await runPhase(config, 'copy', (context) => copyAll(context));
       await runPhase(config, 'sync', async (context) => buildConstraints(context, await context.connect('target')));

@@ -1,4 +1,4 @@
-import { absentees, inTurn } from '../../lib/bench/benchmark';
+import { absentees, inTurn, onlyRounds } from '../../lib/bench/benchmark';
 import { isLate } from '../../lib/bench/many-tables';
 import { figureOf, median, medianFigure, percentile, ratio, spread } from '../../lib/bench/statistics';
 
@@ -98,6 +98,21 @@ describe('ways', () => {
       series: [{ way: 'two', values: [1, 2, 3] }],
       failures: ['one failed in round 2: it is broken'],
     });
+  });
+
+  it('that have fewer rounds are measured in the first ones, and are named', async () => {
+    const slow = { name: 'slow', mostRounds: 1 };
+    const turns = await inTurn(
+      [slow, { name: 'one' }],
+      3,
+      async (_way, round) => round,
+      () => undefined,
+    );
+    expect(turns.series).toEqual([
+      { way: 'slow', values: [1] },
+      { way: 'one', values: [1, 2, 3] },
+    ]);
+    expect([slow, ...ways].flatMap(onlyRounds)).toEqual(['slow has one round, and no part in the figures.']);
   });
 
   it('that are absent are named', () => {
