@@ -2,19 +2,20 @@ import { truncatedRelations } from '../bucardo/queues';
 import { CatchUp } from '../catch-up/rounds';
 import { handOver, takeOver } from './applier';
 import type { Watch } from './duty';
+import { whileLooking } from './looks';
 import { syncedRelations } from './synced';
 
 /**
  * Lets catch-up apply what Bucardo cannot, or not in time, and hands over to Bucardo again below the threshold. Throws
- * Failure, with Bucardo ended, when some of it cannot be applied; all else is then.
+ * Failure, with Bucardo ended, when some of it cannot be applied; all else is then. The source is looked at meanwhile.
  *
  * @param atLeast what is applied however little of it there is. @default nothing
  */
-export async function catchUpInstead(
-  { context, ends }: Watch,
-  why: string,
-  atLeast: 'nothing' | 'all' = 'nothing',
-): Promise<void> {
+export function catchUpInstead(watch: Watch, why: string, atLeast: 'nothing' | 'all' = 'nothing'): Promise<void> {
+  return whileLooking(watch.context, () => applyAndHandOver(watch, why, atLeast));
+}
+
+async function applyAndHandOver({ context, ends }: Watch, why: string, atLeast: 'nothing' | 'all'): Promise<void> {
   context.log.warn({ why }, 'catch-up takes over from Bucardo');
   await context.state.count('sync.takeovers', 1);
   const lease = await takeOver(context, ends);

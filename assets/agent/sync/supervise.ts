@@ -15,15 +15,13 @@ import { Failure, oneLine } from '../errors';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
 import { Heartbeats } from './beat';
-import { watchCapture } from './capture-watch';
-import { watchCatalog } from './catalog-watch';
 import { recopyTruncated } from './catch-up-instead';
 import { Duties, type Duty, type Watch } from './duty';
 import { noteTrouble, TROUBLE_FACT } from './facts';
 import { feedBack } from './feed-back';
 import { Healer } from './heal';
-import { watchIdentity } from './identity';
 import { Kicks } from './kicks';
+import { looksOf } from './looks';
 import { SupervisorMemory } from './memory';
 import { Purge } from './purge';
 import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
@@ -152,8 +150,8 @@ export async function watch(config: AgentConfig, memory: SupervisorMemory): Prom
 function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier: DirtyVerifier): Duty[] {
   const again = new VerifyAgain(watch.context);
   return [
-    // Before what may fail again and again: while a key does not fit its queue, the application's writes are refused.
-    { name: 'capture', everyMs: 10_000, run: () => watchCapture(watch) },
+    // Before what may fail again and again.
+    ...looksOf(watch),
     new TakeBack(watch),
     new Healer(watch, memory.starts),
     new Heartbeats(watch, memory.beats),
@@ -161,8 +159,6 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
     purge,
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
     { name: 'verify again', everyMs: 1_000, run: async () => void again.step(watch.relations) },
-    { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
-    { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
     { name: 'lag', everyMs: 1_000, run: () => tellLag(watch) },
     {
       name: 'fold runs',

@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from '../context';
+import { watchCapture } from './capture-watch';
+import { watchCatalog } from './catalog-watch';
+import { Duties, type Duty, type Watch } from './duty';
+import { watchIdentity } from './identity';
+
+/** Time between two rounds, and before the first: what is done sooner needs no looks beside it; milliseconds. */
+const ROUND_MS = 1_000;
+
+/** Time after looks that failed; milliseconds. */
+const AGAIN_MS = 5_000;
+
+/**
+ * What must be seen in time, whatever else the supervisor does: while a key does not fit its queue, the application's
+ * writes are refused, and changes that nobody notes are lost.
+ */
+export const looksOf = (watch: Pick<Watch, 'context' | 'ends'>): Duty[] => [
+  { name: 'capture', everyMs: 10_000, run: () => watchCapture(watch) },
+  { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
+  { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
+];
+
+/**
+ * Goes on looking, with sessions of its own, while something is done that may take hours. What is found stands as a
+ * problem, as ever. Looks that fail are made again and do not end the work, which has its own sessions to fail by.
+ */
+export async function whileLooking<T>(context: Context, work: () => Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const looking = look(context, done.signal);
+  try {
+    return await work();
+  } finally {
+    done.abort();
+    await looking;
+  }
+}
+
+async function look(context: Context, done: AbortSignal): Promise<void> {
+  const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal: done }).catch(() => undefined);
+  await pause(ROUND_MS);
+  while (!done.aborted) {
+    try {
+      await context.with('source', (source) =>
+        context.with('target', async (target) => {
+          const duties = new Duties(looksOf({ context, ends: { source, target } }));
+          while (!done.aborted) {
+            await duties.runDue();
+            await pause(ROUND_MS);
+          }
+        }),
+      );
+    } catch (error) {
+      context.log.warn({ err: error }, 'the source could not be looked at beside catch-up');
+      await pause(AGAIN_MS);
+    }
+  }
+}
