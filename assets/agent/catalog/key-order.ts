@@ -22,8 +22,14 @@ export interface KeyRange {
   readonly upTo?: readonly string[];
 }
 
+/** Types whose bare names mean a length of one, with those that mean any. */
+const OF_ANY_LENGTH: Readonly<Record<string, string>> = { character: 'pg_catalog.bpchar', bit: 'pg_catalog."bit"' };
+
 /** A type's name for a cast that neither rounds nor cuts off. */
-export const withoutModifier = (type: string): string => type.replace(/\(\d+(,-?\d+)?\)/, '');
+export function withoutModifier(type: string): string {
+  const bare = type.replace(/\(\d+(,-?\d+)?\)/, '');
+  return OF_ANY_LENGTH[bare] ?? bare;
+}
 
 /** The leading columns of a key that both ends sort alike, so that a range of them means the same rows on both. */
 export function rangeColumns(key: Key): readonly KeyColumn[] {

@@ -35,7 +35,8 @@ export class KeySteps {
     const ascends = range.after === undefined ? 'true' : `${this.row} > ${this.bound(1)}`;
     const { rows } = await client.query({ text: this.step(text, ascends), values, rowMode: 'array' });
     const found = rows[0] as [...string[], boolean] | undefined;
-    if (found?.at(-1) === false) {
+    // A text that stands for a lesser value than the key's would find that key again, for ever.
+    if (found?.at(-1) === false || range.after?.every((value, i) => value === found?.[i])) {
       throw new OutOfOrder(
         `the index of ${this.relation.sql}'s key is out of order after (${range.after?.join(', ')}): it is corrupt or sorted by other rules; REINDEX it`,
       );
