@@ -90,7 +90,8 @@ async function planSections({ openSource, relations, jobs, chunkRows }: CompareA
   const source = await openSource().catch(() => undefined);
   const sections: Section[] = [];
   for (const [relation, count] of counts) {
-    const cut = source && count > 1 ? await sectionsOf(source, relation, count).catch(() => undefined) : undefined;
+    const cut =
+      source && count > 1 ? await sectionsOf(source, relation, count, chunkRows).catch(() => undefined) : undefined;
     sections.push(...(cut ?? [{ relation }]));
   }
   await source?.end().catch(() => undefined);

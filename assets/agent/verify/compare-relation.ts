@@ -1,14 +1,15 @@
 import type { Client } from 'pg';
-import { indexAscends, rangeColumns, type KeyRange } from '../catalog/key-order';
-import type { Relation } from '../catalog/relations';
+import { rangeColumns, type KeyRange } from '../catalog/key-order';
+import type { KeyColumn, Relation } from '../catalog/relations';
 import type { TypeShape } from '../row-hash';
 import { readTypeShapes } from '../type-shapes';
 import { BucketSums, bucketsFor, type Sums } from './bucket-sums';
 import { compareByBuckets } from './by-buckets';
+import { chunkColumns } from './chunk-columns';
 import { DifferenceTally, type KeyDifference, type RelationComparison } from './comparison';
 import { KeySteps } from './key-range';
 import { differencesOf, readListing, type ListedRow } from './listing';
-import { hashOf, RelationSql, usableKey, type Condition } from './relation-sql';
+import { hashOf, RelationSql, type Condition } from './relation-sql';
 import { prepareSessions } from './session';
 
 /** What `compareRelation` needs. */
@@ -58,9 +59,8 @@ class Comparison {
     const began = performance.now();
     const { source, target, relation, chunkRows } = this.options;
     await prepareSessions(source, target);
-    const key = usableKey(relation);
-    const columns = key === undefined ? [] : rangeColumns(key);
-    if (key !== undefined && columns.length > 0 && (await indexAscends(source, key))) {
+    const columns = await this.columns();
+    if (columns.length > 0) {
       await this.byRanges(new KeySteps(relation, columns, chunkRows));
     } else {
       const whole = await compareByBuckets(this.options, this.statements, (here, there) => this.tell(here, there));
@@ -76,6 +76,13 @@ class Comparison {
       keys: this.tally.keys,
       seconds: (performance.now() - began) / 1000,
     };
+  }
+
+  /** A range is of a relation that was cut by all of them before, whatever the statistics say by now. */
+  private async columns(): Promise<readonly KeyColumn[]> {
+    const { source, relation, range, chunkRows } = this.options;
+    const cut = range?.after !== undefined || range?.upTo !== undefined;
+    return cut && relation.key ? rangeColumns(relation.key) : chunkColumns(source, relation, chunkRows);
   }
 
   /** The first chunk begins, and the last ends, where the range does, so that the target's extra rows are seen. */

@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
-import { indexAscends, rangeColumns, type KeyRange } from '../catalog/key-order';
+import type { KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
 import { sampleBounds } from '../copy/cuts';
-import { usableKey } from './relation-sql';
+import { chunkColumns } from './chunk-columns';
 
 /** A relation, or a range of its key, that one worker compares. */
 export interface Section extends KeyRange {
@@ -27,14 +27,16 @@ export function sectionCount(relation: Relation, jobs: number, chunkRows: number
 
 /**
  * Cuts a relation by its key, so that several workers can compare it at once; together the sections hold every key there
- * may be. One whose key the two ends may sort differently stays whole.
+ * may be. One that cannot be compared in ranges stays whole.
  */
-export async function sectionsOf(source: Client, relation: Relation, count: number): Promise<Section[]> {
-  const key = usableKey(relation);
-  const columns = key === undefined ? [] : rangeColumns(key);
-  if (count < 2 || key === undefined || columns.length === 0 || !(await indexAscends(source, key))) {
-    return [{ relation }];
-  }
+export async function sectionsOf(
+  source: Client,
+  relation: Relation,
+  count: number,
+  chunkRows: number,
+): Promise<Section[]> {
+  const columns = count < 2 ? [] : await chunkColumns(source, relation, chunkRows);
+  if (columns.length === 0) return [{ relation }];
   const bounds = await sampleBounds(source, relation, columns, count);
   const ends: (readonly string[] | undefined)[] = [undefined, ...bounds, undefined];
   return ends.slice(1).map((upTo, i) => {

@@ -1,3 +1,4 @@
+import { chunkColumns } from '../../../assets/agent/verify/chunk-columns';
 import { differing, type RelationComparison } from '../../../assets/agent/verify/comparison';
 import { startEnds, type Ends } from './ends';
 import { until } from '../../helpers/until';
@@ -266,6 +267,34 @@ describe('a composite key', () => {
     const { keys, sourceRows } = await ends.compare('"public"."composite"', { chunkRows: 100 });
     expect(sourceRows).toBe(3000);
     expect(keys).toEqual([expect.objectContaining({ kind: 'different', key: [rows[0].a, rows[0].b] })]);
+  });
+});
+
+describe('a key of which only the first column is sorted alike', () => {
+  const fill = async (table: string, first: string): Promise<void> => {
+    await ends.run('both', `CREATE TABLE public.${table} (a int, k text, v int, PRIMARY KEY (a, k))`);
+    await ends.run(
+      'both',
+      `INSERT INTO public.${table} SELECT ${first}, 'k' || g, g FROM generate_series(1, 50000) g; ANALYZE public.${table}`,
+    );
+  };
+
+  it('is not read in one piece when that column is nearly always the same', async () => {
+    await fill('of_one_tenant', 'CASE WHEN g % 1000 = 0 THEN g ELSE 1 END');
+    await ends.run('target', 'UPDATE public.of_one_tenant SET v = 0 WHERE v = 1234');
+    const chunks: number[] = [];
+    const { keys, sourceRows } = await ends.compare('"public"."of_one_tenant"', {
+      onChunk: (rows) => void chunks.push(rows),
+    });
+    expect(sourceRows).toBe(50_000);
+    expect(Math.max(...chunks)).toBeLessThan(20_000);
+    expect(keys).toEqual([expect.objectContaining({ kind: 'different', key: ['1', 'k1234'] })]);
+  });
+
+  it('is read in ranges of that column when it has many values', async () => {
+    await fill('of_many_tenants', 'g / 10');
+    const columns = await chunkColumns(ends.source, await ends.relation('"public"."of_many_tenants"'), 1000);
+    expect(columns.map(({ name }) => name)).toEqual(['a']);
   });
 });
 
