@@ -26,9 +26,14 @@ export interface ToolOptions {
   readonly onLine?: (line: string) => void;
 }
 
+/** The form of money that every server reads; pg_dump sets all other forms by itself. */
+const SETTINGS = { lc_monetary: 'C' };
+
 /** Writes the service file that pg_dump reads, so that no address and no password is in its arguments. */
 export async function prepareServices(context: Context, ends: readonly Server[]): Promise<void> {
-  const services = await Promise.all(ends.map(async (end) => ({ name: end, endpoint: await context.endpoint(end) })));
+  const services = await Promise.all(
+    ends.map(async (end) => ({ name: end, endpoint: await context.endpoint(end), settings: SETTINGS })),
+  );
   writeServices(clientServiceFile(context.config.host.runDirectory), services);
 }
 
