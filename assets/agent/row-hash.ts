@@ -84,7 +84,7 @@ const hex = (bytes: string): string => `pg_catalog.encode(${bytes}, 'hex')`;
 
 /** Every caller makes the value a field of a row, whose text is by the output functions of the types, never by a cast. */
 function portable(value: string, shape: TypeShape, depth = 0): string {
-  if (!needsBits(shape)) return shape.foreign ? value : `${value}::pg_catalog.text`;
+  if (!needsBits(shape)) return shape.foreign || isXml(shape) ? value : `${value}::pg_catalog.text`;
   switch (shape.kind) {
     case 'scalar':
       return hex(`pg_catalog.${senders[shape.type]}(${value})`);
@@ -102,6 +102,9 @@ function portable(value: string, shape: TypeShape, depth = 0): string {
     }
   }
 }
+
+/** A cast yields what is stored, with the declared encoding; the output function, by which xml is moved, drops that. */
+const isXml = (shape: TypeShape): boolean => shape.kind === 'scalar' && shape.type === 'xml';
 
 /** The bits of an array name its element type by object id, which is the same everywhere only for built-in types. */
 function portableArray(value: string, { element, foreign }: TypeShape & { kind: 'array' }, depth: number): string {
