@@ -87,7 +87,7 @@ function portable(value: string, shape: TypeShape, depth = 0): string {
   if (!needsBits(shape)) return shape.foreign || isXml(shape) ? value : `${value}::pg_catalog.text`;
   switch (shape.kind) {
     case 'scalar':
-      return hex(`pg_catalog.${senders[shape.type]}(${value})`);
+      return hex(`pg_catalog.${senders[shape.type]}(${oneNaN(value, shape.type)})`);
     case 'array':
       return portableArray(value, shape, depth);
     case 'composite': {
@@ -106,10 +106,23 @@ function portable(value: string, shape: TypeShape, depth = 0): string {
 /** A cast yields what is stored, with the declared encoding; the output function, by which xml is moved, drops that. */
 const isXml = (shape: TypeShape): boolean => shape.kind === 'scalar' && shape.type === 'xml';
 
+/** As text moves it: NaN is of the server's own bits there, while -0 and 0 remain two values. */
+function oneNaN(value: string, type: string): string {
+  const nan = notANumber(type);
+  return nan === undefined ? value : `CASE WHEN ${value} OPERATOR(pg_catalog.=) ${nan} THEN ${nan} ELSE ${value} END`;
+}
+
+const notANumber = (type: string): string | undefined =>
+  type === 'real' || type === 'double precision' ? `'NaN'::pg_catalog.${builtInName(type)}` : undefined;
+
 /** The bits of an array name its element type by object id, which is the same everywhere only for built-in types. */
 function portableArray(value: string, { element, foreign }: TypeShape & { kind: 'array' }, depth: number): string {
   if (element.kind === 'scalar' && !foreign) {
-    return hex(`pg_catalog.array_send(${value}::pg_catalog.${builtInName(element.type)}[])`);
+    const array = `${value}::pg_catalog.${builtInName(element.type)}[]`;
+    const nan = notANumber(element.type);
+    return hex(
+      `pg_catalog.array_send(${nan === undefined ? array : `pg_catalog.array_replace(${array}, ${nan}, ${nan})`})`,
+    );
   }
   const item = `e${depth}`;
   return whenGiven(

@@ -124,6 +124,12 @@ describe('the hash of a row', () => {
   it.each([
     ['xml', `'<?xml version="1.0" encoding="ISO-8859-1"?><a/>'`],
     ['xml[]', `ARRAY['<?xml version="1.0" encoding="ISO-8859-1"?><a/>'::xml, NULL]`],
+    ['double precision', `'Infinity'::float8 - 'Infinity'`],
+    ['real', `'Infinity'::real - 'Infinity'`],
+    ['double precision[]', `ARRAY[ARRAY['Infinity'::float8 - 'Infinity', NULL], ARRAY['-0', 0.1]]`],
+    ['real[]', `ARRAY['Infinity'::real - 'Infinity', NULL, '-0', 0.1]`],
+    ['place', `ROW(ROW('x', 'Infinity'::float8 - 'Infinity')::spot, '(,)')`],
+    ['spot[]', `ARRAY[ROW('x', 'Infinity'::float8 - 'Infinity')::spot, NULL]`],
   ])('is the same for %s %s once it was moved as text', async (type, value) => {
     for (const client of [old, recent]) await client.query(`CREATE TEMP TABLE moved (v ${type})`);
     try {
@@ -133,6 +139,16 @@ describe('the hash of a row', () => {
       expect(await hash(recent, type, moved)).toBe(await hash(old, type, moved));
     } finally {
       for (const client of [old, recent]) await client.query('DROP TABLE moved');
+    }
+  });
+
+  it('tells -0 from 0, as text does', async () => {
+    for (const [type, make] of [
+      ['double precision', (v: string) => `'${v}'`],
+      ['real', (v: string) => `'${v}'`],
+      ['double precision[]', (v: string) => `ARRAY['${v}', 'NaN']`],
+    ] as const) {
+      expect(await hash(old, type, make('-0'))).not.toBe(await hash(old, type, make('0')));
     }
   });
 
