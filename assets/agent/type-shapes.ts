@@ -19,11 +19,11 @@ interface TypeRow {
  */
 export async function readTypeShapes(client: ClientBase): Promise<(typeOid: number) => TypeShape> {
   const { rows } = await client.query<TypeRow>(sql`
-    SELECT t.oid::int8::int4 AS oid, t.typtype AS kind, format_type(t.oid, NULL) AS name,
+    SELECT t.oid::int8::float8 AS oid, t.typtype AS kind, format_type(t.oid, NULL) AS name,
       t.typnamespace <> 'pg_catalog'::regnamespace AS foreign,
-      t.typbasetype::int8::int4 AS base,
-      CASE WHEN t.typcategory = 'A' AND t.typtype = 'b' THEN t.typelem::int8::int4 ELSE 0 END AS element,
-      (SELECT r.rngsubtype::int8::int4 FROM pg_range r WHERE r.rngtypid = t.oid) AS subtype,
+      t.typbasetype::int8::float8 AS base,
+      CASE WHEN t.typcategory = 'A' AND t.typtype = 'b' THEN t.typelem::int8::float8 ELSE 0 END AS element,
+      (SELECT r.rngsubtype::int8::float8 FROM pg_range r WHERE r.rngtypid = t.oid) AS subtype,
       (SELECT json_agg(json_build_object('name', a.attname, 'type', a.atttypid::int8) ORDER BY a.attnum)
         FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
         AS fields

@@ -192,6 +192,19 @@ describe('the hash of a row', () => {
     );
   });
 
+  it('reads types whose object ids no integer holds', async () => {
+    await recent.query('BEGIN');
+    try {
+      await recent.query(`
+        CREATE TEMP TABLE copied AS SELECT * FROM pg_type WHERE oid = 'mood'::regtype;
+        UPDATE copied SET oid = 3000000000, typname = 'far';
+        INSERT INTO pg_type SELECT * FROM copied`);
+      expect((await readTypeShapes(recent))(3_000_000_000)).toEqual({ kind: 'scalar', type: 'far', foreign: true });
+    } finally {
+      await recent.query('ROLLBACK');
+    }
+  });
+
   it('costs no more for built-in types that were read from the catalog', async () => {
     const shapes = await readTypeShapes(recent);
     const { rows } = await recent.query<{ name: string; oid: number }>(
