@@ -152,6 +152,12 @@ describe.each<[string, string, string, string]>([
     'DROP TABLE u',
     'table "public"."u" is unlogged',
   ],
+  [
+    'a cube, whose text is of another form from 12 on',
+    'CREATE EXTENSION cube; CREATE TABLE boxes (id int PRIMARY KEY, bounds cube)',
+    'DROP TABLE boxes; DROP EXTENSION cube',
+    'column "bounds" of "public"."boxes" is a cube',
+  ],
   ['a publication', 'CREATE PUBLICATION partly', 'DROP PUBLICATION partly', 'publication "partly" is not migrated'],
   [
     'an event trigger',
