@@ -7,6 +7,7 @@ import type { Lease } from '../lease';
 import { ident, identList, literal } from '../sql';
 import type { Sessions } from './apply';
 import { PipeBroken } from '../copy/pipe';
+import { beginReading, isBusy } from './begin-reading';
 import { copyRows } from './copy-rows';
 import { explain, isWorthRepeating } from './explain';
 
@@ -19,7 +20,7 @@ const ATTEMPTS = 10;
 /** What was done with relations of which few changes were expected. */
 export interface FewApplied {
   readonly keys: number;
-  /** Those left as they were, since they were truncated or more of them changed. */
+  /** Those left as they were, since they were truncated, more of them changed, or somebody has one of all for itself. */
   readonly left: readonly Relation[];
 }
 
@@ -59,7 +60,14 @@ async function once(
   await target.query(`BEGIN; SET LOCAL session_replication_role = 'replica'`);
   // Before the snapshot, as in applyChanges.
   await lease.holdAll(target, relations);
-  await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  try {
+    await beginReading(source, relations, 'refuse');
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    // Waiting for it, we would have all the others wait, and whoever wants one that we have locked.
+    await Promise.all([source.query('ROLLBACK'), target.query('ROLLBACK')]);
+    return { keys: 0, left: relations };
+  }
   const { changed, left } = await readKeys(source, relations);
   for (const change of changed) {
     at.relation = change.relation;

@@ -10,7 +10,9 @@ import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { CopyFormat } from '../copy/format';
 import { givingWay } from '../copy/give-way';
 import { PipeBroken } from '../copy/pipe';
+import { beginReading } from './begin-reading';
 import type { CopyAnew } from './copy-anew';
+import type { Exported } from './exported';
 import { explain, isWorthRepeating, type AskSource } from './explain';
 import { insertRange, replaceAll, replaceKeys, type Keys } from './replace';
 
@@ -34,8 +36,8 @@ const MERGED = 'SET LOCAL enable_hashjoin = off';
 
 /** What is applied at once. */
 export interface Portion extends Keys {
-  /** An exported snapshot to apply to. @default the newest one */
-  readonly snapshot?: string | undefined;
+  /** A snapshot to apply to; a relation that was rewritten since is left as it is. @default the newest one */
+  readonly snapshot?: Exported | undefined;
   /** Of a relation that is copied anew in parts, of which the range is one. @default a truncated one is copied whole */
   readonly anew?: CopyAnew | undefined;
   /** Binary only where both ends' columns are of the same types. @default text */
@@ -90,11 +92,12 @@ async function once(
   await target.query(`SET LOCAL session_replication_role = 'replica'`);
   // Before the snapshot: else whoever held it meanwhile may have applied, and forgotten, more than this snapshot shows.
   await lease.hold(target, relation, range === undefined ? 'alone' : 'others');
-  await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
-  if (snapshot !== undefined) await source.query(`SET TRANSACTION SNAPSHOT ${literal(snapshot)}`);
+  await beginReading(source, [relation], 'wait');
+  if (snapshot !== undefined) await source.query(`SET TRANSACTION SNAPSHOT ${literal(snapshot.name)}`);
   if (range !== undefined) await Promise.all([source.query(MERGED), target.query(MERGED)]);
   const work = await pending(source, relation);
-  if (!anew && (isIdle(work) || (work.truncated && range !== undefined))) {
+  const isRewritten = snapshot !== undefined && snapshot.files.get(relation.sql) !== work.file;
+  if (isRewritten || (!anew && (isIdle(work) || (work.truncated && range !== undefined)))) {
     await Promise.all([source.query('COMMIT'), target.query('COMMIT')]);
     return 0;
   }
@@ -118,6 +121,8 @@ interface Pending {
   readonly truncated: boolean;
   /** Of the session on the source. */
   readonly pid: number;
+  /** The file that the relation has now, whatever the snapshot. */
+  readonly file: string | null;
 }
 
 const isIdle = ({ changed, truncated }: Pending): boolean => !changed && !truncated;
@@ -126,8 +131,8 @@ async function pending(source: Client, relation: Relation): Promise<Pending> {
   const { rows } = await source.query(
     `SELECT EXISTS (SELECT FROM ${queueOf(relation)}) AS changed,
        EXISTS (SELECT FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2) AS truncated,
-       pg_backend_pid() AS pid`,
-    [relation.schema, relation.name],
+       pg_backend_pid() AS pid, pg_relation_filenode($3::oid)::text AS file`,
+    [relation.schema, relation.name, relation.oid],
   );
   return rows[0] as Pending;
 }

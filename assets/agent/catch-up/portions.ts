@@ -7,6 +7,7 @@ import type { Portion, Sessions } from './apply';
 import { readBacklog, type Backlog } from './backlog';
 import { cutAnew, type CutAnew } from './copy-anew';
 import { cutQueue, type Cut } from './cut-queue';
+import type { Exported } from './exported';
 
 /** How a backlog is cut. */
 export interface Cutting {
@@ -14,8 +15,8 @@ export interface Cutting {
   readonly batch: number;
   /** How many are applied side by side. */
   readonly hands: number;
-  /** An exported snapshot to apply to. @default the newest one of each portion */
-  readonly snapshot?: string | undefined;
+  /** A snapshot to apply to. @default the newest one of each portion */
+  readonly snapshot?: Exported | undefined;
 }
 
 /**

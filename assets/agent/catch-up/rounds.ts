@@ -12,6 +12,7 @@ import { applyChanges, type Portion, type Sessions } from './apply';
 import { applyFew, FEW } from './apply-few';
 import { readBacklog, total, type Backlog } from './backlog';
 import { BATCH } from './cut-queue';
+import { rewrittenSince, withSnapshot, type Exported } from './exported';
 import { makePortions } from './portions';
 
 /**
@@ -35,7 +36,7 @@ const TARGET_SETTINGS: Readonly<Record<string, string>> = {
 /** How often a portion gives way; then it hurries, since a backlog that is never applied does the source more harm. */
 const MOST_GIVEN_BACK = 5;
 
-/** How often the closing round is run for tables that are truncated meanwhile; then it is left to the next start. */
+/** How often the closing round is run for tables that are truncated or rewritten meanwhile; then it is left to the next start. */
 const MOST_CLOSING_ROUNDS = 5;
 
 /** Rounds for truncated tables alone: a table that is truncated all the time must not keep Bucardo from the others. */
@@ -78,28 +79,24 @@ export class CatchUp {
 
   /**
    * Brings every relation to one and the same snapshot of the source, so that unique constraints can be built and
-   * foreign keys validated: the target then is the source as it was at one instant. A TRUNCATE empties its table under
-   * every snapshot, also an older one, so the round is repeated when one has come; at most a few times.
+   * foreign keys validated: the target then is the source as it was at one instant. A TRUNCATE, and an ALTER TABLE that
+   * rewrites, empty their table under every older snapshot, so the round is repeated when one has come; at most a few
+   * times.
    */
   async toOneSnapshot(source: Client): Promise<number> {
     let applied = 0;
     for (let round = 1; ; round += 1) {
-      applied += await this.closingRound(source);
+      const { snapshot, keys } = await withSnapshot(source, this.relations, async (taken) => ({
+        snapshot: taken,
+        keys: await this.apply(this.relations, taken),
+      }));
+      applied += keys;
       // Those that the snapshot showed are forgotten.
       const truncated = await truncatedRelations(source, this.relations);
-      if (truncated === 0) return applied;
-      this.context.log.warn({ round, truncated }, 'truncated during the closing round');
+      const rewritten = await rewrittenSince(snapshot, source, this.relations);
+      if (truncated === 0 && rewritten === 0) return applied;
+      this.context.log.warn({ round, truncated, rewritten }, 'truncated or rewritten during the closing round');
       if (round === MOST_CLOSING_ROUNDS) return applied;
-    }
-  }
-
-  private async closingRound(source: Client): Promise<number> {
-    await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    try {
-      const { rows } = await source.query('SELECT pg_export_snapshot() AS snapshot');
-      return await this.apply(this.relations, (rows[0] as { snapshot: string }).snapshot);
-    } finally {
-      await source.query('COMMIT');
     }
   }
 
@@ -107,12 +104,12 @@ export class CatchUp {
    * Applies each of these relations once, long queues in ranges where that may be. One that cannot be applied does not
    * keep the others from it; which those were is thrown at the end.
    *
-   * @param snapshot an exported snapshot to apply to; the newest one without
+   * @param snapshot to apply to; the newest one without
    * @param sessions how many work side by side, as many as the settings say without
    */
   async apply(
     relations: readonly Relation[],
-    snapshot?: string,
+    snapshot?: Exported,
     sessions: number = this.context.config.restore.jobs,
   ): Promise<number> {
     const queue = await this.portions(relations, snapshot, sessions);
@@ -202,7 +199,7 @@ export class CatchUp {
 
   private async portions(
     relations: readonly Relation[],
-    snapshot: string | undefined,
+    snapshot: Exported | undefined,
     hands: number,
   ): Promise<Waiting[]> {
     if (relations.length === 0) return [];

@@ -3,6 +3,7 @@ import { readBacklog } from '../../../assets/agent/catch-up/backlog';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
 import { Lease } from '../../../assets/agent/lease';
+import { until } from '../../helpers/until';
 import { intercept, startMoving, type Moving } from './moving';
 
 const TABLES = `
@@ -105,7 +106,7 @@ describe('catch-up of many tables', () => {
     await moving.source.query('INSERT INTO child VALUES (20, 10); UPDATE third SET v = 4 WHERE id < 5');
     let isTruncated = false;
     const rounds = await catchUp((text) => {
-      if (isTruncated || !text.startsWith('SET TRANSACTION SNAPSHOT')) return undefined;
+      if (isTruncated || !text.startsWith('BEGIN ISOLATION')) return undefined;
       isTruncated = true;
       return moving.source.query('TRUNCATE third; INSERT INTO third VALUES (1, 5), (-5, 5)');
     });
@@ -116,11 +117,27 @@ describe('catch-up of many tables', () => {
     await rounds.close();
   });
 
+  it('is at one instant even when a table is rewritten meanwhile, which shows it empty under every older snapshot', async () => {
+    await moving.source.query('INSERT INTO third SELECT 700 + i FROM generate_series(1, 9) i; DELETE FROM child');
+    let isRewritten = false;
+    const rounds = await catchUp((text) => {
+      if (isRewritten || !text.startsWith('BEGIN ISOLATION')) return undefined;
+      isRewritten = true;
+      return moving.source.query('ALTER TABLE third ADD more float8 DEFAULT random(); ALTER TABLE third DROP more');
+    });
+    const session = await moving.sessions();
+    await rounds.toOneSnapshot(session.source);
+    expect(isRewritten).toBe(true);
+    expect(await everything('target')).toEqual(await everything('source'));
+    expect(await moving.queued('third')).toBe(0);
+    await rounds.close();
+  });
+
   it('ends although a table is truncated again and again, and leaves that to later rounds', async () => {
     let truncations = 0;
     let last: Promise<unknown> = Promise.resolve();
     const rounds = await catchUp((text) => {
-      if (!text.startsWith('SET TRANSACTION SNAPSHOT')) return undefined;
+      if (!text.startsWith('BEGIN ISOLATION')) return undefined;
       truncations += 1;
       last = last.then(() => moving.source.query('TRUNCATE third; INSERT INTO third SELECT generate_series(1, 100)'));
       return last;
@@ -143,6 +160,21 @@ describe('catch-up of many tables', () => {
     expect(await moving.queued('parent')).toBe(1);
     await moving.target.query('ALTER TABLE public.parent DROP CONSTRAINT parent_id_check');
     await rounds.apply(moving.relations());
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('applies few changes of other tables at once while somebody has one for itself', async () => {
+    await moving.source.query('INSERT INTO parent VALUES (69); INSERT INTO third VALUES (603)');
+    const backlog = await readBacklog(moving.source, moving.relations(), 10);
+    const owner = await moving.migration.admin('source');
+    await owner.query('BEGIN; LOCK TABLE parent IN ACCESS EXCLUSIVE MODE');
+    const rounds = await catchUp();
+    const working = rounds.applyShort([...backlog], 2);
+    await until(async () => (await moving.queued('third')) === 0);
+    expect(await moving.queued('parent')).toBe(1);
+    await owner.query('ROLLBACK');
+    expect(await working).toBe(2);
     expect(await everything('target')).toEqual(await everything('source'));
     await rounds.close();
   });

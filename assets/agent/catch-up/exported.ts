@@ -1,0 +1,50 @@
+import type { Client } from 'pg';
+import type { Relation } from '../catalog/relations';
+
+/** A snapshot of the source that several sessions read. */
+export interface Exported {
+  readonly name: string;
+  /** The file of each relation, by quoted name, before the snapshot was taken. */
+  readonly files: Files;
+}
+
+type Files = ReadonlyMap<string, string | null>;
+
+/** Does work with a snapshot of the source, which a transaction of this session holds for as long as it takes. */
+export async function withSnapshot<T>(
+  source: Client,
+  relations: readonly Relation[],
+  work: (snapshot: Exported) => Promise<T>,
+): Promise<T> {
+  // First: what is rewritten between the two is then taken for rewritten.
+  const files = await readFiles(source, relations);
+  await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  try {
+    const { rows } = await source.query('SELECT pg_export_snapshot() AS name');
+    return await work({ ...(rows[0] as { name: string }), files });
+  } finally {
+    await source.query('COMMIT');
+  }
+}
+
+/**
+ * How many relations have been rewritten since a snapshot was taken, which may show them empty: those that were not
+ * brought to it before that were left as they are.
+ */
+export async function rewrittenSince(
+  { files }: Exported,
+  source: Client,
+  relations: readonly Relation[],
+): Promise<number> {
+  const now = await readFiles(source, relations);
+  return relations.filter(({ sql: name }) => files.get(name) !== now.get(name)).length;
+}
+
+async function readFiles(source: Client, relations: readonly Relation[]): Promise<Files> {
+  const { rows } = await source.query(
+    'SELECT ARRAY(SELECT pg_relation_filenode(r.oid)::text FROM unnest($1::oid[]) WITH ORDINALITY AS r (oid, n) ORDER BY n) AS files',
+    [relations.map(({ oid }) => oid)],
+  );
+  const { files } = rows[0] as { files: (string | null)[] };
+  return new Map(relations.map(({ sql: name }, index) => [name, files[index] ?? null]));
+}
