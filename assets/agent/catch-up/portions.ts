@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { readRelations, type Relation } from '../catalog/relations';
 import type { AgentConfig } from '../config';
 import { readFormats, type CopyFormat } from '../copy/format';
+import { concernsAll } from '../failures';
 import { columnDifferences } from '../schema/same-columns';
 import type { Portion, Sessions } from './apply';
 import { readBacklog, type Backlog } from './backlog';
@@ -19,6 +20,13 @@ export interface Cutting {
   readonly snapshot?: Exported | undefined;
 }
 
+/** How a backlog was cut. */
+export interface Portions {
+  readonly portions: (Portion & { readonly relation: Relation })[];
+  /** Relations that could not be cut, with the cause: all at once, they might be too much for the source. */
+  readonly failed: readonly { readonly relation: Relation; readonly error: unknown }[];
+}
+
 /**
  * Cuts the backlog of these relations into what is applied at once: a short queue as a whole, a long one in ranges
  * where that may be, and a large relation that is to be copied anew in parts, unless one snapshot is held anyway.
@@ -28,7 +36,7 @@ export async function makePortions(
   config: AgentConfig,
   relations: readonly Relation[],
   { batch, hands, snapshot }: Cutting,
-): Promise<(Portion & { readonly relation: Relation })[]> {
+): Promise<Portions> {
   const backlog = await readBacklog(source, relations, batch);
   const chunkBytes = config.copy.chunkMegabytes * 1_000_000;
   const cut = async ({ relation, changes, truncated }: Backlog): Promise<Cut | CutAnew | undefined> => {
@@ -36,7 +44,15 @@ export async function makePortions(
     return changes < batch ? undefined : cutQueue(source, target, relation, batch, hands);
   };
   const cuts = new Map<Relation, Cut | CutAnew | undefined>();
-  for (const each of backlog) cuts.set(each.relation, await cut(each));
+  const failed: { relation: Relation; error: unknown }[] = [];
+  for (const each of backlog) {
+    try {
+      cuts.set(each.relation, await cut(each));
+    } catch (error) {
+      if (concernsAll(error)) throw error;
+      failed.push({ relation: each.relation, error });
+    }
+  }
   const long = backlog.filter(({ relation, changes }) => changes >= batch || cuts.get(relation) !== undefined);
   const formats = await formatsOf(
     source,
@@ -44,10 +60,10 @@ export async function makePortions(
     config,
     long.map(({ relation }) => relation),
   );
-  return backlog.flatMap(({ relation }) => {
-    const { ranges, ...how } = cuts.get(relation) ?? { ranges: [undefined] };
-    return ranges.map((range) => ({ relation, snapshot, format: formats.get(relation), range, ...how }));
-  });
+  const portions = [...cuts].flatMap(([relation, { ranges, ...how } = { ranges: [undefined] }]) =>
+    ranges.map((range) => ({ relation, snapshot, format: formats.get(relation), range, ...how })),
+  );
+  return { portions, failed };
 }
 
 /**

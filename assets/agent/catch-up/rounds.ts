@@ -13,7 +13,8 @@ import { applyFew, FEW } from './apply-few';
 import { readBacklog, total, type Backlog } from './backlog';
 import { BATCH } from './cut-queue';
 import { rewrittenSince, withSnapshot, type Exported } from './exported';
-import { makePortions } from './portions';
+import { explain } from './explain';
+import { makePortions, type Portions } from './portions';
 
 /**
  * Keys of one range are hashed in memory while the relation is read along its key, by one core: rows then come in the
@@ -112,12 +113,17 @@ export class CatchUp {
     snapshot?: Exported,
     sessions: number = this.context.config.restore.jobs,
   ): Promise<number> {
-    const queue = await this.portions(relations, snapshot, sessions);
+    const { portions, failed } = await this.portions(relations, snapshot, sessions);
+    const queue: Waiting[] = [...portions];
     let applied = 0;
     const failures = new Map<string, unknown>();
+    const fail = ({ sql: name }: Relation, error: unknown): void => {
+      this.context.log.error({ relation: name, err: error }, 'not applied');
+      if (!failures.has(name)) failures.set(name, error);
+    };
+    for (const { relation, error } of failed) fail(relation, await explain(relation, error, undefined, undefined));
     const next = async (waiting: Waiting): Promise<void> => {
-      const { sql: name } = waiting.relation;
-      if (failures.has(name)) return;
+      if (failures.has(waiting.relation.sql)) return;
       await this.context.brake.draining.clear();
       try {
         const keys = await this.one(waiting);
@@ -125,8 +131,7 @@ export class CatchUp {
         applied += keys ?? 0;
       } catch (error) {
         if (concernsAll(error)) throw error;
-        this.context.log.error({ relation: name, err: error }, 'not applied');
-        if (!failures.has(name)) failures.set(name, error);
+        fail(waiting.relation, error);
       }
     };
     const worker = async (): Promise<void> => {
@@ -201,8 +206,8 @@ export class CatchUp {
     relations: readonly Relation[],
     snapshot: Exported | undefined,
     hands: number,
-  ): Promise<Waiting[]> {
-    if (relations.length === 0) return [];
+  ): Promise<Portions> {
+    if (relations.length === 0) return { portions: [], failed: [] };
     const pair = await this.take();
     try {
       const portions = await makePortions(pair, this.context.config, relations, { batch: this.batch, hands, snapshot });

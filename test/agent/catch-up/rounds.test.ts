@@ -200,6 +200,22 @@ describe('catch-up of many tables', () => {
     await rounds.close();
   });
 
+  it('names a table whose long queue cannot be cut, and applies the others', async () => {
+    await moving.source.query(
+      'UPDATE third SET v = 0; INSERT INTO third SELECT 8000 + i FROM generate_series(1, 2000) i; INSERT INTO parent VALUES (70)',
+    );
+    await moving.target.query('ALTER TABLE public.third RENAME TO away');
+    const rounds = new CatchUp(await watched(() => undefined), moving.relations(), moving.lease, 100);
+    await expect(rounds.apply(moving.relations())).rejects.toThrow(
+      /^"public"\."third" cannot be applied: relation "public\.third" does not exist; nothing was forgotten; start again$/,
+    );
+    expect(await moving.queued('parent')).toBe(0);
+    await moving.target.query('ALTER TABLE public.away RENAME TO third');
+    await rounds.apply(moving.relations());
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
   it('begins no further table once another run has taken over', async () => {
     await moving.source.query('INSERT INTO parent VALUES (68); INSERT INTO third VALUES (602)');
     const rounds = await catchUp();
