@@ -109,8 +109,8 @@ async function once(
       : replaceKeys(source, target, relation, portion, options);
   });
   await target.query('COMMIT');
-  // A relation that is copied anew is compared again as a whole.
-  await forget(source, relation, range, anew ? undefined : dirty);
+  // A relation that is copied anew is compared again as a whole; and it may have no key.
+  await forget(source, relation, range, anew || work.truncated ? undefined : dirty);
   if (work.truncated && !anew) await dirty?.markAll(relation);
   await source.query('COMMIT');
   return applied;

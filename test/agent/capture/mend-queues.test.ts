@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { mendQueues } from '../../../assets/agent/capture/mend-queues';
 import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import { applyChanges } from '../../../assets/agent/catch-up/apply';
+import { DirtyKeys } from '../../../assets/agent/verify/dirty/dirty-keys';
 import { startMoving, type Moving } from '../catch-up/moving';
 
 const TABLES = ['grown', 'spelt', 'hashed', 'rounded', 'renamed', 'bare', 'held'];
@@ -33,10 +34,10 @@ const relations = (): Promise<Relation[]> => readRelations(owner, moving.migrati
 const mend = async (): Promise<readonly string[]> => mendQueues(moving.context, owner, await relations());
 
 /** Applies a table's changes, with its columns as they are now. Returns the rows of both ends. */
-async function applied(name: string): Promise<unknown[][]> {
+async function applied(name: string, dirty?: DirtyKeys): Promise<unknown[][]> {
   const relation = (await relations()).find((each) => each.name === name) as Relation;
   const pair = await moving.sessions();
-  await applyChanges(pair, moving.lease, relation);
+  await applyChanges({ ...pair, ...(dirty && { dirty }) }, moving.lease, relation);
   await Promise.all([pair.source.end(), pair.target.end()]);
   const rows = async (client: Client): Promise<unknown[]> =>
     (await client.query(`SELECT to_jsonb(t) AS row FROM public.${name} t ORDER BY 1`)).rows;
@@ -133,6 +134,20 @@ describe('a table that has no key any more', () => {
     const [source, target] = await applied('bare');
     expect(target).toEqual(source);
     expect(await mend()).toEqual([]);
+  });
+
+  it('is copied anew, and to be compared again as a whole, also where it was compared before it lost its key', async () => {
+    const bare = (await relations()).find(({ name }) => name === 'bare') as Relation;
+    const dirty = await DirtyKeys.open(moving.context);
+    const begun = (await dirty.begin(moving.source, [bare])).get(bare);
+    await dirty.end(bare, begun!, 4);
+    await app.query(`UPDATE bare SET v = 'newer'`);
+    const [source, target] = await applied('bare', dirty);
+    expect(target).toEqual(source);
+    expect(await marks('bare')).toBe(0);
+    expect(await dirty.standing([bare])).toMatchObject([{ verifiedAt: null, again: true }]);
+    await dirty.forgetAll();
+    await dirty.close();
   });
 
   it('is captured by its keys again once it has one', async () => {
