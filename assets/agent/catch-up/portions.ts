@@ -43,9 +43,12 @@ export async function makePortions(
     if (truncated) return snapshot === undefined ? cutAnew(source, target, relation, chunkBytes) : undefined;
     return changes < batch ? undefined : cutQueue(source, target, relation, batch, hands);
   };
+  // Of a long one each worker gets a part, and few changes would wait for all of it.
+  const isLong = ({ changes, truncated }: Backlog): boolean => truncated || changes >= batch;
+  const inOrder = [...backlog.filter((each) => !isLong(each)), ...backlog.filter(isLong)];
   const cuts = new Map<Relation, Cut | CutAnew | undefined>();
   const failed: { relation: Relation; error: unknown }[] = [];
-  for (const each of backlog) {
+  for (const each of inOrder) {
     try {
       cuts.set(each.relation, await cut(each));
     } catch (error) {

@@ -3,6 +3,7 @@ import { CatchUp } from '../catch-up/rounds';
 import { handOver, takeOver } from './applier';
 import type { Watch } from './duty';
 import { whileLooking } from './looks';
+import type { RecopyTries } from './recopy-tries';
 import { syncedRelations } from './synced';
 
 /**
@@ -31,8 +32,19 @@ async function applyAndHandOver({ context, ends }: Watch, why: string, atLeast: 
   await handOver(context, ends, relations);
 }
 
-/** Copies truncated relations anew, which Bucardo cannot; one that appeared later is left to `add`. */
-export async function recopyTruncated(watch: Watch): Promise<void> {
-  if ((await truncatedRelations(watch.ends.source, watch.relations)) === 0) return;
-  await catchUpInstead(watch, 'a relation was truncated');
+/**
+ * Copies truncated relations anew, which Bucardo cannot; one that appeared later is left to `add`. What fails, perhaps
+ * after all of a large one was read from the source, is tried less and less often.
+ */
+export async function recopyTruncated(watch: Watch, tries: RecopyTries): Promise<void> {
+  const truncated = await truncatedRelations(watch.ends.source, watch.relations);
+  if (truncated === 0) tries.done();
+  if (truncated === 0 || !tries.ready) return;
+  const began = performance.now();
+  try {
+    await catchUpInstead(watch, 'a relation was truncated');
+  } catch (error) {
+    tries.failed(performance.now() - began);
+    throw error;
+  }
 }

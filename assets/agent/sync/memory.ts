@@ -1,3 +1,4 @@
+import { RecopyTries } from './recopy-tries';
 import { COMPARE_FACT, PURGE_FACT } from './relation-problems';
 import { SickRelations } from './sick-relations';
 import { StartTries } from './start-tries';
@@ -5,6 +6,7 @@ import { StartTries } from './start-tries';
 /** What the supervisor knows of earlier tries. It outlives a failure, after which all but this begins anew. */
 export class SupervisorMemory {
   readonly starts = new StartTries();
+  readonly recopies = new RecopyTries();
   /** Heartbeats on their way by sync, oldest first; microseconds since 1970. */
   readonly beats = new Map<string, bigint[]>();
   readonly compare = new SickRelations(COMPARE_FACT, 'cannot be compared');

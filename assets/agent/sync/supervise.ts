@@ -126,10 +126,11 @@ export async function watch(config: AgentConfig, memory: SupervisorMemory): Prom
     while (wantedDirection(config) === 'forward') {
       brake.throwIfOff();
       await duties.runDue();
-      // A start that failed, or a row that is refused, is no less trouble while the next try is waited for.
+      // A start or a copy that failed, or a row that is refused, is no less trouble while the next try is waited for.
       const { failing, refused } = memory.starts;
-      if (inTrouble && !failing && !refused) await context.state.setFact(TROUBLE_FACT, null);
-      inTrouble = failing || refused;
+      const isTrouble = failing || refused || memory.recopies.failing;
+      if (inTrouble && !isTrouble) await context.state.setFact(TROUBLE_FACT, null);
+      inTrouble = isTrouble;
       await sleep(ROUND_MS);
     }
   } catch (error) {
@@ -155,7 +156,7 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
     new TakeBack(watch),
     new Healer(watch, memory.starts),
     new Heartbeats(watch, memory.beats),
-    { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch) },
+    { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch, memory.recopies) },
     purge,
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
     { name: 'verify again', everyMs: 1_000, run: async () => void again.step(watch.relations) },

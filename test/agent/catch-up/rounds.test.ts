@@ -216,6 +216,19 @@ describe('catch-up of many tables', () => {
     await rounds.close();
   });
 
+  it('applies few changes of some tables before it copies another anew', async () => {
+    await moving.source.query('TRUNCATE third; INSERT INTO parent VALUES (71)');
+    const order: string[] = [];
+    const rounds = await catchUp((text) => {
+      const [, table] = /^COPY \(SELECT .* FROM ONLY "public"\."(\w+)"/.exec(text) ?? [];
+      if (table !== undefined) order.push(table);
+      return undefined;
+    });
+    await rounds.apply([moving.relation('third'), moving.relation('parent')], undefined, 1);
+    expect(order).toEqual(['parent', 'third']);
+    await rounds.close();
+  });
+
   it('begins no further table once another run has taken over', async () => {
     await moving.source.query('INSERT INTO parent VALUES (68); INSERT INTO third VALUES (602)');
     const rounds = await catchUp();

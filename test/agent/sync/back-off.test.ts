@@ -17,6 +17,16 @@ describe('back-off', () => {
     expect(seen).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
   });
 
+  test('waits about as long as a try took, up to ten minutes, and forgets no failure for that', () => {
+    const backOff = new BackOff(() => now);
+    const seen = [300_000, 3_600_000, 0].map((tookMs) => {
+      now += tookMs;
+      backOff.tried(tookMs);
+      return waits(backOff) / 1000;
+    });
+    expect(seen).toEqual([300, 600, 4]);
+  });
+
   test('forgets failures that are long over', () => {
     const backOff = new BackOff(() => now);
     backOff.tried();

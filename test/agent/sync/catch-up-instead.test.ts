@@ -1,8 +1,9 @@
 import type { AgentConfig } from '../../../assets/agent/config';
 import { copyAll } from '../../../assets/agent/copy';
-import { catchUpInstead } from '../../../assets/agent/sync/catch-up-instead';
+import { catchUpInstead, recopyTruncated } from '../../../assets/agent/sync/catch-up-instead';
 import { keepCatalog } from '../../../assets/agent/sync/catalog-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
+import { RecopyTries } from '../../../assets/agent/sync/recopy-tries';
 import { syncedRelations } from '../../../assets/agent/sync/synced';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { until } from '../../helpers/until';
@@ -21,6 +22,35 @@ afterAll(() => copy?.migration.stop());
 /** A Bucardo that never starts, so that what comes after catch-up fails. */
 const withoutBucardo = (): Partial<AgentConfig> => ({
   host: { ...copy.migration.config.host, bucardo: '/bin/false' },
+});
+
+test('a truncated table that cannot be copied anew is read from the source again only after a while', async () => {
+  await copy.within(
+    'supervise',
+    async (context) => {
+      const ends = { source: await context.connect('source'), target: await context.connect('target') };
+      const watch = { context, ends, relations: await syncedRelations(context, ends) };
+      const tries = new RecopyTries();
+      const takeovers = async (): Promise<number> => (await context.state.counters())['sync.takeovers'] ?? 0;
+      await copy.target.query('ALTER TABLE waiting ADD CONSTRAINT small CHECK (v < 100)');
+      await copy.source.query('TRUNCATE waiting; INSERT INTO waiting VALUES (2, 1000)');
+      await expect(recopyTruncated(watch, tries)).rejects.toThrow('"public"."waiting" cannot be applied');
+      const before = await takeovers();
+
+      await recopyTruncated(watch, tries);
+      expect(await takeovers()).toBe(before);
+      expect(tries.failing).toBe(true);
+
+      await copy.target.query('ALTER TABLE waiting DROP CONSTRAINT small');
+      await until(() => tries.ready);
+      // Bucardo does not start, which is for another duty to mend.
+      await expect(recopyTruncated(watch, tries)).rejects.toThrow();
+      expect((await copy.target.query('SELECT v FROM waiting')).rows).toEqual([{ v: 1000 }]);
+      await recopyTruncated(watch, tries);
+      expect(tries).toMatchObject({ failing: false, ready: true });
+    },
+    withoutBucardo(),
+  );
 });
 
 test('catch-up that takes long, inside the supervisor, keeps it from no look: a key that changes meanwhile costs no write', async () => {
