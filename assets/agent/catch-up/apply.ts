@@ -110,7 +110,10 @@ async function once(
   });
   await target.query('COMMIT');
   // A relation that is copied anew is compared again as a whole; and it may have no key.
-  await forget(source, relation, range, anew || work.truncated ? undefined : dirty);
+  await forget(source, relation, range, anew || work.truncated ? undefined : dirty).catch((error: unknown) => {
+    // The rows of a part are there, and cannot be inserted again; its changes stay, and are applied once more.
+    if (!anew || !isWorthRepeating(error)) throw error;
+  });
   if (work.truncated && !anew) await dirty?.markAll(relation);
   await source.query('COMMIT');
   return applied;
