@@ -36,8 +36,9 @@ export async function applyFew(sessions: Sessions, lease: Lease, relations: read
     try {
       return await once(sessions, lease, relations, at);
     } catch (error) {
-      const relation = at.relation ?? relations[0];
+      const { relation } = at;
       if (error instanceof PipeBroken || !isWorthRepeating(error) || attempt === ATTEMPTS) {
+        // Else it concerns all of them.
         throw relation ? await explain(relation, error, undefined, sessions.ask) : error;
       }
       await Promise.all([sessions.source.query('ROLLBACK'), sessions.target.query('ROLLBACK')]);

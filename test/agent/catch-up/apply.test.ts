@@ -3,6 +3,7 @@ import { installCapture } from '../../../assets/agent/capture/install';
 import { installShared } from '../../../assets/agent/capture/objects';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { applyChanges } from '../../../assets/agent/catch-up/apply';
+import { applyFew } from '../../../assets/agent/catch-up/apply-few';
 import { readBacklog, total } from '../../../assets/agent/catch-up/backlog';
 import { connectTo } from '../../../assets/agent/connect';
 import { Failure } from '../../../assets/agent/errors';
@@ -305,6 +306,14 @@ describe('catch-up stops, names the table, and forgets and skips nothing', () =>
     await moving.apply('only_key');
     await expectEqual('only_key');
   });
+});
+
+test('what fails of several tables at once is laid to none of them', async () => {
+  const pair = await moving.sessions();
+  intercept(pair.source, (text) => (text.startsWith('(SELECT 0') ? Promise.reject(new Error('cut off')) : undefined));
+  const several = ['item', 'by_text'].map((name) => moving.relation(name));
+  await expect(applyFew(pair, moving.lease, several)).rejects.toThrow(/^cut off$/);
+  await Promise.all([pair.source.end(), pair.target.end()]);
 });
 
 describe('a source of a newer major', () => {
