@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { withoutStatistics } from '../../assets/agent/catalog/statistics';
+import type { AgentConfig } from '../../assets/agent/config';
 import { Jobs } from '../../assets/agent/job';
 import { isAlive } from '../../assets/agent/process';
 import { State } from '../../assets/agent/state';
@@ -8,6 +9,7 @@ import { CONSTRAINTS_FACT } from '../../assets/agent/sync';
 import { supervisorRuns } from '../../assets/agent/sync/supervisor-job';
 import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
 import { openRehearsal } from '../helpers/rehearsal';
+import { until } from '../helpers/until';
 
 /** What each run of `add` has done when it is killed: what is asked there turns true. */
 const KILLED_ONCE = [
@@ -22,6 +24,9 @@ const KILLED_ONCE = [
   ['with its constraints', 'target', `EXISTS (SELECT FROM pg_constraint WHERE conname = 'voucher_branch_fkey')`],
 ] as const;
 
+/** A table of some megabytes is copied for long enough to see what goes on beside. */
+const SLOW = { maxBytesPerSecond: 400_000, jobs: 2 };
+
 describe('a table that appears while the sync runs', () => {
   let rehearsal: Rehearsal;
   let source: Client;
@@ -31,7 +36,7 @@ describe('a table that appears while the sync runs', () => {
   const writer = { isWanted: true };
 
   beforeAll(async () => {
-    rehearsal = await openRehearsal({ rate: 30 });
+    rehearsal = await openRehearsal({ rate: 30, settings: { copy: SLOW } as Partial<AgentConfig> });
     await rehearsal.startWriters();
     for (const phase of ['assess', 'schema', 'capture', 'dump', 'restore', 'sync', 'verify']) {
       await succeed(phase);
@@ -157,6 +162,22 @@ describe('a table that appears while the sync runs', () => {
     const plan = Object.values((await state.fact<Record<string, string[]>>('sync.plan')) ?? {}).flat();
     expect(plan).toContain('"later"."voucher"');
     expect(plan).not.toContain('"later"."passing"');
+  }, 120_000);
+
+  test('and one whose copy takes long keeps nobody from taking over what is synced', async () => {
+    await source.query(`
+      CREATE SCHEMA large; CREATE TABLE large.letter (id int PRIMARY KEY, text text);
+      INSERT INTO large.letter SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 3000) i`);
+    const adding = succeed('add');
+    adding.catch(() => undefined);
+    const copying = `FROM pg_stat_activity WHERE state = 'active' AND query ~ '^COPY .*letter'`;
+    await until(asked('target', `EXISTS (SELECT ${copying})`));
+    await source.query(
+      `INSERT INTO bucardo.ibex_truncated (schema_name, relation_name) VALUES ('public', 'pgbench_branches')`,
+    );
+    await until(asked('source', 'NOT EXISTS (SELECT FROM bucardo.ibex_truncated)'));
+    expect(await asked('target', `EXISTS (SELECT ${copying})`)()).toBe(true);
+    await adding;
   }, 120_000);
 
   test('all of it is equal, and the cutover moves it', async () => {

@@ -7,6 +7,7 @@ import type { Context } from '../context';
 import { Lease } from '../lease';
 import { prepareHeartbeats } from './heartbeat';
 import { asPlan, PLAN_FACT, planSyncs, type Plan } from './plan';
+import { syncedRelations } from './synced';
 
 /** Sessions for steering, beside those that move rows. */
 export interface Ends {
@@ -19,24 +20,42 @@ export interface Ends {
  * ends and seen to be gone, and then a new generation, so that nothing of yesterday can write any more.
  */
 export async function takeOver(context: Context, ends: Ends): Promise<Lease> {
-  await setSyncStatus(context.config.host, 'inactive').catch(() => undefined);
-  await killBucardo(context.config.host);
-  await expelBucardo(ends.target);
-  await endSourceSessions(ends.source);
-  const lease = await Lease.take(ends.target, 'catch-up');
+  await shutOut(context, ends);
+  return takeLease(context, ends);
+}
+
+/**
+ * The same for what is synced alone, and returns that, too, as it is now: a table that `add` copies meanwhile stays under
+ * its lease, whose transactions may take as long as the copy.
+ */
+export async function takeOverSynced(context: Context, ends: Ends): Promise<{ lease: Lease; relations: Relation[] }> {
+  await shutOut(context, ends);
+  const relations = await syncedRelations(context, ends);
+  return { lease: await takeLease(context, ends, relations), relations };
+}
+
+async function takeLease(context: Context, ends: Ends, relations?: readonly Relation[]): Promise<Lease> {
+  const lease = await Lease.take(ends.target, 'catch-up', relations);
   context.log.info({ generation: lease.generation }, 'catch-up is the applier');
   return lease;
 }
 
+async function shutOut({ config: { host } }: Context, ends: Ends): Promise<void> {
+  await setSyncStatus(host, 'inactive').catch(() => undefined);
+  await killBucardo(host);
+  await expelBucardo(ends.target);
+  await endSourceSessions(ends.source);
+}
+
 /**
- * Makes Bucardo the only applier, configured anew from the relations as they are now, in as many syncs as the settings
- * ask for. Returns the names of the relations of each sync.
+ * Makes Bucardo the only applier of these relations, configured anew from them as they are now, in as many syncs as the
+ * settings ask for. Returns the names of the relations of each sync.
  */
 export async function handOver(context: Context, ends: Ends, relations: readonly Relation[]): Promise<Plan> {
   await killBucardo(context.config.host);
   await expelBucardo(ends.target);
   await endSourceSessions(ends.source);
-  const lease = await Lease.take(ends.target, 'bucardo');
+  const lease = await Lease.take(ends.target, 'bucardo', relations);
   const planned = await planSyncs(context, ends, relations);
   const names = planned.map(({ name }) => name);
   const heartbeats = await prepareHeartbeats(ends, names);

@@ -1,10 +1,9 @@
 import { truncatedRelations } from '../bucardo/queues';
 import { CatchUp } from '../catch-up/rounds';
-import { handOver, takeOver } from './applier';
+import { handOver, takeOverSynced } from './applier';
 import type { Watch } from './duty';
 import { whileLooking } from './looks';
 import type { RecopyTries } from './recopy-tries';
-import { syncedRelations } from './synced';
 
 /**
  * Lets catch-up apply what Bucardo cannot, or not in time, and hands over to Bucardo again below the threshold. Throws
@@ -19,8 +18,7 @@ export function catchUpInstead(watch: Watch, why: string, atLeast: 'nothing' | '
 async function applyAndHandOver({ context, ends }: Watch, why: string, atLeast: 'nothing' | 'all'): Promise<void> {
   context.log.warn({ why }, 'catch-up takes over from Bucardo');
   await context.state.count('sync.takeovers', 1);
-  const lease = await takeOver(context, ends);
-  const relations = await syncedRelations(context, ends);
+  const { lease, relations } = await takeOverSynced(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
   try {
     const once = atLeast === 'all' ? await catchUp.apply(relations) : 0;

@@ -1,5 +1,7 @@
+import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
 import { copyAll } from '../../../assets/agent/copy';
+import { Lease, prepareLeases } from '../../../assets/agent/lease';
 import { catchUpInstead, recopyTruncated } from '../../../assets/agent/sync/catch-up-instead';
 import { keepCatalog } from '../../../assets/agent/sync/catalog-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
@@ -48,6 +50,41 @@ test('a truncated table that cannot be copied anew is read from the source again
       expect((await copy.target.query('SELECT v FROM waiting')).rows).toEqual([{ v: 1000 }]);
       await recopyTruncated(watch, tries);
       expect(tries).toMatchObject({ failing: false, ready: true });
+    },
+    withoutBucardo(),
+  );
+});
+
+test('a table that is being copied meanwhile keeps its lease, and is not waited for', async () => {
+  for (const client of [copy.source, copy.target]) await client.query('CREATE TABLE late (id int PRIMARY KEY)');
+  await copy.within(
+    'supervise',
+    async (context) => {
+      const ends = { source: await context.connect('source'), target: await context.connect('target') };
+      const late = (await readRelations(ends.source, context.config)).filter(({ name }) => name === 'late');
+      await prepareLeases(ends.target, late);
+      const lease = await Lease.take(ends.target, 'copy', late);
+      const worker = await copy.migration.admin('target');
+      await worker.query('BEGIN');
+      for (const relation of late) await lease.hold(worker, relation, 'others');
+      await copy.source.query('UPDATE waiting SET v = 2');
+
+      await ends.target.query(`SET lock_timeout = '1s'`);
+      const relations = await syncedRelations(context, ends);
+      await expect(catchUpInstead({ context, ends, relations }, 'a test', 'all')).rejects.toThrow(
+        /^(?!.*lock timeout)/,
+      );
+
+      expect((await copy.target.query('SELECT v FROM waiting')).rows).toEqual([{ v: 2 }]);
+      const { rows } = await copy.target.query('SELECT relation_name AS name, applier FROM ibex.relation ORDER BY 1');
+      expect(rows).toEqual([
+        { name: 'item', applier: 'bucardo' },
+        { name: 'late', applier: 'copy' },
+        { name: 'waiting', applier: 'bucardo' },
+      ]);
+      await lease.hold(worker, late[0] as Relation, 'others');
+      await worker.query('ROLLBACK');
+      for (const client of [copy.source, copy.target]) await client.query('DROP TABLE late');
     },
     withoutBucardo(),
   );
