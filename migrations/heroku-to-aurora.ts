@@ -132,9 +132,9 @@ export const settings: MigrationSettings = {
     sync: {
       // Seconds between Bucardo's looks for changes.
       checkSeconds: 1,
-      // Changed keys under which catch-up hands over to Bucardo.
+      // Changed keys under which catch-up hands over to Bucardo; at least 100.
       handoverKeys: 10_000,
-      // Waiting changes from which catch-up takes over again; 0 would be never.
+      // Waiting changes from which catch-up takes over again, twice that at least; 0 would be never.
       takeBackKeys: 500_000,
       // Processes of Bucardo, each with its part of the tables.
       syncs: 2,

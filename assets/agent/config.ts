@@ -93,9 +93,9 @@ export interface AgentConfig {
   readonly sync: {
     /** How often Bucardo looks for changes by itself; seconds. The supervisor makes it look twice as often. */
     readonly checkSeconds: number;
-    /** Backlog of changed keys under which catch-up hands over to Bucardo. */
+    /** Backlog of changed keys under which catch-up hands over to Bucardo; at least 100, since a busy source is never at 0. */
     readonly handoverKeys: number;
-    /** Backlog of changes from which catch-up takes over from Bucardo, until it is under `handoverKeys`; 0 for never. */
+    /** Backlog of changes from which catch-up takes over from Bucardo, until it is under `handoverKeys`: twice that at least; 0 for never. */
     readonly takeBackKeys: number;
     /** Longest time of one run of a sync; one that takes longer hangs, and the sync is started anew. Seconds. @default 900 */
     readonly longestRunSeconds?: number;

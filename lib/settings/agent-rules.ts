@@ -71,7 +71,7 @@ export const agentRule = object<Agent>({
     {},
     object<Agent['sync']>({
       checkSeconds: byDefault(sync.checkSeconds, integer('seconds', 1, 300)),
-      handoverKeys: byDefault(sync.handoverKeys, integer('keys', 0, 1_000_000_000)),
+      handoverKeys: byDefault(sync.handoverKeys, integer('keys', 100, 1_000_000_000)),
       takeBackKeys: byDefault(sync.takeBackKeys, integer('changes, 0 for never', 0, 1_000_000_000)),
       longestRunSeconds: optional(integer('seconds', 10, 86_400)),
       syncs: byDefault(sync.syncs, integer('syncs', 1, MOST_SYNCS)),

@@ -22,6 +22,13 @@ const combinations: readonly Combination[] = [
           `must be at most ${most}: ${MOST_SYNCS} syncs with those of groups`,
         );
       }
+      if (sync.takeBackKeys !== 0 && sync.takeBackKeys < 2 * sync.handoverKeys) {
+        mistakes.add(
+          'agent.sync.takeBackKeys',
+          sync.takeBackKeys,
+          `must be 0 for never, or at least ${2 * sync.handoverKeys}, twice agent.sync.handoverKeys: what is handed over would be taken back at once`,
+        );
+      }
     },
   ],
   [

@@ -44,6 +44,19 @@ describe('a watch that rolls back by itself', () => {
   });
 });
 
+describe('the backlogs at which the appliers take turns', () => {
+  const sync = (takeBackKeys: number): string[] =>
+    mistakesOf({ ...leastSettings, agent: { sync: { handoverKeys: 1_000, takeBackKeys } } });
+
+  test.each([0, 2_000])('may be apart, or the second none: %i', (keys) => expect(sync(keys)).toEqual([]));
+
+  test('are refused where Bucardo would be given what is taken from it at once', () => {
+    expect(sync(1_999)).toEqual([
+      '  agent.sync.takeBackKeys is 1999; must be 0 for never, or at least 2000, twice agent.sync.handoverKeys: what is handed over would be taken back at once',
+    ]);
+  });
+});
+
 describe('a fork that is dumped', () => {
   const secretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-AbCdEf';
   const source = {

@@ -167,7 +167,7 @@ describe('one mistake is named with its path, its value and what would be right'
     [['agent', 'copy', 'onetimecopyMegabytes'], 20_001, '1 to 20000', 'a snapshot that is held for an hour'],
     [['agent', 'restore', 'jobs'], 0, '1 to 64 (connections)', 'a restore that nobody works on'],
     [['agent', 'sync', 'checkSeconds'], 0.5, '1 to 300 (seconds)', 'Bucardo that looks without a pause, or never'],
-    [['agent', 'sync', 'handoverKeys'], -1, '0 to 1000000000', 'catch-up that never hands over'],
+    [['agent', 'sync', 'handoverKeys'], 0, '100 to 1000000000 (keys)', 'catch-up that never hands over'],
     [['agent', 'sync', 'takeBackKeys'], -1, '0 to 1000000000', 'a queue that goes to and fro between the appliers'],
     [['agent', 'sync', 'syncs'], 9, '1 to 8 (syncs)', 'more sessions of Bucardo than its login may have'],
     [['agent', 'brake', 'slowSessions'], -1, '0 to 10000 (sessions', 'a brake that is always on'],
