@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
-import { begin } from '../fence/transaction';
+import { guardedAtOnce } from '../fence/transaction';
 import { ident } from '../sql';
 import { MOST_SYNCS, syncNames, truncateTrigger } from '../bucardo/names';
 import { syncCount } from '../sync/count';
@@ -26,7 +26,6 @@ export async function installCapture(context: Context, source: Client, relation:
       await source.query('SET lock_timeout = 0');
       return attempt;
     } catch (error) {
-      await source.query('ROLLBACK');
       if (!isBusy(error)) throw new Failure(`capture of ${relation.sql} cannot be installed: ${oneLine(error)}`);
       const blockers = await blockersOf(source, relation.oid, stale.length > 0);
       context.log.warn({ relation: relation.sql, attempt, blockers }, 'relation is busy');
@@ -51,13 +50,11 @@ async function once(
   syncs: readonly string[],
   lockTimeoutMs: number,
 ): Promise<void> {
-  await begin(source);
-  await lockGently(source, relation.sql, lockTimeoutMs);
   // One lock request, so that the wait is bounded once and not once per trigger. To drop one shuts out readers as well.
   const mode = stale.length > 0 ? 'ACCESS EXCLUSIVE' : 'SHARE ROW EXCLUSIVE';
-  await source.query(`LOCK TABLE ONLY ${relation.sql} IN ${mode} MODE`);
+  const lock = `LOCK TABLE ONLY ${relation.sql} IN ${mode} MODE`;
   // DROP TRIGGER wants the table's owner even with IF EXISTS, so it is not said where there is nothing to drop.
-  for (const trigger of stale) await source.query(`DROP TRIGGER ${ident(trigger)} ON ${relation.sql}`);
-  for (const statement of triggerStatements(relation, syncs)) await source.query(statement);
-  await source.query('COMMIT');
+  const drops = stale.map((trigger) => `DROP TRIGGER ${ident(trigger)} ON ${relation.sql}`);
+  const gently = (): Promise<void> => lockGently(source, relation.sql, lockTimeoutMs);
+  await guardedAtOnce(source, gently, [lock, ...drops, ...triggerStatements(relation, syncs)]);
 }

@@ -3,7 +3,7 @@ import { syncNames, truncateTrigger } from '../bucardo/names';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
-import { guarded } from '../fence/transaction';
+import { guardedAtOnce } from '../fence/transaction';
 import { sql } from '../sql';
 import { syncCount } from '../sync/count';
 import { lockGently } from './busy';
@@ -58,10 +58,9 @@ export async function addTruncateTriggers(
     try {
       // Capture of an older Ibex has left the relation without.
       await source.query(truncateFunctionStatement(relation));
-      await guarded(source, async () => {
-        await lockGently(source, relation.sql, context.config.capture.lockTimeoutMs);
-        await source.query(truncateStatement(relation, sync));
-      });
+      const { lockTimeoutMs } = context.config.capture;
+      const gently = (): Promise<void> => lockGently(source, relation.sql, lockTimeoutMs);
+      await guardedAtOnce(source, gently, [truncateStatement(relation, sync)]);
     } catch (error) {
       context.log.warn({ relation: relation.sql, sync, cause: oneLine(error) }, 'trigger not added');
     }

@@ -3,7 +3,7 @@ import { blockersOf, lockGently, neverFree, pauseAfter, type Blocker } from '../
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { Context } from '../context';
 import { Failure } from '../errors';
-import { guarded, isBusy } from '../fence/transaction';
+import { guardedAtOnce, isBusy } from '../fence/transaction';
 import { ident, qualified, sql } from '../sql';
 
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
@@ -50,17 +50,23 @@ async function lockIfAllowed(client: Client, table: string, lockTimeoutMs: numbe
   }
 }
 
-/** Runs statements that take triggers off, in a transaction which nobody waits for much longer than for its first lock. */
+/**
+ * Runs statements that take triggers off, in a transaction which nobody waits for much longer than for its first lock.
+ *
+ * @param limit a statement that limits their time. @default none
+ */
 async function drop(
   client: Client,
   table: string,
   lockTimeoutMs: number,
   statements: readonly string[],
+  limit?: string,
 ): Promise<void> {
-  await guarded(client, async () => {
+  const before = async (): Promise<void> => {
     await lockIfAllowed(client, table, lockTimeoutMs);
-    for (const statement of statements) await client.query(statement);
-  });
+    if (limit !== undefined) await client.query(limit);
+  };
+  await guardedAtOnce(client, before, statements);
 }
 
 const dropFunctions = (functions: readonly string[]): string =>
@@ -101,7 +107,7 @@ async function dropTriggers(
 async function dropShared(client: Client, triggers: readonly OurTrigger[], lockTimeoutMs: number): Promise<void> {
   const [{ table, function: name }] = triggers as [OurTrigger];
   const limit = `SET LOCAL statement_timeout = ${Math.round(lockTimeoutMs) + triggers.length}`;
-  await drop(client, table, lockTimeoutMs, [limit, dropFunctions([name])]);
+  await drop(client, table, lockTimeoutMs, [dropFunctions([name])], limit);
 }
 
 /** Functions that stand on several tables. */
