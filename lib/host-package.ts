@@ -5,7 +5,7 @@ import type { Construct } from 'constructs';
 import { bundleAgent } from './agent-bundle';
 import { ROOT, withBuildDirectory } from './bundle';
 
-const SHIPPED = ['install.sh', 'metrics.sh', 'tmpfiles.conf', 'logrotate.conf'];
+const SHIPPED = ['install.sh', 'metrics.sh', 'tmpfiles.conf', 'sysctl.conf', 'logrotate.conf'];
 
 /** What the install document brings to the host, as one zip file: the program, its units, the installer. */
 export function hostPackage(scope: Construct, id: string): Asset {

@@ -34,6 +34,8 @@ done
 install -o root -g root -m 0644 "$package/tmpfiles.conf" /etc/tmpfiles.d/ibex.conf
 install -o root -g root -m 0644 "$package/logrotate.conf" /etc/logrotate.d/ibex
 systemd-tmpfiles --create /etc/tmpfiles.d/ibex.conf
+install -o root -g root -m 0644 "$package/sysctl.conf" /etc/sysctl.d/60-ibex.conf
+systemctl restart systemd-sysctl.service
 systemctl daemon-reload
 
 # One rename: there is no moment without a program.

@@ -1,10 +1,12 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { App, Stack } from 'aws-cdk-lib';
 import { ROOT } from '../../../lib/bundle';
+import { hostPackage } from '../../../lib/host-package';
 
 const HOST = join(ROOT, 'assets', 'host');
 const scripts = readdirSync(HOST).filter((name) => name.endsWith('.sh'));
@@ -126,6 +128,26 @@ describe('the bootstrap script', () => {
       expect([status, told.length]).toEqual([1, 1]);
       expect(log).toContain('the signal was not taken: HTTP Error 403');
     });
+  });
+});
+
+describe('the install script', () => {
+  const script = readFileSync(join(HOST, 'install.sh'), 'utf8');
+
+  test('finds in the package whatever it puts in place', () => {
+    const app = new App();
+    const { assetPath } = hostPackage(new Stack(app, 'Test'), 'Program');
+    const wanted = [...script.matchAll(/"\$package\/([\w./]+)"/g)].map(([, file = '']) => file);
+    expect(wanted).toContain('sysctl.conf');
+    expect(wanted.filter((file) => !existsSync(join(app.outdir, assetPath, file)))).toEqual([]);
+    rmSync(app.outdir, { recursive: true });
+  });
+
+  test('has the kernel give up a server that vanished in the midst of a statement after some 100 s', () => {
+    expect(readFileSync(join(HOST, 'sysctl.conf'), 'utf8')).toMatch(/^net\.ipv4\.tcp_retries2 = 8$/m);
+    expect(script).toContain(
+      '"$package/sysctl.conf" /etc/sysctl.d/60-ibex.conf\nsystemctl restart systemd-sysctl.service',
+    );
   });
 });
 
