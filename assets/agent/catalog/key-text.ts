@@ -17,7 +17,8 @@ export function keyText({ name, type }: KeyColumn, alias: string): string {
 
 /**
  * SQL type of an array whose elements are given as text, and read by the input function of the column's type; a cast from
- * text may be the application's as well. A domain is given as text and cast, since servers before 11 have no arrays of them.
+ * text may be the application's as well. Of a domain it is the type beneath: servers before 11 have no arrays of domains,
+ * and from text to one PostgreSQL takes the cast to the type beneath.
  */
-export const keyArray = ({ type, isDomain }: KeyColumn): string =>
-  isForeign(type) && !isDomain ? `${type}[]` : 'pg_catalog.text[]';
+export const keyArray = ({ baseType }: KeyColumn): string =>
+  isForeign(baseType) ? `${baseType}[]` : 'pg_catalog.text[]';

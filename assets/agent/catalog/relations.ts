@@ -18,11 +18,12 @@ export interface Column {
 export interface KeyColumn {
   readonly name: string;
   readonly type: string;
+  /** What lies under a domain, with its modifier; the type itself where it is none. */
+  readonly baseType: string;
   /** The index's equality operator as SQL, since a key's type may live outside pg_catalog (citext). */
   readonly equals: string;
   /** Schema of that operator. */
   readonly operatorSchema: string;
-  readonly isDomain: boolean;
 }
 
 /** The unique index by which rows are told apart: the primary key, else what Bucardo would choose. */
@@ -57,6 +58,13 @@ export interface Relation {
   readonly rows: number;
 }
 
+/** A type whose domains are taken off, of column `a` with its type `t`. */
+const BASE_TYPE = sql`
+  (WITH RECURSIVE under AS (
+    SELECT t.oid, a.atttypmod AS modifier, t.typbasetype AS base, t.typtypmod AS "baseModifier"
+    UNION ALL SELECT b.oid, u."baseModifier", b.typbasetype, b.typtypmod FROM under u JOIN pg_type b ON b.oid = u.base)
+  SELECT format_type(oid, modifier) FROM under WHERE base = 0)`;
+
 const RELATIONS = (generated: string): string => sql`
   SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relispartition AS "isPartition",
     pg_get_userbyid(c.relowner) AS owner, c.relpersistence = 'u' AS unlogged,
@@ -77,7 +85,7 @@ const RELATIONS = (generated: string): string => sql`
       'extra', array_length(i.indkey::int2[], 1) > array_length(i.indclass::oid[], 1),
       'columns', (
         SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-          'notNull', a.attnotnull, 'typtype', t.typtype, 'isArray', t.typcategory = 'A',
+          'baseType', ${BASE_TYPE}, 'notNull', a.attnotnull, 'isArray', t.typcategory = 'A',
           'operatorSchema', op.nspname, 'operatorName', o.oprname) ORDER BY p.position)
         FROM generate_subscripts(i.indclass::oid[], 1) AS p (position)
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = (i.indkey::int2[])[p.position]
@@ -106,8 +114,8 @@ interface RawKey {
   columns: {
     name: string;
     type: string;
+    baseType: string;
     notNull: boolean;
-    typtype: string;
     isArray: boolean;
     operatorSchema: string;
     operatorName: string;
@@ -150,9 +158,9 @@ function keyOf(raw: RawKey, version: number): Key {
     columns: raw.columns.map((column) => ({
       name: column.name,
       type: column.type,
+      baseType: column.baseType,
       equals: `OPERATOR(${ident(column.operatorSchema)}.${column.operatorName})`,
       operatorSchema: column.operatorSchema,
-      isDomain: column.typtype === 'd',
     })),
     ...(why !== undefined && { unusable: why }),
   };

@@ -116,7 +116,9 @@ async function replace(source: Client, target: Client, { relation, keys }: Chang
   const { columns } = keyOf(relation);
   const values = columns.map((_, i) => keys.map((key) => key[i] ?? ''));
   const names = columns.map((_, i) => `k${i}`).join(', ');
-  const match = columns.map(({ name, type, equals }, i) => `t.${ident(name)} ${equals} k.k${i}::${type}`).join(' AND ');
+  const match = columns
+    .map(({ name, baseType, equals }, i) => `t.${ident(name)} ${equals} k.k${i}::${baseType}`)
+    .join(' AND ');
   const parameters = columns.map((column, i) => `$${i + 1}::${keyArray(column)}`).join(', ');
   await target.query(
     `DELETE FROM ONLY ${relation.sql} AS t USING unnest(${parameters}) AS k (${names}) WHERE ${match}`,

@@ -34,9 +34,9 @@ export function heartbeatOf(sync: string): Relation {
         {
           name: 'id',
           type: 'integer',
+          baseType: 'integer',
           equals: 'OPERATOR("pg_catalog".=)',
           operatorSchema: 'pg_catalog',
-          isDomain: false,
         },
       ],
     },

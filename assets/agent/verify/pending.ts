@@ -69,7 +69,7 @@ function stateQuery(relation: Relation, key: Key, hash: string, pending: string)
 
 const matches = (key: Key, alias: string): string =>
   key.columns
-    .map((column, i) => `${alias}.${ident(column.name)} ${column.equals} w.k${i}::${column.type}`)
+    .map((column, i) => `${alias}.${ident(column.name)} ${column.equals} w.k${i}::${column.baseType}`)
     .join(' AND ');
 
 async function pendingCondition(source: Client, relation: Relation, key: Key): Promise<string> {

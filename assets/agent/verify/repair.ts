@@ -26,7 +26,7 @@ export async function queueKeys(
   await source.query(
     sql`
       INSERT INTO ${queueOf(relation)} (${identList(columns.map((column) => column.name))})
-      SELECT ${columns.map((column, i) => `w.k${i}::${column.type}`).join(', ')}
+      SELECT ${columns.map((column, i) => `w.k${i}::${column.baseType}`).join(', ')}
       FROM unnest(${columns.map((column, i) => `$${i + 1}::${keyArray(column)}`).join(', ')}) AS w (${columns.map((_, i) => `k${i}`).join(', ')})`,
     columns.map((_, i) => keys.map((key) => key[i])),
   );

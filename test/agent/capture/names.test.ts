@@ -67,9 +67,9 @@ describe('names of queues', () => {
       {
         name: column,
         type: 'integer',
+        baseType: 'integer',
         equals: 'OPERATOR("pg_catalog".=)',
         operatorSchema: 'pg_catalog',
-        isDomain: false,
       },
     ];
     return { schema: 'public', name, sql: `"public"."${name}"`, key: { columns } } as unknown as Relation;

@@ -99,6 +99,7 @@ describe.each(WAYS)('catch-up of a table %s brings to the target', (_way, way) =
     ['by_char', `('a', 1), ('b  ', 2)`, `k = 'c'`],
     ['by_unique', `(1, 'a'), (1, 'B')`, `k = 'ß'`],
     ['by_own', `('a', 1), ('b', 2)`, `k = 'c'`],
+    ['by_own_domain', `('[1,2)', 1), ('[3,4)', 2)`, `k = '[5,6)'`],
   ])('keys of %s', async (name, values, change) => {
     await source.query(`INSERT INTO ${name} VALUES ${values}`);
     await moving.apply(name, way);
