@@ -85,7 +85,7 @@ const RELATIONS = (generated: string): string => sql`
       'extra', array_length(i.indkey::int2[], 1) > array_length(i.indclass::oid[], 1),
       'columns', (
         SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-          'baseType', ${BASE_TYPE}, 'notNull', a.attnotnull, 'isArray', t.typcategory = 'A',
+          'baseType', ${BASE_TYPE}, 'notNull', a.attnotnull, 'enumDomain', t.typtype = 'd' AND t.typcategory = 'E', 'isArray', t.typcategory = 'A',
           'operatorSchema', op.nspname, 'operatorName', o.oprname) ORDER BY p.position)
         FROM generate_subscripts(i.indclass::oid[], 1) AS p (position)
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = (i.indkey::int2[])[p.position]
@@ -116,6 +116,7 @@ interface RawKey {
     type: string;
     baseType: string;
     notNull: boolean;
+    enumDomain: boolean;
     isArray: boolean;
     operatorSchema: string;
     operatorName: string;
@@ -170,6 +171,7 @@ function unusable(raw: RawKey, version: number): string | undefined {
   const floats = ['real', 'double precision'];
   const nullable = raw.columns.find((column) => !column.notNull);
   const array = raw.columns.find((column) => column.isArray);
+  const enumDomain = raw.columns.find((column) => column.enumDomain);
   const float = raw.columns.find((column) => floats.includes(column.type));
   if (!raw.valid) return `index "${raw.indexName}" is invalid; rebuild it`;
   if (raw.extra)
@@ -177,6 +179,9 @@ function unusable(raw: RawKey, version: number): string | undefined {
   if (!raw.immediate && !raw.primary) return `constraint "${raw.indexName}" is deferrable; make one that is not`;
   if (nullable) return `column "${nullable.name}" of unique index "${raw.indexName}" may be NULL; set it NOT NULL`;
   if (array) return `key column "${array.name}" is an array, which Bucardo cannot look up; add another key`;
+  // Capture would have each UPDATE of the table refused.
+  if (enumDomain)
+    return `key column "${enumDomain.name}" is a domain over an enum, which has no operators; add another key`;
   if (float && version < 120000)
     return `key column "${float.name}" is ${float.type}, which servers before 12 write inexactly; add another key`;
   return undefined;

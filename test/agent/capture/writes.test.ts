@@ -36,6 +36,16 @@ it('makes what belongs to a table in few transactions, each of which has the sou
   expect(rows).toEqual([{ objects: 6, transactions: 2 }]);
 });
 
+it('is refused of a key that no operator compares: its trigger would have each update refused', async () => {
+  await source.query(`
+    CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN feeling AS mood;
+    CREATE TABLE felt (k feeling PRIMARY KEY, n int); INSERT INTO felt VALUES ('sad', 1)`);
+  await expect(runCapture(migration)).rejects.toThrow(
+    '"public"."felt" has no usable key (key column "k" is a domain over an enum, which has no operators; add another key)',
+  );
+  await source.query('UPDATE felt SET n = 2; DROP TABLE felt; DROP DOMAIN feeling; DROP TYPE mood');
+});
+
 describe('capture records the key of every changed row', () => {
   beforeEach(async () => {
     await source.query('DELETE FROM item; INSERT INTO item SELECT i, i::text FROM generate_series(1, 5) i');
