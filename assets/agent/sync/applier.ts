@@ -1,6 +1,8 @@
 import type { Client } from 'pg';
 import { configureBucardo } from '../bucardo/configure';
 import { killBucardo, setSyncStatus, startBucardo } from '../bucardo/daemon';
+import { refusal, takenOff } from '../brake/capture-off';
+import { takeCaptureOff } from '../brake/take-off';
 import { admitBucardo, endSourceSessions, expelBucardo } from '../bucardo/login';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
@@ -49,9 +51,21 @@ async function shutOut({ config: { host } }: Context, ends: Ends): Promise<void>
 
 /**
  * Makes Bucardo the only applier of these relations, configured anew from them as they are now, in as many syncs as the
- * settings ask for. Returns the names of the relations of each sync.
+ * settings ask for. Returns the names of the relations of each sync. Throws Failure when capture was taken off.
  */
 export async function handOver(context: Context, ends: Ends, relations: readonly Relation[]): Promise<Plan> {
+  const before = await takenOff(context.state);
+  if (before !== undefined) throw refusal(before);
+  try {
+    return await configureAndStart(context, ends, relations);
+  } finally {
+    // Bucardo makes triggers of its own wherever it finds none, also of what the brake has taken off meanwhile.
+    const off = await takenOff(context.state);
+    if (off !== undefined) await takeCaptureOff(context, ends.source, off);
+  }
+}
+
+async function configureAndStart(context: Context, ends: Ends, relations: readonly Relation[]): Promise<Plan> {
   await killBucardo(context.config.host);
   await expelBucardo(ends.target);
   await endSourceSessions(ends.source);
