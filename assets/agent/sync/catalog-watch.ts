@@ -30,6 +30,8 @@ export interface WatchedTable {
   readonly altered: string;
   /** Defaults, generation expressions and identities of its columns; absent where an older Ibex has kept the table. */
   readonly defaults?: string;
+  /** Numbers of its columns (attnum): one that is dropped and added again has another. Absent as above. */
+  readonly numbers?: string;
 }
 
 /** Tables by quoted name. */
@@ -43,7 +45,8 @@ const TABLES = sql`
         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
   a AS (
     SELECT a.attrelid, md5(string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attnotnull), ',' ORDER BY a.attnum)) AS columns,
-      md5(string_agg(a.xmin::text, ',' ORDER BY a.attnum)) AS altered
+      md5(string_agg(a.xmin::text, ',' ORDER BY a.attnum)) AS altered,
+      string_agg(a.attnum::text, ' ' ORDER BY a.attnum) AS numbers
     FROM pg_attribute a WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM t) GROUP BY 1),
   d AS (
     SELECT a.attrelid, md5(string_agg(concat_ws(' ', a.attname, a.attidentity, 
@@ -53,8 +56,8 @@ const TABLES = sql`
   k AS (SELECT indrelid, concat_ws(' ', indexrelid, indkey) AS key FROM pg_index WHERE indisprimary),
   h AS (SELECT inhrelid, string_agg(inhparent::text, ' ' ORDER BY inhseqno) AS parents FROM pg_inherits GROUP BY 1)
   SELECT t.nspname AS schema, t.relname AS name, t.oid::text AS oid, coalesce(a.columns, '') AS columns,
-    coalesce(a.altered, '') AS altered, coalesce(d.defaults, '') AS defaults, coalesce(k.key, '') AS key, coalesce(h.parents, '') AS parents,
-    nullif(t.relfilenode, 0)::text AS file
+    coalesce(a.altered, '') AS altered, coalesce(a.numbers, '') AS numbers, coalesce(d.defaults, '') AS defaults,
+    coalesce(k.key, '') AS key, coalesce(h.parents, '') AS parents, nullif(t.relfilenode, 0)::text AS file
   FROM t LEFT JOIN a ON a.attrelid = t.oid LEFT JOIN d ON d.attrelid = t.oid LEFT JOIN k ON k.indrelid = t.oid LEFT JOIN h ON h.inhrelid = t.oid`;
 
 /** Reads the fingerprint of every table of the application, in one statement. */
@@ -94,8 +97,9 @@ const ALIKE = 'undo it, or make the target alike and start add';
 
 /**
  * Takes altered tables for good that are alike on both ends now, and keeps them as they are from here on. What an ALTER
- * TABLE does to rows, no trigger sees: a table that was rewritten is marked to be copied anew, as after a TRUNCATE, and
- * each is to be compared as a whole again, unless only its defaults are others. Returns their names.
+ * TABLE does to rows, no trigger sees: a table that was rewritten, or whose added columns may have other values on the
+ * target, is marked to be copied anew, as after a TRUNCATE, and each is to be compared as a whole again, unless only its
+ * defaults are others. Returns their names.
  *
  * @param first what is to be done before anything is taken for good, when there are any
  */
@@ -117,14 +121,17 @@ export async function acceptAltered(
   const redefined = altered.filter(([name, table]) => hasOtherDefaults(known[name], table)).map(([name]) => name);
   differences.push(...(await defaultDifferences(context, ends, redefined)));
   if (differences.length > 0) throw new Failure(`${differences.join('; ')}; make both alike, then start add again`);
+  const added = new Map(own.map(({ sql: name }) => [name, addedNumbers(known[name], now[name])]));
+  const filled = await filledDifferently(ends, added);
   await first();
   const dirty = await DirtyKeys.open(context);
   try {
     for (const relation of own) {
       const [before, after] = [known[relation.sql], now[relation.sql]];
-      if (before?.file === after?.file && before?.columns === after?.columns) continue;
+      if (!before || !after) continue;
+      if (before.file === after.file && before.columns === after.columns && !hasOtherNumbers(before, after)) continue;
       await dirty.markAll(relation);
-      if (before?.file === after?.file) continue;
+      if (before.file === after.file && !isReplaced(before, after) && !filled.has(relation.sql)) continue;
       await ends.source.query(`INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES ($1, $2)`, [
         relation.schema,
         relation.name,
@@ -152,6 +159,31 @@ async function defaultDifferences(context: Context, { source, target }: Ends, ta
   );
   const { failures } = await compareCatalogs(source, target, context.config);
   return failures.filter((text) => OF_COLUMN.test(text) && rows.some(({ prefix }) => text.includes(prefix)));
+}
+
+/** What each column holds in rows that are older than itself, where the server (from 11 on) keeps that apart. */
+const FILLED = sql`
+  SELECT r.name AS relation, a.attname AS name, a.attnum::text AS number, to_jsonb(a) ->> 'attmissingval' AS filled
+  FROM unnest($1::text[]) AS r (name) JOIN pg_attribute a ON a.attrelid = to_regclass(r.name)
+  WHERE a.attnum > 0 AND NOT a.attisdropped`;
+
+/**
+ * Relations, by quoted name, with an added column that holds something else in the target's rows of before: a default such
+ * as now() is computed once, by each end for itself.
+ *
+ * @param added numbers of the source's added columns, by the relation's quoted name
+ */
+async function filledDifferently(
+  { source, target }: Ends,
+  added: ReadonlyMap<string, readonly string[]>,
+): Promise<Set<string>> {
+  const read = async (client: Client): Promise<{ relation: string; name: string; number: string; filled: string }[]> =>
+    (await client.query(FILLED, [[...added.keys()]])).rows;
+  const there = new Map((await read(target)).map((row) => [`${row.relation} ${row.name}`, row.filled]));
+  const here = (await read(source)).filter(({ relation, number }) => added.get(relation)?.includes(number));
+  return new Set(
+    here.filter((row) => row.filled !== there.get(`${row.relation} ${row.name}`)).map(({ relation }) => relation),
+  );
 }
 
 /** What has changed since capture, a line for each table. */
@@ -182,9 +214,26 @@ const keyColumns = ({ key }: WatchedTable): string => key.replace(/^\d+ /, '');
 const hasOtherDefaults = (known: WatchedTable | undefined, now: WatchedTable): boolean =>
   known?.defaults !== undefined && known.defaults !== now.defaults;
 
+const hasOtherNumbers = (known: WatchedTable, now: WatchedTable): boolean =>
+  known.numbers !== undefined && known.numbers !== now.numbers;
+
+const numbersOf = (table: WatchedTable | undefined): string[] => table?.numbers?.split(' ') ?? [];
+
+/** Numbers of columns that were added since; none where those of before are not known. */
+function addedNumbers(known: WatchedTable | undefined, now: WatchedTable | undefined): string[] {
+  const before = numbersOf(known);
+  return before.length === 0 ? [] : numbersOf(now).filter((number) => !before.includes(number));
+}
+
+/** Whether a column is gone and another has come, perhaps with the same name, but not with the values of before. */
+const isReplaced = (known: WatchedTable, now: WatchedTable): boolean =>
+  addedNumbers(known, now).length > 0 && addedNumbers(now, known).length > 0;
+
 function differenceOf(known: WatchedTable, now: WatchedTable): string | undefined {
   if (known.oid !== now.oid) return 'was dropped and made anew';
   if (known.columns !== now.columns) return 'has other columns or types than when it was captured';
+  if (hasOtherNumbers(known, now))
+    return 'has a column that was dropped and added anew, of whose values no trigger saw any';
   if (known.key !== now.key) return 'has another primary key than when it was captured';
   if (hasOtherDefaults(known, now)) return 'has other defaults or identities than when it was captured';
   if (known.parents !== now.parents) return 'was attached to, or detached from, another table';
@@ -202,7 +251,10 @@ async function keepHarmless(context: Context, before: WatchedTables, now: Watche
     return (
       known &&
       differenceOf(known, table) === undefined &&
-      (known.file !== table.file || known.altered !== table.altered || known.defaults === undefined)
+      (known.file !== table.file ||
+        known.altered !== table.altered ||
+        known.defaults === undefined ||
+        known.numbers === undefined)
     );
   });
   if (harmless.length === 0) return;

@@ -141,15 +141,29 @@ describe('the watch of the source catalogs', () => {
     expect(await problems()).toEqual(before);
   });
 
-  test('takes the defaults of a table that an older Ibex has kept without them for what they are now', async () => {
+  test('takes the defaults and numbers of columns that an older Ibex has not kept for what they are now', async () => {
     const before = await problems();
     const kept = await context.state.fact<Record<string, object>>('catalog.baseline');
-    const leaf = { ...kept?.['"public"."leaf"'], defaults: undefined };
+    const leaf = { ...kept?.['"public"."leaf"'], defaults: undefined, numbers: undefined };
     await context.state.setFact('catalog.baseline', { ...kept, '"public"."leaf"': leaf });
     await source.query('ALTER TABLE public.leaf ALTER id SET DEFAULT 3');
     expect(await problems()).toEqual(before);
     await source.query('ALTER TABLE public.leaf ALTER id SET DEFAULT 4');
     expect(await problems()).toContainEqual(expect.stringContaining('"public"."leaf" has other defaults'));
+  });
+
+  test('tells of a column that was dropped and added again, although the table looks as before', async () => {
+    const before = await problems();
+    const kept = await context.state.fact<Record<string, object>>('catalog.baseline');
+    await source.query('CREATE TABLE public.again (id int PRIMARY KEY, token text)');
+    await keepCatalog(context, source);
+    expect(await problems()).toEqual(before);
+    await source.query('ALTER TABLE public.again DROP token; ALTER TABLE public.again ADD token text');
+    expect((await problems()).filter((line) => !before.includes(line))).toEqual([
+      expect.stringContaining('"public"."again" has a column that was dropped and added anew'),
+    ]);
+    await source.query('DROP TABLE public.again');
+    await context.state.setFact('catalog.baseline', kept);
   });
 
   test('tells of a rewrite by ALTER TABLE, whose values no trigger saw', async () => {
@@ -206,6 +220,27 @@ describe('tables that were altered', () => {
     expect(await watchCatalog(context, source)).toEqual([]);
     expect(await accept(async () => (began += 1))).toEqual([]);
     expect(began).toBe(1);
+    await source.query('DELETE FROM bucardo.ibex_truncated');
+  });
+
+  test('with a column that was dropped and added again are to be copied anew, since its values are gone', async () => {
+    await source.query('ALTER TABLE public.anew DROP v; ALTER TABLE public.anew ADD v bigint');
+    expect(await accept(() => Promise.resolve())).toEqual(['"public"."anew"']);
+    expect(await toBeCopied()).toEqual([{ name: 'anew' }]);
+    expect(await watchCatalog(context, source)).toEqual([]);
+    await source.query('DELETE FROM bucardo.ibex_truncated; UPDATE public.anew SET v = 2');
+  });
+
+  test('with a new column are to be copied anew only where each end has filled it for itself', async () => {
+    for (const client of [source, target]) {
+      await client.query(`ALTER TABLE public.wide ADD n int, ADD five int DEFAULT 5`);
+    }
+    expect(await accept(() => Promise.resolve())).toEqual(['"public"."wide"']);
+    expect(await toBeCopied()).toEqual([]);
+    for (const client of [source, target])
+      await client.query('ALTER TABLE public.wide ADD at timestamptz DEFAULT now()');
+    expect(await accept(() => Promise.resolve())).toEqual(['"public"."wide"']);
+    expect(await toBeCopied()).toEqual([{ name: 'wide' }]);
     await source.query('DELETE FROM bucardo.ibex_truncated');
   });
 
