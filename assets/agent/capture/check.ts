@@ -112,8 +112,16 @@ export async function inspectCapture(
 export interface CapturedLook {
   /** All tables of the application. */
   readonly relations: readonly Relation[];
-  /** Those that are copied, and so were captured before: their changes are applied. */
+  /**
+   * Those that are copied, and so were captured before, and whose triggers stand: their changes are applied. Bucardo would
+   * not start with any other.
+   */
   readonly synced: readonly Relation[];
+  /**
+   * Those that are copied, but do not fill the queue of their name: other tables have the names now, and those of before may
+   * go on filling the queues.
+   */
+  readonly strange: readonly Relation[];
   /** What is wrong with the capture of any that was ever captured or is copied, by quoted name. */
   readonly problems: ReadonlyMap<string, string>;
 }
@@ -131,20 +139,36 @@ export async function inspectCaptured(
   const remembered = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
   const relations = await readRelations(source, context.config);
   const known = relations.filter(({ sql: name }) => remembered[name] !== undefined || copied.has(name));
-  const { problems } = await inspect(source, known, remembered);
-  return { relations, synced: relations.filter(({ sql: name }) => copied.has(name)), problems };
+  const { problems, broken, strange } = await inspect(source, known, remembered);
+  const isCopied = ({ sql: name }: Relation): boolean => copied.has(name);
+  return {
+    relations,
+    synced: relations.filter((relation) => isCopied(relation) && !broken.has(relation)),
+    strange: strange.filter(isCopied),
+    problems,
+  };
 }
 
-async function inspect(
-  source: Client,
-  relations: readonly Relation[],
-  remembered: Captured,
-): Promise<{ captured: Captured; problems: Map<string, string> }> {
+/** What is known of the capture of some relations. */
+interface Inspected {
+  readonly captured: Captured;
+  readonly problems: Map<string, string>;
+  /** Those whose triggers do not stand now, whatever was before. */
+  readonly broken: ReadonlySet<Relation>;
+  /** Those among them that do not call the function of their name. */
+  readonly strange: readonly Relation[];
+}
+
+async function inspect(source: Client, relations: readonly Relation[], remembered: Captured): Promise<Inspected> {
   const triggers = await readTriggers(source, relations);
   const captured: Record<string, string> = {};
   const problems = new Map<string, string>();
+  const broken = new Set<Relation>();
+  const strange: Relation[] = [];
   for (const relation of relations) {
     const found = triggers.get(relation.oid);
+    if (problemOf(relation, found, undefined) !== undefined) broken.add(relation);
+    if (found?.deltaFunction !== deltaName(relation.schema, relation.name)) strange.push(relation);
     const problem = problemOf(relation, found, remembered[relation.sql]);
     if (problem !== undefined) problems.set(relation.sql, problem);
     else if (found) captured[relation.sql] = kept(found);
@@ -153,7 +177,7 @@ async function inspect(
   for (const name of Object.keys(remembered)) {
     if (!there.has(name)) problems.set(name, `${name} was captured and is gone now`);
   }
-  return { captured, problems };
+  return { captured, problems, broken, strange };
 }
 
 /** What is wrong with the capture of any relation, one line each; empty when every change is known. */

@@ -1,15 +1,26 @@
+import { takenOff } from '../brake/capture-off';
+import { truncatedRelations } from '../bucardo/queues';
 import { inspectCaptured } from '../capture/check';
 import { mendQueues } from '../capture/mend-queues';
+import { markStatement } from '../capture/objects';
+import type { Relation } from '../catalog/relations';
+import type { Context } from '../context';
+import { Failure } from '../errors';
+import { DirtyKeys } from '../verify/dirty/dirty-keys';
+import type { Ends } from './applier';
 import { watchCatalog } from './catalog-watch';
-import type { Watch } from './duty';
+import type { Looked } from './duty';
 import { PROBLEM_FACT } from './facts';
 
 /**
  * Looks whether every change is still known. What is not stands as a problem until the sync is started again, which
- * refuses it; a table that appeared later is told of by the watch of the catalogs.
+ * refuses it; a table that appeared later is told of by the watch of the catalogs. Throws Failure when other relations
+ * are to be applied than are, since a table was made anew under a known name, or has its name again.
  */
-export async function watchCapture({ context, ends }: Pick<Watch, 'context' | 'ends'>): Promise<void> {
-  const { relations, problems } = await inspectCaptured(context, ends);
+export async function watchCapture({ context, ends, relations: applied }: Looked): Promise<void> {
+  const { relations, synced, strange, problems } = await inspectCaptured(context, ends);
+  // First: who undoes what the problem tells of must meet the mark.
+  await distrust(context, ends, strange);
   if (problems.size > 0) {
     context.log.error({ problems: [...problems.values()] }, 'capture is not complete');
     await context.state.setFact(PROBLEM_FACT, { problems: [...problems.values()] });
@@ -18,4 +29,38 @@ export async function watchCapture({ context, ends }: Pick<Watch, 'context' | 'e
   const mended = await mendQueues(context, ends.source, relations);
   // A changed key stands as a problem at once.
   if (mended.length > 0) await watchCatalog(context, ends.source);
+  if (applied) await requireSame(ends, applied, synced, strange);
+}
+
+/**
+ * Has these copied anew once they are captured again: whoever applies works by name, and may have taken the rows of a
+ * table that is none of ours for those of one that was renamed, and will come back.
+ */
+async function distrust(context: Context, { source }: Ends, strange: readonly Relation[]): Promise<void> {
+  // All are strange then.
+  if (strange.length === 0 || (await takenOff(context.state)) !== undefined) return;
+  for (const relation of strange) {
+    if ((await truncatedRelations(source, [relation])) > 0) continue;
+    const dirty = await DirtyKeys.open(context);
+    await dirty.markAll(relation).finally(() => dirty.close());
+    // Last: killed before, both are done at the next look.
+    await source.query(markStatement(relation));
+  }
+}
+
+async function requireSame(
+  { source }: Ends,
+  applied: readonly Relation[],
+  synced: readonly Relation[],
+  strange: readonly Relation[],
+): Promise<void> {
+  const without = (list: readonly Relation[], others: readonly Relation[]): Relation[] =>
+    list.filter((relation) => !others.some((other) => other.sql === relation.sql));
+  const left = strange.find((relation) => without([relation], applied).length === 0);
+  if (left) throw new Failure(`${left.sql} is another table now, and is applied no more`);
+  const back = without(synced, applied);
+  // What `add` has copied has no mark, and is left to it.
+  if (back.length > 0 && (await truncatedRelations(source, back)) > 0) {
+    throw new Failure(`${back.map(({ sql }) => sql).join(', ')} is to be applied again`);
+  }
 }

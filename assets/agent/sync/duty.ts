@@ -9,6 +9,9 @@ export interface Watch {
   readonly relations: readonly Relation[];
 }
 
+/** What the source is looked at with; without relations where nobody applies any by themselves. */
+export type Looked = Pick<Watch, 'context' | 'ends'> & Partial<Pick<Watch, 'relations'>>;
+
 /** Something that the supervisor does again and again, one after the other. What it throws makes all begin anew. */
 export interface Duty {
   readonly name: string;

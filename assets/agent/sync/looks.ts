@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../context';
 import { watchCapture } from './capture-watch';
 import { watchCatalog } from './catalog-watch';
-import { Duties, type Duty, type Watch } from './duty';
+import { Duties, type Duty, type Looked } from './duty';
 import { watchIdentity } from './identity';
 
 /** Time between two rounds, and before the first: what is done sooner needs no looks beside it; milliseconds. */
@@ -15,7 +15,7 @@ const AGAIN_MS = 5_000;
  * What must be seen in time, whatever else the supervisor does: while a key does not fit its queue, the application's
  * writes are refused, and changes that nobody notes are lost.
  */
-export const looksOf = (watch: Pick<Watch, 'context' | 'ends'>): Duty[] => [
+export const looksOf = (watch: Looked): Duty[] => [
   { name: 'capture', everyMs: 10_000, run: () => watchCapture(watch) },
   { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
   { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
