@@ -16,6 +16,8 @@ export interface GroupingInput {
   readonly groups: readonly (readonly string[])[];
   /** How many groups share the others. */
   readonly shared: number;
+  /** What is to be done about a group of the settings that no relation matches. @default throws Failure */
+  readonly onEmpty?: (patterns: readonly string[]) => void;
 }
 
 const TIES = sql`
@@ -54,22 +56,22 @@ const TOO_LARGE = 1.5;
 
 /**
  * Puts each relation into exactly one group: that of the settings whose pattern it matches, else one of the shared ones,
- * so that these have equally much to do. Relations that are tied stay together unless they are most of the work. Throws
- * Failure when a group of the settings matches nothing.
+ * so that these have equally much to do. Relations that are tied stay together unless they are most of the work.
  */
 export function groupRelations(input: GroupingInput): Relation[][] {
-  const { relations, groups, shared } = input;
+  const { relations, groups, shared, onEmpty = refuse } = input;
   const named = groups.map((): Relation[] => []);
   const rest: Relation[] = [];
   for (const relation of relations) {
     const group = groups.findIndex((patterns) => patterns.some((pattern) => matches(relation, pattern)));
     (named[group] ?? rest).push(relation);
   }
-  const empty = named.findIndex((members) => members.length === 0);
-  if (empty >= 0) {
-    throw new Failure(`sync.groups: no relation matches ${groups[empty]?.join(', ')}; correct the pattern`);
-  }
+  for (const patterns of groups.filter((_, index) => named[index]?.length === 0)) onEmpty(patterns);
   return [...named, ...spread(input, rest, shared)].filter((members) => members.length > 0);
+}
+
+function refuse(patterns: readonly string[]): void {
+  throw new Failure(`sync.groups: no relation matches ${patterns.join(', ')}; correct the pattern`);
 }
 
 /** Longest first, each into the group that has least: never more than a third above the best (Graham). */

@@ -2,6 +2,7 @@ import type { SyncRelations } from '../bucardo/configure';
 import { possibleSyncs } from '../capture/truncate-triggers';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { Failure } from '../errors';
 import type { Ends } from './applier';
 import { groupRelations, readTies, readWrites } from './groups';
 
@@ -28,7 +29,10 @@ async function measured(context: Context, { source }: Ends): Promise<Map<number,
   return any ? since : now;
 }
 
-/** Which sync replicates what, by the settings and by what was written since the sync was first asked for. */
+/**
+ * Which sync replicates what, by the settings and by what was written since the sync was first asked for. A group whose
+ * tables are all gone since there was a plan keeps the others from nothing.
+ */
 export async function planSyncs(
   context: Context,
   ends: Ends,
@@ -36,6 +40,10 @@ export async function planSyncs(
 ): Promise<SyncRelations[]> {
   const { sync } = context.config;
   const names = await possibleSyncs(context, ends.source, relations);
+  if (names.length === 0) throw new Failure('no sync has its trigger on every relation; start capture');
+  const known = (await context.state.fact<Plan>(PLAN_FACT)) ?? {};
+  const onEmpty = (patterns: readonly string[]): void =>
+    context.log.warn({ patterns }, 'a group of sync.groups has lost its last table, and is left out');
   const groups = sync.groups.slice(0, Math.max(0, names.length - 1));
   const grouped = groupRelations({
     relations,
@@ -43,6 +51,7 @@ export async function planSyncs(
     writes: await measured(context, ends),
     groups,
     shared: Math.max(1, Math.min(sync.syncs, names.length - groups.length)),
+    ...(Object.keys(known).length > 0 && { onEmpty }),
   });
   return grouped.map((members, index) => ({ name: names[index] ?? '', relations: members }));
 }

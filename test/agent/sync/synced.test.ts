@@ -1,10 +1,13 @@
+import { capture } from '../../../assets/agent/capture';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
+import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
 import { copyAll } from '../../../assets/agent/copy';
 import { Lease } from '../../../assets/agent/lease';
 import type { Ends } from '../../../assets/agent/sync/applier';
 import { watchCapture } from '../../../assets/agent/sync/capture-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
+import { asPlan, planSyncs } from '../../../assets/agent/sync/plan';
 import { syncedRelations } from '../../../assets/agent/sync/synced';
 import { DirtyKeys } from '../../../assets/agent/verify/dirty/dirty-keys';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
@@ -22,9 +25,15 @@ beforeEach(async () => {
   await copy.within('copy', (context) => copyAll(context, COPY_PROBES));
 });
 
-async function withEnds(work: (context: Context, ends: Ends) => Promise<void>): Promise<void> {
-  await copy.within('supervise', async (context) =>
-    work(context, { source: await context.connect('source'), target: await context.connect('target') }),
+async function withEnds(
+  work: (context: Context, ends: Ends) => Promise<void>,
+  overrides: Partial<AgentConfig> = {},
+): Promise<void> {
+  await copy.within(
+    'supervise',
+    async (context) =>
+      work(context, { source: await context.connect('source'), target: await context.connect('target') }),
+    overrides,
   );
 }
 
@@ -77,5 +86,32 @@ describe('a table that is renamed away, with another made under its name', () =>
       expect((await dirty.count(before)).unverified).toEqual(['"public"."item"']);
       await dirty.close();
     });
+  });
+});
+
+describe('the syncs that Bucardo is given again', () => {
+  const groups = (): Partial<AgentConfig> => ({
+    sync: { ...copy.migration.config.sync, groups: [['public.item']], syncs: 1 },
+  });
+
+  test('are without a table that was made anew on the source, which would keep all others from being applied', async () => {
+    await withEnds(async (context, ends) => {
+      await copy.source.query('DROP TABLE item; CREATE TABLE item (id int PRIMARY KEY, v int)');
+      const plan = asPlan(await planSyncs(context, ends, await syncedRelations(context, ends)));
+      expect(plan).toEqual({ ibex: ['"public"."other"'] });
+    });
+  });
+
+  test('are without a group that has lost its last table, which only the first start refuses', async () => {
+    await copy.within('capture', (context) => capture.run(context), groups());
+    await withEnds(async (context, ends) => {
+      await copy.source.query('ALTER TABLE item RENAME TO item_old');
+      const planned = async (): Promise<unknown> =>
+        asPlan(await planSyncs(context, ends, await syncedRelations(context, ends)));
+      await context.state.setFact('sync.plan', {});
+      await expect(planned()).rejects.toThrow('sync.groups: no relation matches public.item; correct the pattern');
+      await context.state.setFact('sync.plan', { ibex: ['"public"."item"'], ibex2: ['"public"."other"'] });
+      expect(await planned()).toEqual({ ibex: ['"public"."other"'] });
+    }, groups());
   });
 });
