@@ -28,27 +28,35 @@ interface Misfit {
   readonly marks: boolean;
 }
 
-/** The function goes on with the types of yesterday as well, in every session that has called it. */
+/**
+ * The function goes on with the types of yesterday as well, in every session that has called it. A queue that a table of
+ * another name fills, since that was renamed and this one was made anew, is left as it is.
+ */
 const MISFITS = sql`
   WITH q AS (
-    SELECT r.oid, c.oid AS queue, coalesce(p.prosrc LIKE ${literal(`%${ONLY_MARKS}%`)}, false) AS marks
-    FROM unnest($1::oid[], $2::name[]) AS r (oid, name)
+    SELECT r.oid, r.key, c.oid AS queue, p.prosrc LIKE ${literal(`%${ONLY_MARKS}%`)} AS marks
+    FROM unnest($1::oid[], $2::name[], $4::jsonb[]) AS r (oid, name, key)
     JOIN pg_namespace n ON n.nspname = ${literal(CAPTURE_SCHEMA)}
     JOIN pg_class c ON c.relname = r.name AND c.relnamespace = n.oid AND c.relkind = 'r'
-    LEFT JOIN pg_proc p ON p.proname = r.name AND p.pronamespace = n.oid)
+    JOIN pg_proc p ON p.proname = r.name AND p.pronamespace = n.oid
+    WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = r.oid AND t.tgfoid = p.oid))
   SELECT q.oid::int8 AS oid, q.marks,
     json_agg(json_build_object('name', k.attname, 'type', format_type(k.atttypid, k.atttypmod),
       'wanted', format_type(a.atttypid, a.atttypmod)) ORDER BY k.attnum) AS columns
   FROM q
   JOIN pg_attribute k ON k.attrelid = q.queue AND k.attnum > 0 AND NOT k.attisdropped AND k.attname <> ALL ($3::name[])
   LEFT JOIN pg_attribute a ON a.attrelid = q.oid AND a.attname = k.attname AND a.attnum > 0 AND NOT a.attisdropped
-  GROUP BY q.oid, q.marks
-  HAVING q.marks OR bool_or((k.atttypid, k.atttypmod) IS DISTINCT FROM (a.atttypid, a.atttypmod))`;
+  GROUP BY q.oid, q.marks, q.key
+  HAVING q.marks OR bool_or((k.atttypid, k.atttypmod) IS DISTINCT FROM (a.atttypid, a.atttypmod))
+    OR NOT jsonb_agg(k.attname) @> q.key`;
 
 async function misfits(source: Client, relations: readonly Relation[]): Promise<Misfit[]> {
   const byOid = new Map(relations.map((relation) => [relation.oid, relation]));
   const names = relations.map(({ schema, name }) => deltaName(schema, name));
-  const { rows } = await source.query(MISFITS, [[...byOid.keys()], names, QUEUE_COLUMNS]);
+  // Another unique index, of a table without a primary key, makes other columns the key. One that cannot serve is named.
+  const keys = relations.map((each) => (isUsable(each) ? keyOf(each).columns.map(({ name }) => name) : []));
+  const texts = keys.map((key) => JSON.stringify(key));
+  const { rows } = await source.query(MISFITS, [[...byOid.keys()], names, QUEUE_COLUMNS, texts]);
   return (rows as (Omit<Misfit, 'relation'> & { oid: string })[]).flatMap(({ oid, ...row }) => {
     const relation = byOid.get(Number(oid));
     return relation ? [{ relation, ...row }] : [];

@@ -15,7 +15,7 @@ beforeAll(async () => {
   moving = await startMoving(
     TABLES.map(
       (name) => `CREATE TABLE public.${name} (id ${name === 'rounded' ? 'numeric(9, 1)' : 'int'} PRIMARY KEY, v text)`,
-    ).join(';'),
+    ).join(';') + ';CREATE TABLE public.loose (id int NOT NULL UNIQUE, v text NOT NULL)',
     TABLES.map((name) => `INSERT INTO ${name} SELECT i, 'first' FROM generate_series(1, 3) i`).join(';'),
   );
   app = moving.source;
@@ -158,6 +158,32 @@ describe('a table that has no key any more', () => {
     expect([await marks('bare'), await moving.queued('bare')]).toEqual([0, 1]);
     const [source, target] = await applied('bare');
     expect(target).toEqual(source);
+  });
+});
+
+describe('a table without a primary key', () => {
+  it('that is given another unique index has the key of that, as Bucardo does, and its queue follows', async () => {
+    await app.query(`INSERT INTO loose VALUES (1, 'one'), (2, 'two')`);
+    expect((await applied('loose'))[1]).toHaveLength(2);
+    await app.query(`UPDATE loose SET v = 'noted before' WHERE id = 1`);
+    for (const change of ['CREATE UNIQUE INDEX loose_v ON loose (v)', 'DROP INDEX loose_v']) {
+      await alterSource(change);
+
+      expect(await mend()).toEqual([
+        expect.stringMatching(
+          /^the key of "public"."loose" .* \(it is another\): its queue was made anew, and the table/,
+        ),
+      ]);
+
+      expect(await mend()).toEqual([]);
+      await app.query(`UPDATE loose SET v = 'after ${change}' WHERE id = 2`);
+      const [source, target] = await applied('loose');
+      expect(target).toEqual(source);
+      await app.query(`DELETE FROM loose WHERE id = 2; INSERT INTO loose VALUES (2, 'again')`);
+      const [later, there] = await applied('loose');
+      expect(there).toEqual(later);
+      expect(await moving.queued('loose')).toBe(0);
+    }
   });
 });
 
