@@ -30,7 +30,7 @@ export async function sameTables(
   keep: boolean,
 ): Promise<void> {
   const now = await readTables(context, source);
-  const changes = catalogChanges(before, now);
+  const changes = catalogChanges(before, now, context.direction);
   if (keep || changes.length > 0) {
     await context.evidence('the catalog is the same behind the fence', changes.length === 0, 'readTables', {
       tables: Object.keys(now).length,

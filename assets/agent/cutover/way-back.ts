@@ -11,6 +11,7 @@ import { columnDifferences } from '../schema/same-columns';
 import { inTransaction } from '../schema/tried';
 import { qualified } from '../sql';
 import type { Ends } from '../sync/applier';
+import { forgetTables, keepCatalog, knownTables } from '../sync/catalog-watch';
 import { forgetIdentity } from '../sync/identity';
 import { listSequences } from './sequences';
 import { missingLine, missingRights } from './way-back-rights';
@@ -47,6 +48,8 @@ export async function armWayBack(context: Context, { source, target }: Ends): Pr
   }
   const { captured } = await inspectCapture(back, target, relations);
   await back.state.setFact(CAPTURED_FACT, captured);
+  await forgetTables(back, await knownTables(back));
+  await keepCatalog(back, target);
 }
 
 /** What the gate says. */

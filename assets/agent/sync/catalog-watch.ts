@@ -4,6 +4,7 @@ import { TRUNCATED } from '../capture/objects';
 import { readRelations, type Relation } from '../catalog/relations';
 import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
 import type { Context } from '../context';
+import type { Direction } from '../endpoints';
 import { Failure } from '../errors';
 import { columnDifferences } from '../schema/same-columns';
 import { ident, sql } from '../sql';
@@ -13,7 +14,7 @@ import type { Ends } from './applier';
 import { CATALOG_FACT } from './facts';
 
 /** Fact of the source's tables as capture found them. */
-const BASELINE_FACT = 'catalog.baseline';
+export const BASELINE_FACT = 'catalog.baseline';
 
 /** What is watched of one table, as text that only changes when the thing does. */
 export interface WatchedTable {
@@ -60,15 +61,13 @@ const TABLES = sql`
     coalesce(k.key, '') AS key, coalesce(h.parents, '') AS parents, nullif(t.relfilenode, 0)::text AS file
   FROM t LEFT JOIN a ON a.attrelid = t.oid LEFT JOIN d ON d.attrelid = t.oid LEFT JOIN k ON k.indrelid = t.oid LEFT JOIN h ON h.inhrelid = t.oid`;
 
-/** Reads the fingerprint of every table of the application, in one statement. */
+/** Reads the fingerprint of every table of the application that is not left out, in one statement. */
 export async function readTables(context: Context, source: Client): Promise<WatchedTables> {
   const { rows } = await source.query(TABLES, [hiddenSchemas(context.config)]);
-  return Object.fromEntries(
-    (rows as (WatchedTable & { schema: string; name: string })[]).map(({ schema, name, ...table }) => [
-      `${ident(schema)}.${ident(name)}`,
-      table,
-    ]),
+  const tables = (rows as (WatchedTable & { schema: string; name: string })[]).map(
+    ({ schema, name, ...table }) => [`${ident(schema)}.${ident(name)}`, table] as const,
   );
+  return Object.fromEntries(tables.filter(([name]) => !context.config.leftOut?.includes(name)));
 }
 
 /** Keeps the tables as they are now, once capture is in place; those that are known already stay as they were. */
@@ -91,9 +90,21 @@ export async function forgetTables(context: Context, names: readonly string[]): 
   await context.state.setFact(BASELINE_FACT, Object.fromEntries(kept));
 }
 
-const AGAIN = 'undo it, or run cleanup and migrate again';
-const DROPPED = 'drop it on the target too and start add, or run cleanup and migrate again';
-const ALIKE = 'undo it, or make the target alike and start add';
+/** What can be done about a change, by what it was. */
+const WAYS_ON = {
+  forward: {
+    appeared: 'start add, or drop it',
+    altered: 'undo it, or make the target alike and start add',
+    otherwise: 'undo it, or run cleanup and migrate again',
+    gone: 'drop it on the target too and start add, or run cleanup and migrate again',
+  },
+  back: {
+    appeared: 'drop it, or name it in agent.cutover.wayBackWithout',
+    altered: 'undo it, or make the source alike and wait',
+    otherwise: 'undo it, or make the source alike and wait',
+    gone: 'what it held cannot go back',
+  },
+} satisfies Record<Direction, object>;
 
 /**
  * Takes altered tables for good that are alike on both ends now, and keeps them as they are from here on. What an ALTER
@@ -186,20 +197,27 @@ async function filledDifferently(
   );
 }
 
-/** What has changed since capture, a line for each table. */
-export function catalogChanges(before: WatchedTables, now: WatchedTables): string[] {
+/**
+ * What has changed since capture, a line for each table.
+ *
+ * @param direction in which writes are moved. @default forward
+ */
+export function catalogChanges(before: WatchedTables, now: WatchedTables, direction: Direction = 'forward'): string[] {
+  const ways = WAYS_ON[direction];
   const changes: string[] = [];
   for (const [name, table] of Object.entries(now)) {
     const known = before[name];
     if (!known) {
-      changes.push(`table ${name} is new and not captured; start add, or drop it`);
+      changes.push(`table ${name} is new and not captured; ${ways.appeared}`);
       continue;
     }
     const what = differenceOf(known, table);
-    if (what !== undefined) changes.push(`table ${name} ${what}; ${isAltered(known, table) ? ALIKE : AGAIN}`);
+    if (what !== undefined)
+      changes.push(`table ${name} ${what}; ${isAltered(known, table) ? ways.altered : ways.otherwise}`);
   }
   for (const name of Object.keys(before)) {
-    if (now[name] === undefined) changes.push(`table ${name} is gone from the source; ${DROPPED}`);
+    if (now[name] === undefined)
+      changes.push(`table ${name} is gone from the ${direction === 'forward' ? 'source' : 'target'}; ${ways.gone}`);
   }
   return changes;
 }
@@ -229,7 +247,8 @@ function addedNumbers(known: WatchedTable | undefined, now: WatchedTable | undef
 const isReplaced = (known: WatchedTable, now: WatchedTable): boolean =>
   addedNumbers(known, now).length > 0 && addedNumbers(now, known).length > 0;
 
-function differenceOf(known: WatchedTable, now: WatchedTable): string | undefined {
+/** How a table differs from what was kept of it, in words; undefined when it does not, or in nothing that does harm. */
+export function differenceOf(known: WatchedTable, now: WatchedTable): string | undefined {
   if (known.oid !== now.oid) return 'was dropped and made anew';
   if (known.columns !== now.columns) return 'has other columns or types than when it was captured';
   if (hasOtherNumbers(known, now))
@@ -268,7 +287,7 @@ async function keepHarmless(context: Context, before: WatchedTables, now: Watche
 export async function watchCatalog(context: Context, source: Client): Promise<string[]> {
   const before = await context.state.fact<WatchedTables>(BASELINE_FACT);
   const now = await readTables(context, source);
-  const changes = before ? catalogChanges(before, now) : [];
+  const changes = before ? catalogChanges(before, now, context.direction) : [];
   if (before) await keepHarmless(context, before, now);
   const problems = [...changes, ...(await bypassWatch(context, source))];
   const known = await context.state.fact<{ problems: string[] } | null>(CATALOG_FACT);

@@ -14,6 +14,8 @@ import { letWait } from '../fence/turn';
 import { DirtyVerifier } from '../verify/dirty/verify-dirty';
 import { VerifyAgain } from '../verify/dirty/verify-again';
 import { LAG_FACT, type SeenLag } from './beat';
+import { readTables } from './catalog-watch';
+import { takeInAltered } from './fed-tables';
 import { noteTrouble, PROBLEM_FACT, TROUBLE_FACT } from './facts';
 import { clearIdentity, watchIdentity } from './identity';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
@@ -61,8 +63,10 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
   const again = new VerifyAgain(context);
   while (wantedDirection(context.config) === 'back') {
     if (Date.now() >= check) {
+      const tables = await readTables(context, ends.source);
       relations = await readRelations(ends.source, context.config);
       obstacles = await obstaclesOf(context, ends, relations);
+      await takeInAltered(context, ends, tables, relations, obstacles.relations);
       await catchUp.close();
       catchUp = new CatchUp(context, relations, lease);
       verifier.over(relations);

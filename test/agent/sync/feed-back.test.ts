@@ -1,0 +1,86 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Client } from 'pg';
+import type { AgentConfig } from '../../../assets/agent/config';
+import type { Context } from '../../../assets/agent/context';
+import { armWayBack } from '../../../assets/agent/cutover/way-back';
+import { fenceFunction } from '../../../assets/agent/fence/objects';
+import { closeTarget, openTarget } from '../../../assets/agent/fence/target';
+import { prepareLeases } from '../../../assets/agent/lease';
+import { standingProblems } from '../../../assets/agent/sync/facts';
+import { feedBack } from '../../../assets/agent/sync/feed-back';
+import { SupervisorMemory } from '../../../assets/agent/sync/memory';
+import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
+import { readRelations } from '../../../assets/agent/catalog/relations';
+import { startMigration, type TestMigration } from '../../helpers/migration';
+import { until } from '../../helpers/until';
+
+let migration: TestMigration;
+let context: Context;
+let back: Context;
+/** Sessions of the application on the old end and on the one that serves. */
+let source: Client;
+let target: Client;
+
+beforeAll(async () => {
+  migration = await startMigration();
+  source = await migration.admin('source');
+  target = await migration.admin('target');
+  for (const client of [source, target])
+    await client.query('CREATE TABLE public.item (id int PRIMARY KEY, v int); INSERT INTO public.item VALUES (1, 1)');
+  await target.query('ALTER TABLE public.item OWNER TO master');
+  context = await migration.context('cutover');
+  back = context.turned();
+  const ends = { source: await context.connect('source'), target: await context.connect('target') };
+  await prepareLeases(ends.target, await readRelations(ends.source, migration.config));
+  await closeTarget(context, ends.target);
+  await armWayBack(context, ends);
+  // As a cutover leaves both ends.
+  await closeTarget(back, ends.source);
+  await openTarget(ends.target);
+  await source.query(fenceFunction({ kind: 'closed' }));
+});
+afterAll(() => migration.stop());
+
+const wantedFile = (): string => join(migration.config.host.stateDirectory, 'sync.wanted');
+
+/** Feeds the old end as the supervisor does, until the work is done or nobody wants it any more. */
+async function feeding(work: () => Promise<void>, config: AgentConfig = migration.config): Promise<void> {
+  writeFileSync(wantedFile(), 'back');
+  const memory = new SupervisorMemory();
+  const running = (async () => {
+    while (wantedDirection(config) === 'back') await feedBack(config, memory).catch(() => undefined);
+  })();
+  try {
+    await work();
+  } finally {
+    rmSync(wantedFile(), { force: true });
+    await running;
+  }
+}
+
+const rows = async (client: Client): Promise<string> =>
+  JSON.stringify((await client.query('SELECT * FROM public.item ORDER BY id')).rows);
+const areAlike = async (): Promise<boolean> => (await rows(source)) === (await rows(target));
+const problems = (): Promise<string[]> => standingProblems(back.state);
+
+describe('a table that is altered on the end that serves', () => {
+  it('closes the way back until the old end has it too, and is copied anew then: each end filled the column by itself', () =>
+    feeding(async () => {
+      await target.query('INSERT INTO public.item VALUES (2, 2)');
+      await until(areAlike);
+      await target.query('ALTER TABLE public.item ADD made timestamptz DEFAULT clock_timestamp()');
+      await until(async () => (await problems()).join().includes('column "made"'));
+      await target.query('UPDATE public.item SET v = 3 WHERE id = 2');
+      await source.query('ALTER TABLE public.item ADD made timestamptz DEFAULT clock_timestamp()');
+      await until(async () => (await problems()).length === 0);
+      await until(areAlike, { seconds: 20 });
+    }));
+
+  it('and rewritten there alone, with the columns as they were, is copied anew', () =>
+    feeding(async () => {
+      await target.query('ALTER TABLE public.item ALTER v TYPE int USING v + 100');
+      await until(areAlike, { seconds: 20 });
+      expect(await problems()).toEqual([]);
+    }));
+});
