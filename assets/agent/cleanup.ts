@@ -39,14 +39,23 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if (left.length > 0)
     throw new Failure(`still there: ${left.join('; ')}${reached.untouched.length > 0 ? '' : '; start cleanup again'}`);
   await retireLogin(context);
-  // What a new migration would find done, or refuse for, is gone. After a cutover the record is kept.
-  const cutOver = (await context.state.phase('cutover'))?.status === 'succeeded';
-  if (!cutOver && !keepFence) await context.state.startOver();
+  // What a new migration would find done, or refuse for, is gone. Where the target kept the writes the record is kept.
+  if (!keepFence && !(await isMoved(context, gone !== undefined))) await context.state.startOver();
   const fence = keepFence ? '; the source stays fenced, so that no stray client writes there' : '';
   return {
     message: `${triggers} triggers and all objects of Ibex and Bucardo are gone from ${gone ? 'the target; the source, gone for good, was left as it is' : 'both ends'}${fence}`,
     result: { triggers },
   };
+}
+
+/**
+ * Whether the writes were moved to the target and stayed there, by the record: of ends that were cleaned before, the fences
+ * tell nothing any more. From a source that is gone for good no rollback can have moved them back.
+ */
+async function isMoved({ state }: Context, sourceIsGone: boolean): Promise<boolean> {
+  const [cutover, rollback] = [await state.phase('cutover'), await state.phase('rollback')];
+  if (cutover?.status !== 'succeeded') return false;
+  return sourceIsGone || rollback === undefined || rollback.startedAt < cutover.startedAt;
 }
 
 /** Last, since all the rest is done by it; what the server then says of it is evidence of its own. */

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
+import { OFF_FACT, takenOff } from '../../assets/agent/brake/capture-off';
 import { cleanup } from '../../assets/agent/cleanup';
 import { acknowledgeGone, GONE_WORDS } from '../../assets/agent/cleanup/gone';
 import { dumpDirectory, leftovers } from '../../assets/agent/cleanup/leftovers';
@@ -185,6 +186,23 @@ describe('cleanup', () => {
     expect(await ways.run('unfence', '--accept', UNFENCE_WORDS)).toMatchObject({ status: 0 });
     expect(await ways.takesWrites('source')).toBe(true);
     expect(await listCatalog(ways.source)).toEqual(before.source);
+  });
+
+  it('keeps the record of a cutover, and after a rollback forgets it with all that a new migration would refuse for', async () => {
+    const { state } = await ways.migration.context('report');
+    const known = async (): Promise<string[]> => (await state.phases()).map(({ name }) => name);
+    const succeeded = async (phase: string): Promise<void> => {
+      await state.phaseStarted(phase);
+      await state.phaseEnded(phase, 'succeeded', 'by the test');
+    };
+    await succeeded('schema');
+    await succeeded('cutover');
+    await clean();
+    expect(await known()).toEqual(['schema', 'cutover']);
+    await succeeded('rollback');
+    await state.setFact(OFF_FACT, { reason: 'the captured changes take 900 MB' });
+    await clean();
+    expect([await known(), await takenOff(state)]).toEqual([[], undefined]);
   });
 });
 
