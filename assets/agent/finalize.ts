@@ -1,3 +1,4 @@
+import { OFF_FACT } from './brake/capture-off';
 import { CAPTURED_FACT } from './capture/check';
 import { dropCapture } from './cleanup/source';
 import type { Context } from './context';
@@ -6,7 +7,7 @@ import { Failure } from './errors';
 import { leaveForGood } from './fence/turn';
 import { requireStanding } from './fence/standing';
 import type { Phase, PhaseOutcome } from './phase';
-import { PROBLEM_FACT, TROUBLE_FACT } from './sync/facts';
+import { CATALOG_FACT, PROBLEM_FACT, TROUBLE_FACT } from './sync/facts';
 import { stopSupervisor } from './sync/supervisor-job';
 
 async function run(context: Context): Promise<PhaseOutcome> {
@@ -20,7 +21,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   await leaveForGood(ends.source);
   const triggers = await dropCapture(context, ends.target);
   const back = context.turned();
-  for (const fact of [PROBLEM_FACT, TROUBLE_FACT]) await back.state.setFact(fact, null);
+  for (const fact of [PROBLEM_FACT, CATALOG_FACT, TROUBLE_FACT, OFF_FACT]) await back.state.setFact(fact, null);
   await back.state.setFact(CAPTURED_FACT, {});
   await context.evidence('way back ended', true, 'dropCapture', { triggers });
   return {

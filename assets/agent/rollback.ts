@@ -1,3 +1,4 @@
+import { refusal, takenOff } from './brake/capture-off';
 import { CAPTURE_SCHEMA } from './capture/names';
 import type { Context } from './context';
 import { isUnfinished } from './cutover/after-open';
@@ -23,6 +24,8 @@ async function run(context: Context): Promise<PhaseOutcome> {
     if (left || (await isUnfinished(back))) return moveWrites(back, true);
     throw new Failure('the source takes the writes: there is nothing to roll back');
   }
+  const off = await takenOff(back.state);
+  if (off !== undefined) throw refusal(off, 'back');
   const armed = await target.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
   if (armed.rowCount === 0) {
     throw new Failure(

@@ -83,6 +83,11 @@ export class State {
     private readonly scope = '',
   ) {}
 
+  /** Whose facts and counters these are. */
+  get direction(): Direction {
+    return this.scope === '' ? 'forward' : 'back';
+  }
+
   /** The same memory with the facts and counters of one direction; those of `forward` bear their plain names. */
   facing(direction: Direction): State {
     return new State(this.client, direction === 'forward' ? '' : `${direction}.`);

@@ -100,12 +100,12 @@ export class Brake extends Gauge {
     if (earlier !== undefined) return this.takeOff(context, this.source, earlier);
     const readings = await this.read(this.source);
     this.blindLooks = 0;
-    const verdict = judge(readings, this.config.brake);
+    const verdict = judge(readings, this.config.brake, this.direction);
     const { pace, reason } = verdict;
     if (pace === 'off') return this.takeOff(context, this.source, reason);
     const before = this.pace;
     this.show(pace, verdict);
-    const other = judge({ ...readings, queueGrowth: 0 }, this.config.brake);
+    const other = judge({ ...readings, queueGrowth: 0 }, this.config.brake, this.direction);
     if (other.pace !== 'off') this.drain.show(other.pace, other);
     if (pace === before) return;
     this.log.warn({ pace, reason }, 'brake');
@@ -113,7 +113,7 @@ export class Brake extends Gauge {
   }
 
   private async takeOff(context: Context, source: Client, reason: string): Promise<void> {
-    for (const gauge of [this, this.drain]) gauge.end(refusal(reason));
+    for (const gauge of [this, this.drain]) gauge.end(refusal(reason, this.direction));
     await takeCaptureOff(context, source, reason);
     this.finished = true;
   }

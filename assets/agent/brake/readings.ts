@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { Client } from 'pg';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { BrakeConfig } from '../config';
+import type { Direction } from '../endpoints';
 import { literal, sql } from '../sql';
 import type { Pace } from './paced';
 
@@ -108,14 +109,19 @@ const MB = 1_000_000;
 /** Growth of the captured changes, in limits, from which no row moves: at half speed the burst had too little of the source. */
 const GROWTH_TO_PAUSE = 2;
 
-/** Holds the readings against the limits of the settings. */
-export function judge(readings: Readings, limits: BrakeConfig): Verdict {
+/**
+ * Holds the readings against the limits of the settings.
+ *
+ * @param direction in which rows are moved. @default forward
+ */
+export function judge(readings: Readings, limits: BrakeConfig, direction: Direction = 'forward'): Verdict {
+  const end = direction === 'forward' ? 'source' : 'target';
   const { active, lockWaits, queueBytes, queueGrowth, hostFreeBytes } = readings;
   const over = (value: number, limit: number): boolean => limit > 0 && value >= limit;
   if (over(queueBytes, limits.queueMegabytes * MB)) {
     return {
       pace: 'off',
-      reason: `the captured changes take ${Math.round(queueBytes / MB)} MB of the source's disk, and brake.queueMegabytes is ${limits.queueMegabytes}`,
+      reason: `the captured changes take ${Math.round(queueBytes / MB)} MB of the ${end}'s disk, and brake.queueMegabytes is ${limits.queueMegabytes}`,
     };
   }
   const waits = lockWaits.filter(({ ms }) => over(ms, limits.lockWaitMs));
@@ -124,7 +130,7 @@ export function judge(readings: Readings, limits: BrakeConfig): Verdict {
     return { pace: 'yield', reason: `${longest.who} waits ${Math.round(longest.ms)} ms for a lock of ours`, waits };
   }
   if (over(active, limits.pauseSessions)) {
-    return { pace: 'paused', reason: `${active} sessions are active on the source` };
+    return { pace: 'paused', reason: `${active} sessions are active on the ${end}` };
   }
   const growth = `the captured changes grow by ${Math.round(queueGrowth / MB)} MB a minute`;
   if (over(queueGrowth, limits.queueGrowthMegabytes * MB * GROWTH_TO_PAUSE)) return { pace: 'paused', reason: growth };
@@ -132,7 +138,7 @@ export function judge(readings: Readings, limits: BrakeConfig): Verdict {
     return { pace: 'paused', reason: `${Math.round(hostFreeBytes / MB)} MB are free on the host's disk` };
   }
   if (over(active, limits.slowSessions)) {
-    return { pace: 'slow', reason: `${active} sessions are active on the source` };
+    return { pace: 'slow', reason: `${active} sessions are active on the ${end}` };
   }
   if (over(queueGrowth, limits.queueGrowthMegabytes * MB)) {
     return { pace: 'slow', reason: growth };

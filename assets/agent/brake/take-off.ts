@@ -8,7 +8,7 @@ import { Failure, oneLine } from '../errors';
 import { OFF_FACT, takenOff } from './capture-off';
 
 /**
- * Takes all triggers off the source, table by table, each with a short lock time-out, and gives its disk back. The fact
+ * Takes all triggers off the source, on the way back off the target, table by table, each with a short lock time-out, and gives its disk back. The fact
  * is written first, so that whatever is killed, nobody goes on as if changes were known. May be repeated; throws when
  * the source cannot be reached.
  */
@@ -17,7 +17,7 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
     await context.state.setFact(OFF_FACT, { reason, at: new Date().toISOString() });
     await context.state.count('brake.off', 1);
   }
-  context.log.fatal({ reason }, 'capture is taken off, to spare the source');
+  context.log.fatal({ reason }, `capture is taken off, to spare the ${context.real('source')}`);
   await killBucardo(context.config.host);
   await endSourceSessions(source);
   for (;;) {

@@ -45,7 +45,7 @@ const PROBLEM_FACTS = [PROBLEM_FACT, IDENTITY_FACT, CATALOG_FACT];
 /** Everything that stands against a cutover, one line each. */
 export async function standingProblems(state: State): Promise<string[]> {
   const off = await takenOff(state);
-  const problems = off === undefined ? [] : [refusal(off).message];
+  const problems = off === undefined ? [] : [refusal(off, state.direction).message];
   for (const name of PROBLEM_FACTS) problems.push(...((await state.fact<Problems | null>(name))?.problems ?? []));
   return problems;
 }

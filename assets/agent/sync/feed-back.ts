@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { Brake } from '../brake/brake';
+import { takenOff } from '../brake/capture-off';
 import { inspectCapture } from '../capture/check';
 import { mendQueues } from '../capture/mend-queues';
+import { CAPTURE_SCHEMA } from '../capture/names';
 import { readRelations, type Relation } from '../catalog/relations';
 import { readBacklog, total, type Backlog } from '../catch-up/backlog';
 import { CatchUp } from '../catch-up/rounds';
@@ -21,7 +24,7 @@ import { clearIdentity, watchIdentity } from './identity';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { takeOver, type Ends } from './applier';
 import type { SupervisorMemory } from './memory';
-import { SUPERVISOR, wantedDirection } from './supervisor-job';
+import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 
 const LOOK_EVERY_MS = 1_000;
 const CHECK_EVERY_MS = 5_000;
@@ -38,6 +41,8 @@ const COUNT_LIMIT = 100_000;
  */
 export async function feedBack(config: AgentConfig, memory: SupervisorMemory): Promise<void> {
   const context = await Context.create(config, SUPERVISOR, 'back');
+  const brake = openBrake(context);
+  context.brake = brake;
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
     const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
@@ -48,8 +53,29 @@ export async function feedBack(config: AgentConfig, memory: SupervisorMemory): P
     await noteTrouble(context.state, error).catch(() => undefined);
     throw error;
   } finally {
+    await brake.close();
+    if (await isTakenOff(context).catch(() => false)) unwantSync(config);
     await context.close();
   }
+}
+
+/**
+ * The serving end is spared a queue without end, as when the old one is switched off, and who waits for a lock of ours. By
+ * nothing else is the feeding held up: the queue would grow until the way back is closed.
+ */
+function openBrake({ config, direction, log }: Context): Brake {
+  const { queueMegabytes, lockWaitMs } = config.brake;
+  const limits = { slowSessions: 0, pauseSessions: 0, queueGrowthMegabytes: 0, hostFreeMegabytes: 0 };
+  return Brake.open({ config: { ...config, brake: { ...limits, queueMegabytes, lockWaitMs } }, direction, log });
+}
+
+/** Whether the brake has ended the way back, and nothing is left to be taken off. */
+async function isTakenOff(context: Context): Promise<boolean> {
+  if ((await takenOff(context.state)) === undefined) return false;
+  return context.with('source', async (serving) => {
+    const { rowCount } = await serving.query('SELECT FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
+    return rowCount === 0;
+  });
 }
 
 async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Promise<void> {
@@ -62,6 +88,7 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
   const verifier = new DirtyVerifier(context, relations, memory.compare);
   const again = new VerifyAgain(context);
   while (wantedDirection(context.config) === 'back') {
+    context.brake.throwIfOff();
     if (Date.now() >= check) {
       const tables = await readTables(context, ends.source);
       relations = await readRelations(ends.source, context.config);

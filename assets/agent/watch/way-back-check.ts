@@ -1,3 +1,4 @@
+import { refusal, takenOff } from '../brake/capture-off';
 import { readLag } from '../bucardo/queues';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import { readRelations } from '../catalog/relations';
@@ -26,6 +27,8 @@ export async function closedBecause(at: LookAt): Promise<string | undefined> {
 async function reasonOf({ context, config, sessions }: LookAt): Promise<string | undefined> {
   if (config.cutover.wayBack === 'none') return 'none was wanted (agent.cutover.wayBack)';
   const target = await sessions.on('target');
+  const off = await takenOff(context.turned().state);
+  if (off !== undefined) return refusal(off, 'back').message;
   const armed = await target.query('SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
   if (armed.rowCount === 0) return 'it was ended by finalize or cleanup';
   const fence = (await readFenceState(await sessions.on('source')))?.kind ?? 'none';

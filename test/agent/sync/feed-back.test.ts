@@ -6,6 +6,8 @@ import type { Context } from '../../../assets/agent/context';
 import { armWayBack } from '../../../assets/agent/cutover/way-back';
 import { fenceFunction } from '../../../assets/agent/fence/objects';
 import { closeTarget, openTarget } from '../../../assets/agent/fence/target';
+import { finalize } from '../../../assets/agent/finalize';
+import { rollback } from '../../../assets/agent/rollback';
 import { prepareLeases } from '../../../assets/agent/lease';
 import { standingProblems } from '../../../assets/agent/sync/facts';
 import { feedBack } from '../../../assets/agent/sync/feed-back';
@@ -83,4 +85,29 @@ describe('a table that is altered on the end that serves', () => {
       await until(areAlike, { seconds: 20 });
       expect(await problems()).toEqual([]);
     }));
+});
+
+it('the hard limit holds on the end that serves, also while the old one is away: capture is taken off, and a rollback refuses', async () => {
+  await target.query('INSERT INTO public.item SELECT i FROM generate_series(1000, 1100) i');
+  const away = { ...migration.config.source, port: 1 };
+  const config = {
+    ...migration.config,
+    source: away,
+    brake: { ...migration.config.brake, queueMegabytes: 0.001, pauseSessions: 1 },
+  };
+  await feeding(async () => {
+    await until(() => wantedDirection(config) === undefined);
+  }, config);
+  const { rowCount } = await target.query(
+    `SELECT FROM pg_trigger WHERE tgname LIKE 'bucardo%' UNION ALL SELECT FROM pg_namespace WHERE nspname = 'bucardo'`,
+  );
+  expect(rowCount).toBe(0);
+  const closed = expect.stringMatching(
+    /^the way back is closed for good: capture was taken off the target because .* MB of the target's disk, .*; start finalize$/,
+  );
+  expect(await problems()).toEqual([closed]);
+  expect(await standingProblems(context.state)).toEqual([]);
+  await expect(rollback.run(context)).rejects.toThrow('the way back is closed for good');
+  await finalize.run(context);
+  expect(await problems()).toEqual([]);
 });
