@@ -9,9 +9,11 @@ import { mendQueues } from '../capture/mend-queues';
 import { readRelations } from '../catalog/relations';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
+import { tryClaimMove } from '../cutover/claim';
 import { leadHomeUnasked } from '../cutover/home';
 import type { Direction } from '../endpoints';
 import { Failure, oneLine } from '../errors';
+import { readFenceState } from '../fence/objects';
 import { Jobs } from '../job';
 import type { Ends } from './applier';
 import { Heartbeats } from './beat';
@@ -86,12 +88,14 @@ async function keepClientsHome(config: AgentConfig): Promise<never> {
  * Without a sync, between the phases or after one that failed, changes pile up as well, and keys change: the hard limit
  * holds then, too, and queues are mended.
  */
-async function guardQueues(config: AgentConfig): Promise<void> {
+export async function guardQueues(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
   try {
-    // A cutover applies every change before it ends, and needs them all until then.
-    if (await context.state.phase('cutover')) return;
+    // A cutover applies every change before it ends, and needs them all until then, also one that died in its pause.
+    if (!(await tryClaimMove(context))) return;
     const source = await context.connect('source');
+    const fence = await readFenceState(source);
+    if (fence !== undefined && fence.kind !== 'open') return;
     const queueBytes = await readQueueBytes(source);
     const { pace, reason } = judge(
       { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },

@@ -1,15 +1,18 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { takenOff } from '../../../assets/agent/brake/capture-off';
 import { capture } from '../../../assets/agent/capture';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
+import { claimMove } from '../../../assets/agent/cutover/claim';
+import { ensureFenceSchema, fenceFunction } from '../../../assets/agent/fence/objects';
 import { prepareLeases } from '../../../assets/agent/lease';
 import { Heartbeats, type SeenLag } from '../../../assets/agent/sync/beat';
 import type { Trouble } from '../../../assets/agent/sync/facts';
 import { prepareHeartbeats } from '../../../assets/agent/sync/heartbeat';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
-import { watch } from '../../../assets/agent/sync/supervise';
+import { guardQueues, watch } from '../../../assets/agent/sync/supervise';
 import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { until } from '../../helpers/until';
@@ -90,4 +93,28 @@ test('the lag of a sync that stands still grows on when the supervisor begins an
   await until(async () => (await beat()) > first);
   await ends.target.query('INSERT INTO ibex.heartbeat_ibex VALUES (1, clock_timestamp())');
   expect(await beat()).toBe(0);
+});
+
+test('the hard limit holds without a sync also after a cutover that was refused, but not while one has stopped the writes', async () => {
+  const { state } = context;
+  const source = await context.connect('source');
+  const full = { ...config, brake: { ...config.brake, queueMegabytes: 0.001 } };
+  await ensureFenceSchema(source);
+  await state.phaseStarted('cutover');
+  await source.query(fenceFunction({ kind: 'until', deadline: '2000-01-01' }));
+  await guardQueues(full);
+  expect(await takenOff(state)).toBeUndefined();
+  await source.query(fenceFunction({ kind: 'open' }));
+  const moving = await migration.context('cutover');
+  await claimMove(moving);
+  await guardQueues(full);
+  expect(await takenOff(state)).toBeUndefined();
+  await moving.close();
+  await state.phaseEnded('cutover', 'failed', 'a gate refused it');
+  await until(async () => {
+    await guardQueues(full);
+    return takenOff(state);
+  });
+  const { rowCount } = await source.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`);
+  expect(rowCount).toBe(0);
 });
