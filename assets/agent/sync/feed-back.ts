@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from 'pg';
 import { Brake } from '../brake/brake';
 import { takenOff } from '../brake/capture-off';
 import { inspectCapture } from '../capture/check';
@@ -97,7 +96,7 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
       await catchUp.close();
       catchUp = new CatchUp(context, relations, lease);
       verifier.over(relations);
-      await watchOverIdentity(context, ends.source, relations);
+      await watchOverIdentity(context, ends, relations);
       check = Date.now() + CHECK_EVERY_MS;
     }
     const captured = relations.filter((relation) => !obstacles.relations.has(relation.sql));
@@ -114,8 +113,13 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
   }
 }
 
-/** A jump of the serving end stands as a problem until every relation has been compared as a whole after it. */
-async function watchOverIdentity(context: Context, source: Client, relations: readonly Relation[]): Promise<void> {
+/** A jump of either end stands as a problem until every relation has been compared as a whole after it. */
+async function watchOverIdentity(
+  context: Context,
+  { source, target }: Ends,
+  relations: readonly Relation[],
+): Promise<void> {
+  await watchIdentity(context, target, 'target');
   const identity = await watchIdentity(context, source);
   const dirty = await DirtyKeys.open(context);
   const { unverified } = await dirty.count(relations).finally(() => dirty.close());

@@ -1,11 +1,12 @@
 import type { Client } from 'pg';
 import type { Context } from '../context';
+import type { End } from '../endpoints';
 import { sql } from '../sql';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { IDENTITY_FACT, type Problems } from './facts';
 
-/** Fact of the source as it was last seen. */
-const SEEN_FACT = 'source.seen';
+/** Facts of each end as it was last seen. */
+const SEEN_FACTS: Readonly<Record<End, string>> = { source: 'source.seen', target: 'target.seen' };
 
 /** Which server answers as the source, and how far it is. What its version or provider does not tell is null. */
 export interface Identity {
@@ -65,32 +66,39 @@ export function jumpBetween(before: Identity, now: Identity): string | undefined
 /**
  * Looks whether the source is the server that it was, and has lost nothing that the target may already have. A jump
  * stands as a problem until a full verify that began after it has passed. Returns what is known now.
+ *
+ * @param end with `target`, whether that is the server that it was, and has lost nothing of what it was given. @default source
  */
-export async function watchIdentity(context: Context, source: Client): Promise<Identity> {
-  const before = await context.state.fact<Identity | null>(SEEN_FACT);
-  const now = await readIdentity(source);
-  const jump = before && jumpBetween(before, now);
+export async function watchIdentity(context: Context, client: Client, end: End = 'source'): Promise<Identity> {
+  const before = await context.state.fact<Identity | null>(SEEN_FACTS[end]);
+  const now = await readIdentity(client);
+  // What is applied is committed durably, so that a crash of the end that is fed loses none of it.
+  const jump = before && jumpBetween(end === 'target' ? { ...before, started: now.started } : before, now);
   if (before && jump !== undefined) {
     const wayOn =
       context.direction === 'forward'
         ? 'start verify, which finds it, and then go on'
         : 'all is compared again by itself: wait for that';
     const [here, there] = [context.real('source'), context.real('target')];
-    const line = `the ${here} may have lost what the ${there} has: ${jump}; ${wayOn}`;
+    const lost =
+      end === 'source'
+        ? `the ${here} may have lost what the ${there} has`
+        : `the ${there} may have lost what it was given`;
+    const line = `${lost}: ${jump}; ${wayOn}`;
     const known = (await context.state.fact<Problems | null>(IDENTITY_FACT))?.problems ?? [];
     await context.state.setFact(IDENTITY_FACT, { problems: [...known, line].slice(-5) });
     await forgetComparisons(context);
-    await context.evidence('the source is the same', false, 'readIdentity', { before, now, jump });
-    await context.state.count('source.jumps', 1);
+    await context.evidence(`the ${end} is the same`, false, 'readIdentity', { before, now, jump });
+    await context.state.count(`${end}.jumps`, 1);
   }
   // The problem is written first: killed in between, the jump is seen and told once more.
-  await context.state.setFact(SEEN_FACT, now);
+  await context.state.setFact(SEEN_FACTS[end], now);
   return now;
 }
 
-/** To be called when nothing has been written to this end since it was looked at: what it was then does not matter. */
+/** To be called when nothing is fed yet from source to target: what either was when it was last looked at does not matter. */
 export const forgetIdentity = async ({ state }: Context): Promise<void> => {
-  await state.setFact(SEEN_FACT, null);
+  for (const seen of Object.values(SEEN_FACTS)) await state.setFact(seen, null);
   await state.setFact(IDENTITY_FACT, null);
 };
 

@@ -10,6 +10,7 @@ import { finalize } from '../../../assets/agent/finalize';
 import { rollback } from '../../../assets/agent/rollback';
 import { prepareLeases } from '../../../assets/agent/lease';
 import { standingProblems } from '../../../assets/agent/sync/facts';
+import type { Identity } from '../../../assets/agent/sync/identity';
 import { feedBack } from '../../../assets/agent/sync/feed-back';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
 import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
@@ -86,6 +87,16 @@ describe('a table that is altered on the end that serves', () => {
       expect(await problems()).toEqual([]);
     }));
 });
+
+it('the old end, restored to an earlier time, may have lost what it was fed: the way back is closed until all was compared again', () =>
+  feeding(async () => {
+    const seen = await until(() => back.state.fact<Identity | null>('target.seen'));
+    await back.state.setFact('target.seen', { ...seen, txid: '9000000000' });
+    const told = await until(async () => (await problems()).find((line) => line.includes('it was restored')));
+    expect(told).toMatch(/^the source may have lost what it was given: .*; all is compared again by itself/);
+    await until(async () => (await problems()).length === 0);
+    expect(await areAlike()).toBe(true);
+  }));
 
 it('the hard limit holds on the end that serves, also while the old one is away: capture is taken off, and a rollback refuses', async () => {
   await target.query('INSERT INTO public.item SELECT i FROM generate_series(1000, 1100) i');
