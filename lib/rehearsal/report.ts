@@ -29,6 +29,8 @@ export interface MoveReport {
     readonly seconds: number;
     /** Whether every relation could be compared. */
     readonly complete: boolean;
+    /** Those that could not, by quoted name. */
+    readonly notCompared: readonly { readonly relation: string; readonly cause: string }[];
   };
 }
 

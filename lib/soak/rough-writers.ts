@@ -27,6 +27,9 @@ export const ROUGH_TABLES = `
   CREATE TABLE rough.child (id int PRIMARY KEY REFERENCES rough.parent, epoch int NOT NULL);
   CREATE TABLE rough.slow (writer int PRIMARY KEY, n int NOT NULL, step int NOT NULL);`;
 
+/** Those that are emptied again and again, by quoted name. */
+export const EMPTIED: readonly string[] = ['"rough"."emptied"', '"rough"."parent"', '"rough"."child"'];
+
 /** What a rough writer did, and what is wrong with what it left. */
 export interface RoughResult {
   readonly writer: string;

@@ -2,12 +2,21 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import type { End } from '../endpoints';
+import { Failure } from '../errors';
 import { literal } from '../sql';
 import { compareAll, type Comparison, type CompareProgress } from './compare-all';
+import { compareRelation, type CompareOptions } from './compare-relation';
+import type { RelationComparison } from './comparison';
 
-/** Both ends as they stood at one moment, to be compared later; each holds back vacuum until it is released. */
+/**
+ * Both ends as they stood at one moment, to be compared later; each holds back vacuum until it is released, and none
+ * holds a table for longer than a chunk of it is read, since applications write by then.
+ */
 export interface HeldSnapshots {
-  /** Compares every row of the relations as they stood then, and releases the snapshots, whatever happens. */
+  /**
+   * Compares every row of the relations as they stood then, the smallest relation first, and releases the snapshots,
+   * whatever happens. One that was emptied or rewritten since then is not compared: no snapshot shows its rows.
+   */
   compare(relations: readonly Relation[], onProgress?: (progress: CompareProgress) => void): Promise<Comparison>;
   /** Gives the snapshots up without comparing; does nothing when that was done already. */
   release(): Promise<void>;
@@ -55,7 +64,9 @@ class Held implements HeldSnapshots {
       return await compareAll({
         openSource: () => this.enter('source'),
         openTarget: () => this.enter('target'),
-        relations,
+        // A small one is soon read, and most of those that applications empty again and again are small.
+        relations: [...relations].sort((a, b) => a.bytes - b.bytes),
+        compare: (options) => this.one(options),
         jobs: this.context.config.verify.jobs,
         chunkRows: this.context.config.verify.chunkRows,
         maxRowsPerSecond: this.context.config.verify.maxRowsPerSecond,
@@ -71,10 +82,49 @@ class Held implements HeldSnapshots {
     return this.released;
   }
 
+  private async one(options: CompareOptions): Promise<RelationComparison> {
+    const { relation, source, target } = options;
+    const leave = async (): Promise<void> => {
+      await Promise.all([this.leave('source', source, relation), this.leave('target', target, relation)]);
+    };
+    const comparison = await compareRelation({
+      ...options,
+      onChunk: async (rows, again) => {
+        await leave();
+        await options.onChunk?.(rows, again);
+      },
+    });
+    await leave();
+    return comparison;
+  }
+
+  /**
+   * Lets go of a relation, and stands in the snapshot once more. Throws Failure when it has another file than the
+   * snapshot shows: catalogs are read as of the snapshot, functions on them as of now, and nothing can have come between
+   * the rows and this question, as they were locked.
+   */
+  private async leave(end: End, client: Client, relation: Relation): Promise<void> {
+    const { rows } = await client.query(
+      `SELECT c.relfilenode = pg_relation_filenode(c.oid) AS same FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname = $1 AND c.relname = $2`,
+      [relation.schema, relation.name],
+    );
+    if ((rows[0] as { same: boolean | null } | undefined)?.same !== true) {
+      throw new Failure(
+        `it was emptied or rewritten on the ${this.context.real(end)} (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE, DROP) after the pause, so that its rows of then cannot be read any more`,
+      );
+    }
+    await client.query(`COMMIT; ${this.entry(end)}`);
+  }
+
+  private entry(end: End): string {
+    return `${BEGIN}; SET TRANSACTION SNAPSHOT ${literal(this.snapshots[end])}`;
+  }
+
   private async enter(end: End): Promise<Client> {
     const client = await this.context.connect(end, 'compare at freeze');
     try {
-      await client.query(`${BEGIN}; SET TRANSACTION SNAPSHOT ${literal(this.snapshots[end])}`);
+      await client.query(this.entry(end));
       return client;
     } catch (error) {
       await client.end().catch(() => undefined);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Relation } from '../../../assets/agent/catalog/relations';
 import { Context } from '../../../assets/agent/context';
 import { openSnapshotHolders } from '../../../assets/agent/verify/held-snapshots';
+import { until } from '../../helpers/until';
 import { agentConfig, startEnds, type Ends } from './ends';
 
 let ends: Ends;
@@ -61,6 +62,47 @@ it('holds the snapshot of the moment, not of when its sessions were opened', asy
   await change('target', 3);
   const held = await holders.hold();
   expect(await held.compare(await relations())).toMatchObject({ rowsDifferent: 2 });
+});
+
+it.each(['source', 'target'] as const)(
+  'says that a relation which was emptied on the %s since then cannot be compared, and never that its rows differ',
+  async (end) => {
+    const held = await (await openSnapshotHolders(context)).hold();
+    await ends.run(end, `BEGIN; TRUNCATE public.t; INSERT INTO public.t VALUES (1, 'new'); COMMIT`);
+    const result = await held.compare(await relations());
+    expect(result).toMatchObject({ ok: false, rowsDifferent: 0, relations: 1, rowsCompared: 2000 });
+    expect(result.notCompared).toEqual([
+      { relation: '"public"."t"', cause: expect.stringMatching(`^it was emptied or rewritten on the ${end} `) },
+    ]);
+  },
+);
+
+it('says so of one that was rewritten between two of its chunks, too', async () => {
+  const held = await (await openSnapshotHolders(context)).hold();
+  let chunks = 0;
+  const emptied: Promise<void>[] = [];
+  const result = await held.compare(await relations(), ({ relation }) => {
+    if (relation === '"public"."t"' && (chunks += 1) === 1) emptied.push(ends.run('target', 'TRUNCATE public.t'));
+  });
+  await Promise.all(emptied);
+  expect(result.notCompared.map(({ relation }) => relation)).toEqual(['"public"."t"']);
+  expect(result.rowsDifferent).toBe(0);
+});
+
+it('keeps no application from a table that it has read, while it reads another', async () => {
+  const config = agentConfig(ends, directory);
+  const alone = await Context.create({ ...config, verify: { ...config.verify, jobs: 1 } }, 'cutover');
+  const held = await (await openSnapshotHolders(alone)).hold();
+  const [t, u] = (await relations()) as [Relation, Relation];
+  const blocker = await ends.open('target');
+  await blocker.query('BEGIN; LOCK TABLE public.u');
+  let read = 0;
+  const comparing = held.compare([{ ...u, bytes: t.bytes + 1 }, t], ({ rows }) => (read = rows));
+  await until(() => read === 2000);
+  await ends.run('target', `SET statement_timeout = '20s'; TRUNCATE public.t; RESET statement_timeout`);
+  await blocker.end();
+  expect(await comparing).toMatchObject({ ok: true, relations: 2, rowsCompared: 4000 });
+  await alone.close();
 });
 
 it('reports every relation as not compared when a snapshot is gone', async () => {

@@ -19,7 +19,7 @@ export const agent: AgentReport = {
       { step: 'fence', startMs: 0, ms: 60.6 },
       { step: 'drain', startMs: 61, ms: 290.1 },
     ],
-    freeze: { rowsCompared: 1_002_345, rowsDifferent: 0, seconds: 4.2, complete: true },
+    freeze: { rowsCompared: 1_002_345, rowsDifferent: 0, seconds: 4.2, complete: true, notCompared: [] },
   },
   evidence: [],
 };
