@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { readRelations, type Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { GivenBack, givingWay } from '../copy/give-way';
 import { RateLimit } from '../copy/rate-limit';
 import type { End } from '../endpoints';
 import { oneLine } from '../errors';
 import { sql } from '../sql';
-import { checkKeyIndex } from './index-check';
+import { checkKeyIndex, type IndexCheck } from './index-check';
 import { usableKey } from './relation-sql';
 import { prepareSessions } from './session';
 
@@ -19,6 +20,9 @@ const QUERY = 'count and hash of the keys, by a sequential pass and by ranges of
 
 /** Longest wait before the brake is asked again; milliseconds. */
 const PIECE_MS = 1_000;
+
+/** How often a relation is given up for the sake of those who wait for its lock, until that is a problem. */
+const MOST_GIVEN_BACK = 5;
 
 type Checked = Record<string, string>;
 
@@ -69,6 +73,8 @@ export async function checkKeyIndexes(context: Context, relations: readonly Rela
 interface Item {
   readonly end: End;
   readonly relation: Relation;
+  /** How often it was given up so far, because others wait for its lock. @default never */
+  readonly givenBack?: number;
 }
 
 class Run {
@@ -92,16 +98,28 @@ class Run {
 
   async work(): Promise<void> {
     for (let item = this.queue.shift(); item; item = this.queue.shift()) {
-      const { end, relation } = item;
+      const { end } = item;
       if (end === 'source') await this.context.brake.clear();
       const read = await this.context
         .with(end, (client) => this.look(client, item as Item))
-        .catch((error: unknown) => {
-          this.problems.push(`${relation.sql} on the ${end}: ${oneLine(error)}`);
-          return 0;
-        });
+        .catch((error: unknown) => this.failed(item as Item, error));
       if (end === 'source') await this.pay(this.limit.take(read));
     }
+  }
+
+  /** What others wait for comes again, last of all; a few times. */
+  private failed(item: Item, error: unknown): number {
+    const { end, relation, givenBack = 0 } = item;
+    if (error instanceof GivenBack) {
+      this.context.log.warn({ relation: relation.sql, cause: oneLine(error) }, 'given back');
+      const times = givenBack + (error.waiter === undefined ? 0 : 1);
+      if (times < MOST_GIVEN_BACK) this.queue.push({ ...item, givenBack: times });
+      else
+        this.problems.push(
+          `${relation.sql} on the ${end}: its index was not checked, since each of ${times} times others waited for its lock, at last ${error.waiter}; keep such statements away meanwhile, or raise brake.lockWaitMs`,
+        );
+    } else this.problems.push(`${relation.sql} on the ${end}: ${oneLine(error)}`);
+    return 0;
   }
 
   /** Waits, in no transaction and no session. */
@@ -110,6 +128,27 @@ class Run {
       this.context.brake.throwIfOff();
       await sleep(Math.min(left, PIECE_MS));
     }
+  }
+
+  /**
+   * A large table is read for hours, with a lock that keeps TRUNCATE and DDL waiting, and all that comes after these: the
+   * server ends the session then, since a statement that answers nothing before its end notices no client that went.
+   */
+  private async givingWay<T>(client: Client, work: () => Promise<T>): Promise<T> {
+    const { rows } = await client.query('SELECT pg_backend_pid() AS pid');
+    const { pid } = rows[0] as { pid: number };
+    return givingWay(this.context.brake, pid, async (signal) => {
+      const end = (): void =>
+        void this.context
+          .with('source', (other) => other.query('SELECT pg_catalog.pg_terminate_backend($1)', [pid]))
+          .catch((error: unknown) => this.context.log.warn({ err: error }, 'a check could not be ended'));
+      signal.addEventListener('abort', end, { once: true });
+      try {
+        return await work();
+      } catch (error) {
+        throw signal.aborted ? signal.reason : error;
+      }
+    });
   }
 
   /** Returns how many rows were read. */
@@ -125,7 +164,8 @@ class Run {
     await client.query('SET max_parallel_workers_per_gather = 0; SET jit = off');
     this.context.progress.report(this.checked, this.checked + this.queue.length + 1, 'indexes', relation.sql);
     const { chunkRows } = this.context.config.verify;
-    const { ok, rows, indexRows, misplaced } = await checkKeyIndex(client, relation, key, chunkRows);
+    const work = (): Promise<IndexCheck> => checkKeyIndex(client, relation, key, chunkRows);
+    const { ok, rows, indexRows, misplaced } = await (end === 'source' ? this.givingWay(client, work) : work());
     this.checked++;
     if (ok) this.files[name] = files;
     else {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { UNBRAKED } from '../../../assets/agent/brake/paced';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { Key } from '../../../assets/agent/catalog/relations';
 import { Context } from '../../../assets/agent/context';
@@ -127,6 +128,56 @@ it('the speed limit is waited for outside of the snapshot, which would hold back
     await context.close();
     rmSync(directory, { recursive: true });
   }
+});
+
+describe('a check for which others wait', () => {
+  const NAME = '"public"."wanted"';
+  let directory: string;
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'ibex-index-wanted-'));
+    await ends.run('both', `CREATE TABLE ${NAME} (k int PRIMARY KEY); INSERT INTO ${NAME} VALUES (1)`);
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  /** What the checks come to while the table is locked by somebody, for as long as they are told that somebody waits. */
+  async function checks(isWaiting: (asked: number) => boolean) {
+    const settings = agentConfig(ends, directory);
+    const verify = { ...settings.verify, sequentialCheck: 'always' as const };
+    const context = await Context.create({ ...settings, verify }, 'verify');
+    // Before the lock, which keeps sizes from being read.
+    const relation = await ends.relation(NAME);
+    const blocker = await ends.open('source');
+    await blocker.query(`BEGIN; LOCK TABLE ${NAME}`);
+    const asked = new Set<number | string>();
+    const waiter = (holder: number | string): string | undefined => {
+      asked.add(holder);
+      if (isWaiting(asked.size)) return 'an ALTER TABLE of pid 1';
+      void blocker.query('ROLLBACK');
+      return undefined;
+    };
+    context.brake = { ...UNBRAKED, waiter };
+    try {
+      const { checked, problems } = await checkKeyIndexes(context, [relation]);
+      return { checked, problems, sessions: asked.size };
+    } finally {
+      await blocker.end();
+      await context.close();
+    }
+  }
+
+  it('is ended by the server, and made again', async () => {
+    expect(await checks((asked) => asked === 1)).toEqual({ checked: 2, problems: [], sessions: 2 });
+  });
+
+  it('is a problem when that happens again and again', async () => {
+    const { problems, sessions } = await checks(() => true);
+    expect(sessions).toBe(5);
+    expect(problems).toEqual([
+      expect.stringMatching(
+        /^"public"."wanted" on the source: its index was not checked, since each of 5 times .* an ALTER TABLE of pid 1; keep/,
+      ),
+    ]);
+  });
 });
 
 describe('the checks of a whole database', () => {
