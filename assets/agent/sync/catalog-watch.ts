@@ -232,7 +232,8 @@ const keyColumns = ({ key }: WatchedTable): string => key.replace(/^\d+ /, '');
 const hasOtherDefaults = (known: WatchedTable | undefined, now: WatchedTable): boolean =>
   known?.defaults !== undefined && known.defaults !== now.defaults;
 
-const hasOtherNumbers = (known: WatchedTable, now: WatchedTable): boolean =>
+/** Whether columns are others than before, though they may have the same names and types. */
+export const hasOtherNumbers = (known: WatchedTable, now: WatchedTable): boolean =>
   known.numbers !== undefined && known.numbers !== now.numbers;
 
 const numbersOf = (table: WatchedTable | undefined): string[] => table?.numbers?.split(' ') ?? [];

@@ -3,7 +3,14 @@ import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { Ends } from './applier';
-import { BASELINE_FACT, differenceOf, watchCatalog, type WatchedTable, type WatchedTables } from './catalog-watch';
+import {
+  BASELINE_FACT,
+  differenceOf,
+  hasOtherNumbers,
+  watchCatalog,
+  type WatchedTable,
+  type WatchedTables,
+} from './catalog-watch';
 import { CATALOG_FACT } from './facts';
 
 /**
@@ -45,7 +52,7 @@ const isSame = (known: WatchedTable, now: WatchedTable): boolean =>
 const hasOtherRows = (known: WatchedTable | undefined, now: WatchedTable): boolean =>
   known !== undefined &&
   differenceOf(known, now) !== undefined &&
-  (known.oid !== now.oid || known.columns !== now.columns || known.file !== now.file);
+  (known.oid !== now.oid || known.columns !== now.columns || known.file !== now.file || hasOtherNumbers(known, now));
 
 async function copyAnew(context: Context, ends: Ends, relation: Relation): Promise<void> {
   context.log.warn({ relation: relation.sql }, 'a table was altered on both ends; it is copied anew');

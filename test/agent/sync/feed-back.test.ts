@@ -86,6 +86,14 @@ describe('a table that is altered on the end that serves', () => {
       await until(areAlike, { seconds: 20 });
       expect(await problems()).toEqual([]);
     }));
+
+  it('and has a column dropped and added again there, without the values of before, is copied anew', () =>
+    feeding(async () => {
+      await target.query('ALTER TABLE public.item DROP made; ALTER TABLE public.item ADD made timestamptz');
+      expect(await areAlike()).toBe(false);
+      await until(areAlike, { seconds: 20 });
+      await until(async () => (await problems()).length === 0);
+    }));
 });
 
 it('the old end, restored to an earlier time, may have lost what it was fed: the way back is closed until all was compared again', () =>
