@@ -30,16 +30,17 @@ interface Misfit {
 
 /**
  * The function goes on with the types of yesterday as well, in every session that has called it. A queue that a table of
- * another name fills, since that was renamed and this one was made anew, is left as it is.
+ * another name fills, since that was renamed and this one was made anew, is left as it is; one that nobody fills is mended
+ * before it has a trigger.
  */
 const MISFITS = sql`
   WITH q AS (
-    SELECT r.oid, r.key, c.oid AS queue, p.prosrc LIKE ${literal(`%${ONLY_MARKS}%`)} AS marks
+    SELECT r.oid, r.key, c.oid AS queue, coalesce(p.prosrc LIKE ${literal(`%${ONLY_MARKS}%`)}, false) AS marks
     FROM unnest($1::oid[], $2::name[], $4::jsonb[]) AS r (oid, name, key)
     JOIN pg_namespace n ON n.nspname = ${literal(CAPTURE_SCHEMA)}
     JOIN pg_class c ON c.relname = r.name AND c.relnamespace = n.oid AND c.relkind = 'r'
-    JOIN pg_proc p ON p.proname = r.name AND p.pronamespace = n.oid
-    WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = r.oid AND t.tgfoid = p.oid))
+    LEFT JOIN pg_proc p ON p.proname = r.name AND p.pronamespace = n.oid
+    WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = p.oid AND t.tgrelid <> r.oid))
   SELECT q.oid::int8 AS oid, q.marks,
     json_agg(json_build_object('name', k.attname, 'type', format_type(k.atttypid, k.atttypmod),
       'wanted', format_type(a.atttypid, a.atttypmod)) ORDER BY k.attnum) AS columns

@@ -76,18 +76,24 @@ it('is forgotten as well by a run after one that was killed anywhere', async () 
   expect(await problems()).toEqual([]);
 });
 
-it('is copied like any other when one of that name is made later', async () => {
-  await copy.run();
-  for (const client of [copy.source, copy.target]) await client.query('DROP TABLE dropped');
-  await recapture();
-  await copy.source.query(
-    'CREATE TABLE dropped (id int PRIMARY KEY, other int); INSERT INTO dropped VALUES (1, 1), (2, 2)',
-  );
-  await copy.target.query('SET ROLE master; CREATE TABLE dropped (id int PRIMARY KEY, other int); RESET ROLE');
-  await recapture();
-  await copy.run();
-  expect(await copy.count('dropped')).toBe(2);
-});
+it.each([
+  ['the same key', 'id int PRIMARY KEY, other int', `(1, 1), (2, 2)`, '(3, 3)'],
+  ['a key of another type', 'id text PRIMARY KEY, other int', `('a', 1), ('b', 2)`, `('c', 3)`],
+  ['another key', 'other int PRIMARY KEY', '(1), (2)', '(3)'],
+])(
+  'is copied like any other when one of that name is made later with %s, which can be written meanwhile',
+  async (_, columns, first, later) => {
+    await copy.run();
+    for (const client of [copy.source, copy.target]) await client.query('DROP TABLE dropped');
+    await recapture();
+    await copy.source.query(`CREATE TABLE dropped (${columns}); INSERT INTO dropped VALUES ${first}`);
+    await copy.target.query(`SET ROLE master; CREATE TABLE dropped (${columns}); RESET ROLE`);
+    await recapture();
+    await copy.source.query(`INSERT INTO dropped VALUES ${later}`);
+    await copy.run();
+    expect(await copy.count('dropped')).toBe(3);
+  },
+);
 
 it('is copied anew when it was renamed, once it is renamed and emptied on the target', async () => {
   await copy.run();
