@@ -110,10 +110,12 @@ async function dumpWhatCanBe(
   directory: string,
 ): Promise<LeftOut> {
   const leftOut = new Map<string, string>();
+  const restored = relations.filter((relation) => !wanted.includes(relation)).sort((a, b) => b.bytes - a.bytes);
   for (;;) {
     const dumped = wanted.filter(({ sql }) => !leftOut.has(sql));
+    const excluded = [...wanted.filter(({ sql }) => leftOut.has(sql)), ...restored];
     try {
-      await runDump(context, relations, dumped, directory);
+      await runDump(context, dumped, excluded, directory);
       return Object.fromEntries(leftOut);
     } catch (error) {
       // The host's own PostgreSQL may share this volume, and needs the room at once.

@@ -38,10 +38,10 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if (await isPastNoReturn(ends.source)) {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
   }
-  const { synced: relations, problems } = await inspectCaptured(context, ends);
+  const { relations: all, synced: relations, problems } = await inspectCaptured(context, ends);
   await context.evidence('capture in place', problems.size === 0, 'inspectCapture', [...problems.values()]);
   if (problems.size > 0) {
-    const isGone = [...problems.keys()].every((name) => !relations.some((relation) => relation.sql === name));
+    const isGone = [...problems.keys()].every((name) => !all.some((relation) => relation.sql === name));
     const wayOn = isGone ? 'start capture, then sync again' : 'run cleanup and migrate again';
     throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}; ${wayOn}`);
   }

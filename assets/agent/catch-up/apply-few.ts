@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { queueOf } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
@@ -16,6 +17,10 @@ export const FEW = 1_000;
 
 /** Tries when the server cannot serialize us with a purge. */
 const ATTEMPTS = 10;
+
+/** Tries to lock relations of which somebody has one for itself, and the pauses between them; milliseconds. */
+const BUSY_TRIES = 3;
+const BUSY_MS = 20;
 
 /** What was done with relations of which few changes were expected. */
 export interface FewApplied {
@@ -61,12 +66,8 @@ async function once(
   await target.query(`BEGIN; SET LOCAL session_replication_role = 'replica'`);
   // Before the snapshot, as in applyChanges.
   await lease.holdAll(target, relations);
-  try {
-    await beginReading(source, relations, 'refuse');
-  } catch (error) {
-    if (!isBusy(error)) throw error;
-    // Waiting for it, we would have all the others wait, and whoever wants one that we have locked.
-    await Promise.all([source.query('ROLLBACK'), target.query('ROLLBACK')]);
+  if (!(await hasBegun(source, relations))) {
+    await target.query('ROLLBACK');
     return { keys: 0, left: relations };
   }
   const { changed, left } = await readKeys(source, relations);
@@ -82,6 +83,24 @@ async function once(
   }
   await source.query('COMMIT');
   return { keys: changed.reduce((sum, { keys }) => sum + keys.length, 0), left };
+}
+
+/**
+ * Begins to read, unless somebody has one of these for itself: waiting for it, we would have all the others wait, and
+ * whoever wants one that we have locked. Most who have it so, have it for a moment.
+ */
+async function hasBegun(source: Client, relations: readonly Relation[]): Promise<boolean> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await beginReading(source, relations, 'refuse');
+      return true;
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      await source.query('ROLLBACK');
+    }
+    if (tries === BUSY_TRIES) return false;
+    await sleep(BUSY_MS);
+  }
 }
 
 /** Reads all keys that the snapshot shows of those relations that have few. */

@@ -15,20 +15,20 @@ const WATCH_MS = 500;
 
 /**
  * The most tables whose rows pg_dump is told to leave out: it asks the server once for each, and Linux ends its arguments
- * at 2 MB. Of more, the smallest are dumped although nobody needs them.
+ * at 2 MB. Of more, some are dumped although nobody needs them.
  */
 const MOST_EXCLUDED = 2_000;
 
 /**
  * Runs pg_dump into a directory, with progress, and held by the brake.
  *
- * @param relations all that the database has
- * @param wanted those whose rows are dumped
+ * @param wanted relations whose rows are dumped
+ * @param excluded those whose rows are not, as far as arguments have room; what matters most comes first
  */
 export async function runDump(
   context: Context,
-  relations: readonly Relation[],
   wanted: readonly Relation[],
+  excluded: readonly Relation[],
   directory: string,
 ): Promise<void> {
   const { config, progress, log } = context;
@@ -42,7 +42,8 @@ export async function runDump(
     `--file=${directory}`,
     '--verbose',
     ...dumpOptions(context),
-    ...excluded(relations, wanted).map((relation) => `--exclude-table-data=${relation.sql}`),
+    // Quoted names are patterns that match them alone.
+    ...excluded.slice(0, MOST_EXCLUDED).map((relation) => `--exclude-table-data=${relation.sql}`),
   ];
   const waiting = [...wanted];
   let tables = 0;
@@ -79,15 +80,6 @@ export async function runDump(
     clearInterval(watch);
   }
   log.info({ tables, bytes: bytesBelow(directory) }, 'dumped');
-}
-
-/** Whose rows are not dumped, the largest first. Their quoted names are patterns that match them alone. */
-function excluded(relations: readonly Relation[], wanted: readonly Relation[]): Relation[] {
-  const names = new Set(wanted.map(({ sql }) => sql));
-  return relations
-    .filter(({ sql }) => !names.has(sql))
-    .sort((a, b) => b.bytes - a.bytes)
-    .slice(0, MOST_EXCLUDED);
 }
 
 /** Bytes of the files in a directory. */

@@ -6,6 +6,7 @@ import { takeCaptureOff } from '../brake/take-off';
 import { admitBucardo, endSourceSessions, expelBucardo } from '../bucardo/login';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { Failure } from '../errors';
 import { Lease } from '../lease';
 import { prepareHeartbeats } from './heartbeat';
 import { asPlan, PLAN_FACT, planSyncs, type Plan } from './plan';
@@ -33,6 +34,7 @@ export async function takeOver(context: Context, ends: Ends): Promise<Lease> {
 export async function takeOverSynced(context: Context, ends: Ends): Promise<{ lease: Lease; relations: Relation[] }> {
   await shutOut(context, ends);
   const relations = await syncedRelations(context, ends);
+  if (relations.length === 0) throw new Failure('no table can be applied: the triggers of none stand');
   return { lease: await takeLease(context, ends, relations), relations };
 }
 

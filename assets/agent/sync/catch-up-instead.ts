@@ -1,5 +1,7 @@
 import { truncatedRelations } from '../bucardo/queues';
+import type { Relation } from '../catalog/relations';
 import { CatchUp } from '../catch-up/rounds';
+import { Failure } from '../errors';
 import { handOver, takeOverSynced } from './applier';
 import type { Watch } from './duty';
 import { whileLooking } from './looks';
@@ -15,7 +17,11 @@ export function catchUpInstead(watch: Watch, why: string, atLeast: 'nothing' | '
   return whileLooking(watch.context, () => applyAndHandOver(watch, why, atLeast));
 }
 
-async function applyAndHandOver({ context, ends }: Watch, why: string, atLeast: 'nothing' | 'all'): Promise<void> {
+async function applyAndHandOver(
+  { context, ends, relations: before }: Watch,
+  why: string,
+  atLeast: 'nothing' | 'all',
+): Promise<void> {
   context.log.warn({ why }, 'catch-up takes over from Bucardo');
   await context.state.count('sync.takeovers', 1);
   const { lease, relations } = await takeOverSynced(context, ends);
@@ -28,6 +34,9 @@ async function applyAndHandOver({ context, ends }: Watch, why: string, atLeast: 
     await catchUp.close();
   }
   await handOver(context, ends, relations);
+  const names = (list: readonly Relation[]): string => JSON.stringify(list.map(({ sql }) => sql).sort());
+  if (names(before) !== names(relations))
+    throw new Failure('other tables are applied than before, over which the supervisor begins anew');
 }
 
 /**

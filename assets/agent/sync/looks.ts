@@ -11,12 +11,15 @@ const ROUND_MS = 1_000;
 /** Time after looks that failed; milliseconds. */
 const AGAIN_MS = 5_000;
 
-/**
- * What must be seen in time, whatever else the supervisor does: while a key does not fit its queue, the application's
- * writes are refused, and changes that nobody notes are lost.
- */
-export const looksOf = (watch: Looked): Duty[] => [
-  { name: 'capture', everyMs: 10_000, run: () => watchCapture(watch) },
+/** Before anything else: while a key does not fit its queue, the application's writes are refused. */
+export const captureLook = (watch: Looked): Duty => ({
+  name: 'capture',
+  everyMs: 10_000,
+  run: () => watchCapture(watch),
+});
+
+/** Whether the source is the server that it was, and its tables are those that were captured. */
+export const sourceLooks = (watch: Looked): Duty[] => [
   { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
   { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
 ];
@@ -43,8 +46,11 @@ async function look(context: Context, done: AbortSignal): Promise<void> {
     try {
       await context.with('source', (source) =>
         context.with('target', async (target) => {
-          const duties = new Duties(looksOf({ context, ends: { source, target } }));
+          const looked = { context, ends: { source, target } };
+          const duties = new Duties([captureLook(looked), ...sourceLooks(looked)]);
           while (!done.aborted) {
+            // What the brake has taken off is no finding.
+            context.brake.throwIfOff();
             await duties.runDue();
             await pause(ROUND_MS);
           }

@@ -23,7 +23,7 @@ import { noteTrouble, TROUBLE_FACT } from './facts';
 import { feedBack } from './feed-back';
 import { Healer } from './heal';
 import { Kicks } from './kicks';
-import { looksOf } from './looks';
+import { captureLook, sourceLooks } from './looks';
 import { SupervisorMemory } from './memory';
 import { Purge } from './purge';
 import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
@@ -92,15 +92,16 @@ export async function guardQueues(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
   try {
     // A cutover applies every change before it ends, and needs them all until then, also one that died in its pause.
-    if (!(await tryClaimMove(context))) return;
     const source = await context.connect('source');
-    const fence = await readFenceState(source);
-    if (fence !== undefined && fence.kind !== 'open') return;
+    const isStopped = async (): Promise<boolean> => ((await readFenceState(source))?.kind ?? 'open') !== 'open';
+    if (await isStopped()) return;
     const queueBytes = await readQueueBytes(source);
     const { pace, reason } = judge(
       { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
       config.brake,
     );
+    // No sooner, since whoever moves writes is refused meanwhile; and one may have begun to.
+    if (!(await tryClaimMove(context)) || (await isStopped())) return;
     if (pace === 'off') await takeCaptureOff(context, source, reason);
     else await mendQueues(context, source, await readRelations(source, config));
   } finally {
@@ -156,7 +157,7 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
   const again = new VerifyAgain(watch.context);
   return [
     // Before what may fail again and again.
-    ...looksOf(watch),
+    captureLook(watch),
     new TakeBack(watch),
     new Healer(watch, memory.starts),
     new Heartbeats(watch, memory.beats),
@@ -164,6 +165,7 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
     purge,
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
     { name: 'verify again', everyMs: 1_000, run: async () => void again.step(watch.relations) },
+    ...sourceLooks(watch),
     { name: 'lag', everyMs: 1_000, run: () => tellLag(watch) },
     {
       name: 'fold runs',
