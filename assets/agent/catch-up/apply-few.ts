@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { isBusy } from '../capture/busy';
 import { queueOf } from '../capture/names';
 import { keyOf, TRUNCATED } from '../capture/objects';
 import { keyArray, keyText } from '../catalog/key-text';
@@ -8,7 +9,7 @@ import type { Lease } from '../lease';
 import { ident, identList, literal } from '../sql';
 import type { Sessions } from './apply';
 import { PipeBroken } from '../copy/pipe';
-import { beginReading, isBusy } from './begin-reading';
+import { beginReading } from './begin-reading';
 import { copyRows } from './copy-rows';
 import { explain, isWorthRepeating } from './explain';
 

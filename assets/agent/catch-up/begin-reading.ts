@@ -6,7 +6,7 @@ import type { Relation } from '../catalog/relations';
  * TRUNCATE, or an ALTER TABLE that rewrites, shows every older snapshot an empty table, so that rows would be deleted on
  * the target and not come back. Takes one round trip.
  *
- * @param busy what to do when somebody has one of them for itself; refused, it throws BUSY
+ * @param busy what to do when somebody has one of them for itself; refused, it throws what `isBusy` knows
  */
 export async function beginReading(
   source: Client,
@@ -18,6 +18,3 @@ export async function beginReading(
     `BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE ${tables} IN ACCESS SHARE MODE${busy === 'wait' ? '' : ' NOWAIT'}`,
   );
 }
-
-/** Whether it was refused because somebody has a relation for itself. */
-export const isBusy = (error: unknown): boolean => (error as { code?: string }).code === '55P03';

@@ -2,15 +2,14 @@ import { takenOff } from '../brake/capture-off';
 import { truncatedRelations } from '../bucardo/queues';
 import { inspectCaptured } from '../capture/check';
 import { mendQueues } from '../capture/mend-queues';
-import { markStatement } from '../capture/objects';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure } from '../errors';
-import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { Ends } from './applier';
 import { watchCatalog } from './catalog-watch';
 import type { Looked } from './duty';
 import { PROBLEM_FACT } from './facts';
+import { markAnew } from './mark-anew';
 
 /**
  * Looks whether every change is still known. What is not stands as a problem until the sync is started again, which
@@ -41,10 +40,7 @@ async function distrust(context: Context, { source }: Ends, strange: readonly Re
   if (strange.length === 0 || (await takenOff(context.state)) !== undefined) return;
   for (const relation of strange) {
     if ((await truncatedRelations(source, [relation])) > 0) continue;
-    const dirty = await DirtyKeys.open(context);
-    await dirty.markAll(relation).finally(() => dirty.close());
-    // Last: killed before, both are done at the next look.
-    await source.query(markStatement(relation));
+    await markAnew(context, source, relation);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { bypassWatch } from '../assess/bypass';
-import { TRUNCATED } from '../capture/objects';
+import { markStatement } from '../capture/objects';
 import { readRelations, type Relation } from '../catalog/relations';
 import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
 import type { Context } from '../context';
@@ -143,10 +143,7 @@ export async function acceptAltered(
       if (before.file === after.file && before.columns === after.columns && !hasOtherNumbers(before, after)) continue;
       await dirty.markAll(relation);
       if (before.file === after.file && !isReplaced(before, after) && !filled.has(relation.sql)) continue;
-      await ends.source.query(`INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES ($1, $2)`, [
-        relation.schema,
-        relation.name,
-      ]);
+      await ends.source.query(markStatement(relation));
     }
   } finally {
     await dirty.close();

@@ -1,7 +1,5 @@
-import { TRUNCATED } from '../capture/objects';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
-import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { Ends } from './applier';
 import {
   BASELINE_FACT,
@@ -12,6 +10,7 @@ import {
   type WatchedTables,
 } from './catalog-watch';
 import { CATALOG_FACT } from './facts';
+import { markAnew } from './mark-anew';
 
 /**
  * Takes in what was altered on the serving end, once the fed one has it, too. What an ALTER TABLE does to rows, no
@@ -36,7 +35,9 @@ export async function takeInAltered(
   });
   for (const [name, table] of others) {
     const relation = relations.find((each) => each.sql === name);
-    if (relation && hasOtherRows(kept[name], table)) await copyAnew(context, ends, relation);
+    if (!relation || !hasOtherRows(kept[name], table)) continue;
+    context.log.warn({ relation: name }, 'a table was altered on both ends; it is copied anew');
+    await markAnew(context, ends.source, relation);
   }
   // Last: killed before, all of it is done once more.
   if (others.length > 0 || kept === now)
@@ -53,13 +54,3 @@ const hasOtherRows = (known: WatchedTable | undefined, now: WatchedTable): boole
   known !== undefined &&
   differenceOf(known, now) !== undefined &&
   (known.oid !== now.oid || known.columns !== now.columns || known.file !== now.file || hasOtherNumbers(known, now));
-
-async function copyAnew(context: Context, ends: Ends, relation: Relation): Promise<void> {
-  context.log.warn({ relation: relation.sql }, 'a table was altered on both ends; it is copied anew');
-  const dirty = await DirtyKeys.open(context);
-  await dirty.markAll(relation).finally(() => dirty.close());
-  await ends.source.query(`INSERT INTO ${TRUNCATED} (schema_name, relation_name) VALUES ($1, $2)`, [
-    relation.schema,
-    relation.name,
-  ]);
-}
