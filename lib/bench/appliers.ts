@@ -27,8 +27,6 @@ export interface Applier extends Way {
   readonly queued: boolean;
   /** Installs what notes changes. */
   prepare(servers: BenchServers): Promise<void>;
-  /** Called before each backlog is made. @default nothing is to be done */
-  begin?(servers: BenchServers): Promise<void>;
   /** Applies the backlog. */
   apply(servers: BenchServers): Promise<Applied>;
 }
@@ -96,8 +94,10 @@ export const native: Applier = {
   database: 'applied_by_native',
   queued: false,
   mostRounds: 1,
-  prepare: (servers) => onEnd(servers, 'source', `CREATE PUBLICATION ${NATIVE} FOR TABLE ${TABLE}`),
-  begin: (servers) => onEnd(servers, 'source', `SELECT pg_create_logical_replication_slot('${NATIVE}', 'pgoutput')`),
+  prepare: async (servers) => {
+    await onEnd(servers, 'source', `CREATE PUBLICATION ${NATIVE} FOR TABLE ${TABLE}`);
+    await onEnd(servers, 'source', `SELECT pg_create_logical_replication_slot('${NATIVE}', 'pgoutput')`);
+  },
   apply: async (servers) => {
     const { user, password } = servers.login;
     const { host, port } = servers.source;

@@ -53,15 +53,6 @@ async function tell(servers: BenchServers, end: 'source' | 'target', statement: 
   await admin.end();
 }
 
-/** Forgets what was queued and applied, and the row versions that it left: the next round begins as the first did. */
-export const settleAccounts = (servers: BenchServers, database: string, queued: boolean): Promise<void> =>
-  onBothEnds(async (end) => {
-    const client = await servers.connect(end, database);
-    if (queued && end === 'source') await client.query(`TRUNCATE ${QUEUE}, ${QUEUE.replace('delta_', 'track_')}`);
-    await client.query(`VACUUM ${TABLE}`);
-    await client.end();
-  });
-
 /** How a backlog is made. */
 export interface Backlog {
   /** Rows of the table. */

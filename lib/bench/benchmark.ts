@@ -144,6 +144,10 @@ export async function inTurn<T extends Way>(
   return { series: [...values].map(([way, measured]) => ({ way: way.name, values: measured })), failures };
 }
 
+/** Whether a further round, as long as those before it, would go beyond the time. */
+export const isLate = (minutes: number, rounds: number, most: number): boolean =>
+  (minutes / rounds) * (rounds + 1) > most;
+
 /** Notes that name the ways which could not be measured. */
 export const absentees = (ways: readonly Way[]): string[] =>
   ways.flatMap(({ name, absent }) => (absent === undefined ? [] : [`${name} was not measured: ${absent}.`]));

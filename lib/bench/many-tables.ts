@@ -1,4 +1,4 @@
-import { absentees, inTurn, type Benchmark } from './benchmark';
+import { absentees, inTurn, isLate, type Benchmark } from './benchmark';
 import { Bucardo, expectStockTriggers, removeBucardo, STOCK } from './bucardo';
 import { measureCopies } from './copy';
 import { dumpPipe, dumpRestore, pgcopydb, stream } from './copy-ways';
@@ -64,7 +64,3 @@ export const manyTables: Benchmark = {
     };
   },
 };
-
-/** Whether a further round, as long as those before it, would go beyond the time. */
-export const isLate = (minutes: number, rounds: number, most: number): boolean =>
-  (minutes / rounds) * (rounds + 1) > most;

@@ -1,5 +1,4 @@
-import { absentees, inTurn, onlyRounds } from '../../lib/bench/benchmark';
-import { isLate } from '../../lib/bench/many-tables';
+import { absentees, inTurn, isLate, onlyRounds } from '../../lib/bench/benchmark';
 import { figureOf, median, medianFigure, percentile, ratio, spread } from '../../lib/bench/statistics';
 
 describe('statistics', () => {
