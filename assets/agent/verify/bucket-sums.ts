@@ -8,9 +8,22 @@ export interface Sums {
 const BUCKET_ROWS = 64;
 const MOST_BUCKETS = 65_536;
 
-/** A power of two, so that the bits of a hash choose the bucket. */
-export function bucketsFor(rows: number): number {
-  const wanted = Math.min(MOST_BUCKETS, Math.max(1, rows / BUCKET_ROWS));
+/** Which bits of a row's hash choose its bucket. */
+export interface Bucketing {
+  /** How many there are; a power of two. */
+  readonly buckets: number;
+  /** Bits that are passed over, from the last one on. @default none */
+  readonly shift?: number;
+}
+
+/** Some of the buckets, as set bits. */
+export interface ChosenBuckets extends Bucketing {
+  readonly chosen: Buffer;
+}
+
+/** A power of two, so that the bits of a hash choose the bucket. @param each rows that a bucket should hold. @default 64 */
+export function bucketsFor(rows: number, each = BUCKET_ROWS): number {
+  const wanted = Math.min(MOST_BUCKETS, Math.max(1, rows / each));
   return 2 ** Math.ceil(Math.log2(wanted));
 }
 
@@ -21,10 +34,9 @@ export class BucketSums {
   private readonly counts: Float64Array;
   private readonly sums: BigInt64Array;
 
-  /** @param buckets a power of two */
-  constructor(readonly buckets: number) {
-    this.counts = new Float64Array(buckets);
-    this.sums = new BigInt64Array(buckets);
+  constructor(readonly by: Bucketing) {
+    this.counts = new Float64Array(by.buckets);
+    this.sums = new BigInt64Array(by.buckets);
   }
 
   /** Adds what a statement answered. Returns its rows. The low 64 bits of a sum are kept: they tell as much. */
@@ -38,16 +50,17 @@ export class BucketSums {
     return this.rows - before;
   }
 
-  /** The buckets in which both sides differ, as set bits, and the rows that the fuller side has in them. */
-  differing(other: BucketSums): { readonly chosen: Buffer; readonly rows: number } {
-    const chosen = Buffer.alloc(Math.max(1, this.buckets / 8));
+  /** The buckets in which both sides differ, and the rows that the fuller side has in them. */
+  differing(other: BucketSums): ChosenBuckets & { readonly rows: number } {
+    const { buckets } = this.by;
+    const chosen = Buffer.alloc(Math.max(1, buckets / 8));
     let rows = 0;
-    for (let bucket = 0; bucket < this.buckets; bucket++) {
+    for (let bucket = 0; bucket < buckets; bucket++) {
       const [here, there] = [this.counts[bucket] as number, other.counts[bucket] as number];
       if (here === there && this.sums[bucket] === other.sums[bucket]) continue;
       rows += Math.max(here, there);
       chosen[bucket >> 3] = (chosen[bucket >> 3] as number) | (1 << (bucket & 7));
     }
-    return { chosen, rows };
+    return { ...this.by, chosen, rows };
   }
 }

@@ -1,9 +1,10 @@
 import type { Client } from 'pg';
 import { Failure } from '../errors';
-import { BucketSums, bucketsFor, type Sums } from './bucket-sums';
+import { BucketSums, bucketsFor, type Bucketing, type ChosenBuckets, type Sums } from './bucket-sums';
 import type { CompareOptions } from './compare-relation';
 import { inOrder, readListing, type ListedRow } from './listing';
 import type { Condition, RelationSql } from './relation-sql';
+import { Spool } from './spool';
 import { placeOf, stretchesOf } from './stretches';
 
 /** Bytes of a row, for tables whose rows nobody has counted yet. */
@@ -12,16 +13,20 @@ const LARGE_ROW = 256;
 /** Rows of a stretch for each bucket that its statement may answer with. */
 const ROWS_FOR_BUCKET = 4;
 
-/** Rows that are listed in stretches, and sorted in memory; of more, the server makes one sorted list. */
+/** Rows that are sorted in memory. */
 const MOST_LISTED = 50_000;
+
+/** Bits of a row's hash that choose its bucket at most; further ones tell more of rows whose buckets differ. */
+const BUCKET_BITS = 16;
 
 /** Times that a relation is read because it was rewritten meanwhile. */
 const ATTEMPTS = 3;
 
-const NOTHING: Condition = { text: '', values: [] };
-
 /** Is given the rows of both sides that may differ, as listings. */
 type Tell = (here: AsyncGenerator<ListedRow>, there: AsyncGenerator<ListedRow>) => Promise<void>;
+
+/** A stretch of each side; undefined for one that has ended. */
+type Abreast = [here: [Client, Condition] | undefined, there: [Client, Condition] | undefined];
 
 /** Rows that were read, and stretches in which. */
 interface Read {
@@ -40,7 +45,7 @@ export const compareByBuckets = (options: CompareOptions, statements: RelationSq
 
 class ByBuckets {
   private readonly rows: number;
-  private readonly buckets: number;
+  private readonly by: Bucketing;
   private chunks = 0;
 
   constructor(
@@ -50,14 +55,14 @@ class ByBuckets {
   ) {
     const { rows, bytes } = options.relation;
     this.rows = Math.max(rows, bytes / LARGE_ROW);
-    this.buckets = bucketsFor(this.rows);
+    this.by = { buckets: bucketsFor(this.rows) };
   }
 
   async run(): Promise<Read> {
     for (let attempt = 1; ; attempt += 1) {
       const before = await this.files();
-      const here = new BucketSums(this.buckets);
-      const there = new BucketSums(this.buckets);
+      const here = new BucketSums(this.by);
+      const there = new BucketSums(this.by);
       await this.inStretches(async (left, right) => {
         const [read = 0] = await Promise.all([left && this.add(left, here), right && this.add(right, there)]);
         this.chunks += 1;
@@ -65,7 +70,7 @@ class ByBuckets {
       });
       // Rows that a rewrite moved past what was read are missed, and so is it when the target lacks one of them.
       if (before === (await this.files())) {
-        await this.list(here, there);
+        await this.list(here.rows / Math.max(1, this.chunks), here.differing(there));
         return { sourceRows: here.rows, targetRows: there.rows, chunks: this.chunks };
       }
       if (attempt === ATTEMPTS) {
@@ -82,12 +87,10 @@ class ByBuckets {
     return places.map(({ file }) => file).join();
   }
 
-  /** Reads both sides abreast. @param read is given a stretch of each, or undefined for a side that has ended */
-  private async inStretches(
-    read: (here: [Client, Condition] | undefined, there: [Client, Condition] | undefined) => Promise<void>,
-  ): Promise<void> {
+  /** Reads both sides abreast. */
+  private async inStretches(read: (...sides: Abreast) => Promise<void>): Promise<void> {
     const { source, target, relation, chunkRows } = this.options;
-    const cutting = { rows: this.rows, stretchRows: Math.max(chunkRows, ROWS_FOR_BUCKET * this.buckets) };
+    const cutting = { rows: this.rows, stretchRows: Math.max(chunkRows, ROWS_FOR_BUCKET * this.by.buckets) };
     const here = stretchesOf(source, 'source', relation, cutting);
     const there = stretchesOf(target, 'target', relation, cutting);
     for (;;) {
@@ -97,34 +100,60 @@ class ByBuckets {
     }
   }
 
-  private async add([client, where]: [Client, Condition], side: BucketSums): Promise<number> {
-    const text = this.statements.buckets(where, this.buckets);
-    return side.add((await client.query<Sums & { bucket: number }>({ text, values: [...where.values] })).rows);
+  private async add(
+    [client, where]: [Client, Condition],
+    side: BucketSums,
+    within?: readonly ChosenBuckets[],
+  ): Promise<number> {
+    const { text, values } = this.statements.buckets(where, side.by, within);
+    return side.add((await client.query<Sums & { bucket: number }>({ text, values: [...values] })).rows);
   }
 
-  /** Lists the buckets that differ, in stretches while they are few. */
-  private async list(here: BucketSums, there: BucketSums): Promise<void> {
-    const { source, target, onChunk } = this.options;
-    const { chosen, rows } = here.differing(there);
-    if (rows === 0) return;
-    const query = (where: Condition) => ({
-      text: this.statements.list(where, this.buckets),
-      values: [...where.values, chosen],
-    });
-    if (rows > MOST_LISTED) {
-      await this.tell(readListing(source, query(NOTHING)), readListing(target, query(NOTHING)));
-      await onChunk?.(0, here.rows);
-      return;
+  /**
+   * Lists the rows whose buckets differ, in stretches. A bucket of a large relation has many rows, and those of a busy
+   * one are behind at any time, so of many rows further bits of their hashes tell first which are to be listed.
+   *
+   * @param read rows of a stretch, about
+   */
+  private async list(read: number, first: ChosenBuckets & { readonly rows: number }): Promise<void> {
+    const { openMemory, mostListed = MOST_LISTED } = this.options;
+    if (first.rows === 0) return;
+    if (first.rows <= mostListed) return this.listInMemory(read, [first]);
+    const by = { buckets: bucketsFor(first.rows, 1), shift: BUCKET_BITS };
+    const [here, there] = [new BucketSums(by), new BucketSums(by)];
+    await this.again(read, (left, right) =>
+      Promise.all([left && this.add(left, here, [first]), right && this.add(right, there, [first])]),
+    );
+    const second = here.differing(there);
+    if (second.rows === 0) return;
+    const within = [first, second];
+    if (second.rows <= mostListed || openMemory === undefined) return this.listInMemory(read, within);
+    const spool = await Spool.open(openMemory);
+    try {
+      const add = ([client, where]: [Client, Condition], side: 'here' | 'there'): Promise<void> =>
+        spool.add(side, readListing(client, this.statements.list(where, within)));
+      await this.again(read, (left, right) => Promise.all([left && add(left, 'here'), right && add(right, 'there')]));
+      await this.tell(spool.read('here'), spool.read('there'));
+    } finally {
+      await spool.close();
     }
+  }
+
+  private async listInMemory(read: number, within: readonly ChosenBuckets[]): Promise<void> {
     const found: [ListedRow[], ListedRow[]] = [[], []];
     const add = async ([client, where]: [Client, Condition], side: ListedRow[]): Promise<void> => {
-      for (const row of (await client.query<ListedRow>(query(where))).rows) side.push(row);
+      const { text, values } = this.statements.list(where, within);
+      for (const row of (await client.query<ListedRow>({ text, values: [...values] })).rows) side.push(row);
     };
-    const read = here.rows / Math.max(1, this.chunks);
-    await this.inStretches(async (left, right) => {
-      await Promise.all([left && add(left, found[0]), right && add(right, found[1])]);
-      await onChunk?.(0, read);
-    });
+    await this.again(read, (left, right) => Promise.all([left && add(left, found[0]), right && add(right, found[1])]));
     await this.tell(inOrder(found[0]), inOrder(found[1]));
+  }
+
+  /** Reads both sides once more. */
+  private again(read: number, work: (...sides: Abreast) => Promise<unknown>): Promise<void> {
+    return this.inStretches(async (...sides) => {
+      await work(...sides);
+      await this.options.onChunk?.(0, read);
+    });
   }
 }

@@ -27,6 +27,8 @@ export interface CompareAllOptions {
   readonly chunkRows: number;
   /** Called after each chunk. */
   readonly onProgress?: (progress: CompareProgress) => void;
+  /** Opens a session on the host's memory, as `CompareOptions` tell. @default none */
+  readonly openMemory?: () => Promise<Client>;
   /** Compares one relation, or a range of it. @default compareRelation */
   readonly compare?: (options: CompareOptions) => Promise<RelationComparison>;
 }
@@ -145,9 +147,10 @@ class Run {
   }
 
   private one(sessions: Sessions, { relation, ...range }: Section): Promise<RelationComparison> {
-    const { chunkRows, onProgress, paced = UNBRAKED, compare = compareRelation } = this.options;
+    const { chunkRows, onProgress, openMemory, paced = UNBRAKED, compare = compareRelation } = this.options;
     return compare({
       ...sessions,
+      ...(openMemory && { openMemory }),
       relation,
       range,
       chunkRows,

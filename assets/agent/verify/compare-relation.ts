@@ -25,6 +25,14 @@ export interface CompareOptions {
   readonly chunkRows: number;
   /** What the source's types are made of. @default read from the source */
   readonly shapes?: (typeOid: number) => TypeShape;
+  /**
+   * Opens a session on the host's memory, in which many rows that may differ are sorted.
+   *
+   * @default they are sorted in this program's memory
+   */
+  readonly openMemory?: () => Promise<Client>;
+  /** So many rows that may differ are sorted in this program's memory all the same. @default 50,000 */
+  readonly mostListed?: number;
   /** Called after each chunk with its rows on the source, and those read once more; the next begins when it returns. */
   readonly onChunk?: (rows: number, again?: number) => void | Promise<void>;
   /** Called with each batch of keys that differ, instead of counting them. */
@@ -116,14 +124,15 @@ class Comparison {
   /** Finds the buckets of a chunk that differ, and lists both sides of them. */
   private async refine(where: Condition, rows: number): Promise<void> {
     const { source, target } = this.options;
-    const sides = [source, target].map(() => new BucketSums(bucketsFor(rows))) as [BucketSums, BucketSums];
-    const text = this.statements.buckets(where, sides[0].buckets);
+    const by = { buckets: bucketsFor(rows) };
+    const [here, there] = [new BucketSums(by), new BucketSums(by)];
+    const { text, values } = this.statements.buckets(where, by);
     const read = async (client: Client, side: BucketSums): Promise<unknown> =>
-      side.add((await client.query<Sums & { bucket: number }>({ text, values: [...where.values] })).rows);
-    await Promise.all([read(source, sides[0]), read(target, sides[1])]);
-    const { chosen, rows: listed } = sides[0].differing(sides[1]);
-    if (listed === 0) return;
-    const listing = { text: this.statements.list(where, sides[0].buckets), values: [...where.values, chosen] };
+      side.add((await client.query<Sums & { bucket: number }>({ text, values: [...values] })).rows);
+    await Promise.all([read(source, here), read(target, there)]);
+    const chosen = here.differing(there);
+    if (chosen.rows === 0) return;
+    const listing = this.statements.list(where, [chosen]);
     await this.tell(readListing(source, listing), readListing(target, listing));
   }
 

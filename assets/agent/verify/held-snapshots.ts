@@ -64,6 +64,7 @@ class Held implements HeldSnapshots {
       return await compareAll({
         openSource: () => this.enter('source'),
         openTarget: () => this.enter('target'),
+        openMemory: () => this.context.connectMemory(),
         // A small one is soon read, and most of those that applications empty again and again are small.
         relations: [...relations].sort((a, b) => a.bytes - b.bytes),
         compare: (options) => this.one(options),

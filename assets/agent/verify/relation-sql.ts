@@ -2,6 +2,8 @@ import { keyText } from '../catalog/key-text';
 import type { Relation } from '../catalog/relations';
 import { rowHash, type TypeShape } from '../row-hash';
 import { sql } from '../sql';
+import type { Bucketing, ChosenBuckets } from './bucket-sums';
+import type { Query } from './listing';
 
 /** A WHERE clause, or nothing, with its parameters. */
 export interface Condition {
@@ -47,28 +49,42 @@ export class RelationSql {
    * One row a bucket: number, count and sum. OFFSET 0 makes the server hash each row once, and hides from the planner
    * what is grouped, for which it might sort the whole table.
    *
-   * @param buckets a power of two
+   * @param within the only rows that count: those in all of these chosen buckets. @default all
    */
-  buckets(where: Condition, buckets: number): string {
-    return sql`
-      SELECT ${bucketOf('bits', buckets)} AS bucket, count(*) AS rows, sum(bits) AS sum
-      FROM (SELECT ${bits64(this.hash)} AS bits FROM ONLY ${this.relation.sql} AS t ${where.text} OFFSET 0) s
-      GROUP BY 1`;
+  buckets(where: Condition, by: Bucketing, within: readonly ChosenBuckets[] = []): Query {
+    const { text, values } = isChosen(within, 'bits', where.values.length);
+    return {
+      text: sql`
+        SELECT ${bucketOf('bits', by)} AS bucket, count(*) AS rows, sum(bits) AS sum
+        FROM (SELECT ${bits64(this.hash)} AS bits FROM ONLY ${this.relation.sql} AS t ${where.text} OFFSET 0) s
+        WHERE ${text} GROUP BY 1`,
+      values: [...where.values, ...values],
+    };
   }
 
-  /** Key hash, key and row hash of every row in the chosen buckets, which are the set bits of the last parameter. */
-  list(where: Condition, buckets: number): string {
+  /** Key hash, key and row hash of every row that is in all of these chosen buckets. */
+  list(where: Condition, within: readonly ChosenBuckets[]): Query {
     const columns = `md5(${joined(this.keyTexts)}) COLLATE "C" AS kh, ARRAY[${this.keyTexts.join(', ')}] AS key, ${this.hash} AS hash`;
-    const chosen = `get_bit($${where.values.length + 1}::bytea, ${bucketOf(bits64(this.hash), buckets)}) = 1`;
-    return sql`
-      SELECT ${columns} FROM ONLY ${this.relation.sql} AS t
-      ${where.text === '' ? 'WHERE' : `${where.text} AND`} ${chosen} ORDER BY 1`;
+    const { text, values } = isChosen(within, bits64(this.hash), where.values.length);
+    return {
+      text: sql`
+        SELECT ${columns} FROM ONLY ${this.relation.sql} AS t
+        ${where.text === '' ? 'WHERE' : `${where.text} AND`} ${text} ORDER BY 1`,
+      values: [...where.values, ...values],
+    };
   }
+}
+
+/** SQL for whether a row is in all of these chosen buckets. */
+function isChosen(within: readonly ChosenBuckets[], bits: string, parameters: number): Query {
+  const each = within.map((by, index) => `get_bit($${parameters + index + 1}::bytea, ${bucketOf(bits, by)}) = 1`);
+  return { text: each.join(' AND ') || 'true', values: within.map(({ chosen }) => chosen) };
 }
 
 const bits64 = (hash: string): string => `('x' || substr(${hash}, 1, 16))::bit(64)::int8`;
 
-const bucketOf = (bits: string, buckets: number): string => `(${bits} & ${buckets - 1})::int4`;
+const bucketOf = (bits: string, { buckets, shift = 0 }: Bucketing): string =>
+  `((${bits} >> ${shift}) & ${buckets - 1})::int4`;
 
 /** Lengths keep the columns of a composite key apart. */
 const joined = (texts: readonly string[]): string =>

@@ -79,6 +79,7 @@ async function compareAndKeep(
   const comparison = await compareAll({
     openSource: () => context.connect('source'),
     openTarget: () => context.connect('target'),
+    openMemory: () => context.connectMemory(),
     relations,
     jobs: verify.jobs,
     chunkRows: verify.chunkRows,

@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { chunkColumns } from '../../../assets/agent/verify/chunk-columns';
 import { differing, type RelationComparison } from '../../../assets/agent/verify/comparison';
 import { startEnds, type Ends } from './ends';
@@ -100,6 +101,43 @@ describe('equal data', () => {
       // What was listed was read once more, and is paid for as well.
       expect(pauses.reduce((sum, rows) => sum + rows, 0)).toBeCloseTo(10_000);
       await ends.run('target', `DELETE FROM public.by_text WHERE k = ''; INSERT INTO public.by_text VALUES ('B7', 7)`);
+    });
+
+    describe('and differ in many rows', () => {
+      const differ = async (rows: number): Promise<void> =>
+        ends.run('target', `UPDATE public.by_text SET v = -1 WHERE v <= ${rows}`);
+      afterEach(() => ends.run('target', 'UPDATE public.by_text SET v = substr(k, 2)::int WHERE v = -1'));
+
+      it('lists by further bits of the hash only what differs, never in one statement over all of it', async () => {
+        await differ(20);
+        const asked = jest.spyOn(ends.source, 'query');
+        const openMemory = jest.fn(() => ends.open('target'));
+        const { differences } = await ends.compare('"public"."by_text"', { mostListed: 300, openMemory });
+        const said = asked.mock.calls.map(([query]) => (query as unknown as { text?: string }).text ?? '');
+        asked.mockRestore();
+        expect(differences).toEqual({ 'missing on target': 0, 'extra on target': 0, different: 20 });
+        const reads = said.filter((text) => /FROM ONLY "public"."by_text"/.test(text));
+        expect(reads.length).toBeGreaterThan(9);
+        expect(reads.filter((text) => !/ctid [<>]|"k"\) [<>]|LIMIT 1$/.test(text))).toEqual([]);
+        expect(openMemory).not.toHaveBeenCalled();
+      });
+
+      it('sorts them on the host when they are too many for memory, and leaves no session there', async () => {
+        await differ(3000);
+        await ends.run('target', `DELETE FROM public.by_text WHERE k = 'B7'`);
+        const sessions: Client[] = [];
+        const openMemory = async (): Promise<Client> => {
+          const client = await ends.open('target');
+          sessions.push(client);
+          return client;
+        };
+        const { differences, keys } = await ends.compare('"public"."by_text"', { mostListed: 100, openMemory });
+        expect(differences).toEqual({ 'missing on target': 1, 'extra on target': 0, different: 2999 });
+        expect(new Set(keys.map(({ key }) => key.join())).size).toBe(keys.length);
+        expect(sessions).toHaveLength(2);
+        for (const client of sessions) await expect(client.query('SELECT 1')).rejects.toThrow();
+        await ends.run('target', `INSERT INTO public.by_text VALUES ('B7', 7)`);
+      });
     });
 
     it('keeps no row hidden that a rewrite moves from a stretch to one that was read already', async () => {
