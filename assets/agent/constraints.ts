@@ -12,6 +12,7 @@ import { hiddenSchemas, isApplicationSchema } from './catalog/schemas';
 import type { AgentConfig } from './config';
 import type { Context } from './context';
 import { Failure, oneLine } from './errors';
+import { uncopiedRelations } from './lease';
 import { readForeignOwners } from './schema/source-roles';
 import { inTransaction } from './schema/tried';
 import { qualified, sql } from './sql';
@@ -20,9 +21,10 @@ import { qualified, sql } from './sql';
  * Makes on the target everything that the schema archive holds and that is not there yet: unique and exclusion
  * constraints, foreign keys, triggers, rules, policies, statistics, and fills the materialized views. To be called when
  * the target equals one snapshot of the source and no applier runs. May be repeated at any point: each object and the
- * note that it is made are one transaction.
+ * note that it is made are one transaction. What is of a table whose rows are not all there is left: a key would keep the
+ * rest of them out, and a foreign key would be called valid that nobody has looked at.
  */
-export async function buildConstraints(context: Context, target: Client): Promise<{ built: number }> {
+export async function buildConstraints(context: Context, target: Client): Promise<{ built: number; left: number }> {
   const { config, progress, log } = context;
   await prepareRestored(target);
   const archive = schemaArchive(config.host.stateDirectory);
@@ -33,7 +35,10 @@ export async function buildConstraints(context: Context, target: Client): Promis
   try {
     const relations = await readRelations(source, config);
     const all = await applicationEntries(source, await readToc(config, archive, 'post-data'));
-    const entries = await classify(source, await unrestored(target, all), relations);
+    const uncopied = await uncopiedRelations(target);
+    const without = new Set(relations.filter(({ sql: name }) => uncopied.has(name)).map(({ oid }) => oid));
+    const missing = await classify(source, await unrestored(target, all), relations);
+    const entries = missing.filter(({ tables }) => !tables.some((table) => without.has(table)));
     const owners = await readForeignOwners(source, config);
     const warnings: string[] = [];
     let built = 0;
@@ -53,7 +58,9 @@ export async function buildConstraints(context: Context, target: Client): Promis
       entries,
     );
     for (const warning of warnings) log.warn(warning);
-    return { built: built + (await fillMaterializedViews(source, target, context)) };
+    const left = missing.length - entries.length;
+    // What they are made of may be of such a table.
+    return { built: left > 0 ? built : built + (await fillMaterializedViews(source, target, context)), left };
   } finally {
     await Promise.allSettled([source, ...helpers].map((client) => client.end()));
   }

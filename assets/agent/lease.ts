@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Relation } from './catalog/relations';
 import { Failure } from './errors';
-import { sql } from './sql';
+import { QUOTED_NAME, sql } from './sql';
 
 /** Who may write a relation on the target. */
 export type Applier = 'copy' | 'catch-up' | 'bucardo';
@@ -102,10 +102,16 @@ export class Lease {
   }
 }
 
+/** Quoted names of the relations that are to be copied and are not, or not all of them. */
+export async function uncopiedRelations(target: Client): Promise<Set<string>> {
+  const { rows } = await target.query(`SELECT ${QUOTED_NAME} AS name FROM ibex.relation WHERE copied_at IS NULL`);
+  return new Set((rows as { name: string }[]).map(({ name }) => name));
+}
+
 /** Which relations have been copied, by quoted name, with their rows. */
 export async function copiedRelations(target: Client): Promise<Map<string, number>> {
   const { rows } = await target.query(sql`
-    SELECT format('"%s"."%s"', replace(schema_name, '"', '""'), replace(relation_name, '"', '""')) AS name, copied_rows
+    SELECT ${QUOTED_NAME} AS name, copied_rows
     FROM ibex.relation WHERE copied_at IS NOT NULL`);
   return new Map((rows as { name: string; copied_rows: string }[]).map((row) => [row.name, Number(row.copied_rows)]));
 }

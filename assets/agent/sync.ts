@@ -9,10 +9,11 @@ import type { Relation } from './catalog/relations';
 import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
 import type { Context } from './context';
+import { claimMove } from './cutover/claim';
 import { Failure, oneLine } from './errors';
 import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
-import { takeOver, type Ends } from './sync/applier';
+import { takeOverSynced, type Ends } from './sync/applier';
 import { syncCount } from './sync/count';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
@@ -34,6 +35,7 @@ const FAILED_RUNS = 3;
 const SETTLED_SECONDS = 10;
 
 async function run(context: Context): Promise<PhaseOutcome> {
+  await claimMove(context);
   const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
   if (await isPastNoReturn(ends.source)) {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
@@ -48,14 +50,14 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const idle = await tellIdleHandlers(context);
   const goesOn = supervisorRuns(context.config) && bucardoRuns(context.config.host);
   const isBuilt = await context.state.fact(CONSTRAINTS_FACT);
-  const caughtUp = goesOn && isBuilt ? 0 : await begin(context, ends, relations);
+  const caughtUp = goesOn && isBuilt ? 0 : await begin(context, ends);
   await settle(context, ends, relations);
   await context.state.setFact(PROBLEM_FACT, null);
   const lag = await readLag(ends.source, relations);
   const syncs = Object.keys((await context.state.fact<Plan>(PLAN_FACT)) ?? {}).length;
   await context.evidence('sync is near', true, 'readLag', lag);
   return {
-    message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations${inSyncs(syncs)}, ${lag.seconds.toFixed(1)} s behind${neverRun(idle)}`,
+    message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations${inSyncs(syncs)}, ${lag.seconds.toFixed(1)} s behind${neverRun(idle)}${await isWaiting(context)}`,
     result: { relations: relations.length, keys: caughtUp, lagSeconds: lag.seconds, syncs },
   };
 }
@@ -63,21 +65,25 @@ async function run(context: Context): Promise<PhaseOutcome> {
 const neverRun = (idle: readonly string[]): string =>
   idle.length > 0 ? `; handlers for conflicts never run in one direction: ${idle.join(', ')}` : '';
 
+/** Of a table that is being taken in, or whose taking in was killed. */
+const isWaiting = async ({ state }: Context): Promise<string> =>
+  (await state.fact(CONSTRAINTS_FACT)) ? '' : '; keys and constraints of tables that are not copied yet wait for add';
+
 const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
 
-async function begin(context: Context, ends: Ends, relations: readonly Relation[]): Promise<number> {
+async function begin(context: Context, ends: Ends): Promise<number> {
   await readHandlers(context.config.sync.handlers, syncNames(syncCount(context.config)));
   await stopSupervisor(context.config);
   await beginMeasuring(context, ends);
-  const lease = await takeOver(context, ends);
+  const { lease, relations } = await takeOverSynced(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
   const threshold = context.config.sync.handoverKeys;
   let keys = await catchUp.until(ends.source, threshold);
   if (!(await context.state.fact(CONSTRAINTS_FACT))) {
     keys += await catchUp.toOneSnapshot(ends.source);
-    const { built } = await buildConstraints(context, ends.target);
-    await context.state.setFact(CONSTRAINTS_FACT, true);
-    context.log.info({ built }, 'constraints stand');
+    const { built, left } = await buildConstraints(context, ends.target);
+    await context.state.setFact(CONSTRAINTS_FACT, left === 0);
+    context.log.info({ built, left }, 'constraints stand');
     keys += await catchUp.until(ends.source, threshold);
   }
   await catchUp.close();

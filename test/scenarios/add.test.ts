@@ -168,8 +168,8 @@ describe('a table that appears while the sync runs', () => {
     await source.query(`
       CREATE SCHEMA large; CREATE TABLE large.letter (id int PRIMARY KEY, text text);
       INSERT INTO large.letter SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 3000) i`);
-    const adding = succeed('add');
-    adding.catch(() => undefined);
+    const ending = { isWanted: false };
+    const killed = killAdd(async () => ending.isWanted);
     const copying = `FROM pg_stat_activity WHERE state = 'active' AND query ~ '^COPY .*letter'`;
     await until(asked('target', `EXISTS (SELECT ${copying})`));
     await source.query(
@@ -177,8 +177,17 @@ describe('a table that appears while the sync runs', () => {
     );
     await until(asked('source', 'NOT EXISTS (SELECT FROM bucardo.ibex_truncated)'));
     expect(await asked('target', `EXISTS (SELECT ${copying})`)()).toBe(true);
-    await adding;
-  }, 120_000);
+    expect((await rehearsal.run('sync')).failureMessage).toContain('sync, add or cleanup runs already');
+
+    // A key would keep the rest of its rows out.
+    ending.isWanted = true;
+    expect(await killed).toBe('Failed');
+    await succeed('sync');
+    const keys = `SELECT conname FROM pg_constraint WHERE conrelid = 'large.letter'::regclass AND contype = 'p'`;
+    expect((await target.query(keys)).rowCount).toBe(0);
+    await succeed('add');
+    expect((await target.query(keys)).rowCount).toBe(1);
+  }, 180_000);
 
   test('all of it is equal, and the cutover moves it', async () => {
     await succeed('verify');

@@ -1,14 +1,14 @@
 import type { Context } from '../context';
 import { Failure } from '../errors';
 
-/** Name of the claim, in the state, of whoever moves writes: cutover and rollback never run at once. */
+/** Name of the claim, in the state, of whoever moves writes, or says who applies them: never two at once. */
 const MOVE = 'move of writes';
 
-/** Keeps every other run that moves writes, or ends the way back, out until this process ends. */
+/** Keeps every other run that moves writes, begins to apply them, or ends the way back, out until this process ends. */
 export async function claimMove({ state }: Context): Promise<void> {
   if (await state.claim(MOVE)) return;
   throw new Failure(
-    'cutover, rollback, finalize or add runs already in another process, or the host leads clients back after one that died; wait for it',
+    'cutover, rollback, finalize, sync, add or cleanup runs already in another process, or the host leads clients back after one that died; wait for it',
   );
 }
 
