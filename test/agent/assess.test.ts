@@ -114,6 +114,18 @@ describe.each<[string, string, string, string | RegExp]>([
     'sneaky has session_replication_role=replica',
   ],
   [
+    'a function that writes as a replica',
+    `CREATE FUNCTION past() RETURNS void LANGUAGE sql SET session_replication_role = replica AS ''`,
+    'DROP FUNCTION past',
+    'function public.past() has session_replication_role=replica',
+  ],
+  [
+    'a table that is spread by the hash of an enum',
+    `CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE felt (m mood, id int, PRIMARY KEY (m, id)) PARTITION BY HASH (id, m); CREATE TABLE felt_0 PARTITION OF felt FOR VALUES WITH (MODULUS 1, REMAINDER 0)`,
+    'DROP TABLE felt; DROP TYPE mood',
+    'rows of public.felt are spread over its partitions by the hash of an enum',
+  ],
+  [
     'a type that is gone',
     'CREATE TABLE old (id int PRIMARY KEY, at abstime)',
     'DROP TABLE old',
@@ -186,15 +198,22 @@ describe.each<[string, string, string, string]>([
 
 it('refuses a source login without rights, table by table', async () => {
   await source.query(
-    `CREATE TABLE closed (id int PRIMARY KEY); CREATE ROLE poor LOGIN; GRANT SELECT ON closed TO poor`,
+    `CREATE TABLE closed (id int PRIMARY KEY); CREATE ROLE poor LOGIN; GRANT SELECT ON closed TO poor;
+     CREATE SCHEMA apart; CREATE TABLE apart.fenced (id int PRIMARY KEY)`,
   );
   await source.query(`ALTER ROLE poor PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
   const secret = JSON.stringify({ username: 'poor', password: PASSWORD });
   writeFileSync(`${migration.secrets}/poor`, secret, { mode: 0o600 });
   try {
-    const { refusals, warnings } = await take({ source: { ...migration.config.source, secret: 'poor' } });
+    const { refusals, warnings } = await take({
+      source: { ...migration.config.source, secret: 'poor' },
+      excludeSchemas: ['apart'],
+    });
     expect(refusals).toEqual([
       expect.stringContaining('lacks TRIGGER, one of UPDATE, DELETE and TRUNCATE (to lock it) on public.closed'),
+      expect.stringContaining(
+        'lacks USAGE on its schema, TRIGGER, one of UPDATE, DELETE and TRUNCATE (to lock it) on apart.fenced, which is in excludeSchemas',
+      ),
       expect.stringContaining('may not create schemas'),
     ]);
     expect(warnings).toContainEqual(expect.stringContaining('may not set session_replication_role'));
@@ -205,7 +224,7 @@ it('refuses a source login without rights, table by table', async () => {
     );
     expect((await take()).warnings).not.toContainEqual(expect.stringContaining('pg_read_all_stats'));
   } finally {
-    await source.query('DROP TABLE closed; DROP ROLE poor');
+    await source.query('DROP TABLE closed; DROP ROLE poor; DROP SCHEMA apart CASCADE');
   }
 });
 

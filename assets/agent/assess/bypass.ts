@@ -73,6 +73,22 @@ const replicaRoles = askFor<{ role: string; setting: string }>(
   (row) => refusal(`${row.role} has ${row.setting} by setting, so that triggers do not see its changes; reset it`),
 );
 
+/** Functions that write past triggers, whoever calls them. */
+const REPLICA_FUNCTIONS = sql`
+  SELECT p.oid::regprocedure::text AS name, setting
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace CROSS JOIN LATERAL unnest(p.proconfig) AS c (setting)
+  WHERE setting ~* '^session_replication_role=' AND setting !~* '=origin$' AND n.nspname NOT IN (${OURS}) ORDER BY 1`;
+
+const replicaFunctions = askFor<{ name: string; setting: string }>(
+  'functions in replica role',
+  'source',
+  REPLICA_FUNCTIONS,
+  ({ name, setting }) =>
+    refusal(
+      `function ${name} has ${setting}, so that triggers do not see what it changes; ALTER FUNCTION … RESET session_replication_role`,
+    ),
+);
+
 const EVENT_TRIGGERS = `SELECT evtname AS name FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 1`;
 
 const eventTriggers = askFor<{ name: string }>('event triggers', 'source', EVENT_TRIGGERS, (row) =>
@@ -105,6 +121,7 @@ export const bypassChecks: readonly Check[] = [
   triggers,
   rules,
   replicaRoles,
+  replicaFunctions,
   eventTriggers,
   leftovers,
 ];
@@ -113,6 +130,9 @@ export const bypassChecks: readonly Check[] = [
 export async function bypassWatch(context: Context, source: Client): Promise<string[]> {
   const ends = { context, source, target: source, sourceVersion: 0, targetVersion: 0, relations: [] };
   const answers = [];
-  for (const check of [subscriptions, triggers, rules, replicaRoles]) answers.push(await check.run(ends));
-  return answers.flatMap(({ findings }) => findings.map(({ text }) => text));
+  const checks = [subscriptions, publications, triggers, rules, replicaRoles, replicaFunctions];
+  for (const check of checks) answers.push(await check.run(ends));
+  return answers.flatMap(({ findings }) =>
+    findings.flatMap(({ severity, text }) => (severity === 'refusal' ? [text] : [])),
+  );
 }

@@ -1,7 +1,8 @@
 import { missingLine, missingRights } from '../cutover/way-back-rights';
 import { readLogin } from '../secrets';
 import { inTransaction } from '../schema/tried';
-import { sql } from '../sql';
+import { OWN_SCHEMAS } from '../catalog/schemas';
+import { literal, sql } from '../sql';
 import { askFor, refusal, warning, type Check, type Finding } from './check';
 import type { Client } from 'pg';
 import { oneLine } from '../errors';
@@ -33,6 +34,33 @@ const tableRights = askFor<{ name: string; login: string; missing: string }>(
     row.missing === ''
       ? undefined
       : refusal(`source login "${row.login}" lacks ${row.missing} on ${row.name}; grant it`),
+);
+
+/** Of the tables that are not migrated; the fence of the cutover refuses their writes, too. */
+const FENCE_RIGHTS = (version: number): string => sql`
+  SELECT format('%I.%I', n.nspname, c.relname) AS name, current_user AS login,
+    concat_ws(', ',
+      CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'USAGE on its schema' END,
+      CASE WHEN NOT has_table_privilege(c.oid, 'TRIGGER') THEN 'TRIGGER' END,
+      CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE${version >= 170000 ? ', MAINTAIN' : ''}')
+        THEN 'one of UPDATE, DELETE and TRUNCATE (to lock it)' END) AS missing
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname = ANY ($1::text[])
+    AND n.nspname NOT IN (${OWN_SCHEMAS.map(literal).join(', ')})
+    AND NOT EXISTS (SELECT FROM pg_depend d
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  ORDER BY 1`;
+
+const fenceRights = askFor<{ name: string; login: string; missing: string }>(
+  'rights for the fence',
+  'source',
+  ({ sourceVersion }) => FENCE_RIGHTS(sourceVersion),
+  (row) =>
+    row.missing === ''
+      ? undefined
+      : refusal(
+          `source login "${row.login}" lacks ${row.missing} on ${row.name}, which is in excludeSchemas, and whose writes the cutover refuses all the same; grant it`,
+        ),
 );
 
 /** CASE, because the planner may ask has_sequence_privilege of a table otherwise, which is an error. */
@@ -174,6 +202,7 @@ const applicationLogins: Check = {
 export const loginChecks: readonly Check[] = [
   loginName,
   tableRights,
+  fenceRights,
   sequenceRights,
   wayBackRights,
   databaseRights,

@@ -108,6 +108,22 @@ const cubes = lookAt('text of cubes', 'types of columns', ({ relations, sourceVe
       ),
 );
 
+/** The hash of an enum is that of its label's oid, and oids are other ones on the target. */
+const SPREAD_BY_ENUM = sql`
+  SELECT format('%I.%I', n.nspname, c.relname) AS name
+  FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE p.partstrat = 'h' AND n.nspname <> ALL ($1::text[])
+    AND (EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (p.partclass::oid[]) AND o.opcintype = 'anyenum'::regtype)
+      OR EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type e ON e.oid = t.typelem
+        WHERE a.attrelid = c.oid AND a.attnum = ANY (p.partattrs::int2[]) AND e.typtype = 'e'))
+  ORDER BY 1`;
+
+const spreadByEnum = askFor<{ name: string }>('hash partitions by enum', 'source', SPREAD_BY_ENUM, ({ name }) =>
+  refusal(
+    `rows of ${name} are spread over its partitions by the hash of an enum, which is another on each server, so that the target's partitions refuse them; partition it BY LIST or by the enum's text, ${EXCLUDE}`,
+  ),
+);
+
 const OTHERS = (version: number): string => sql`
   SELECT c.relkind AS kind, format('%I.%I', n.nspname, c.relname) AS name,
     ${version < 120000 ? 'c.relhasoids' : 'false'} AS oids
@@ -148,6 +164,7 @@ export const tableChecks: readonly Check[] = [
   inheritance,
   unlogged,
   cubes,
+  spreadByEnum,
   foreignTables,
   largeObjects,
   securityLabels,

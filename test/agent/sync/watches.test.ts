@@ -107,6 +107,12 @@ describe('the watch of the source catalogs', () => {
       'subscription "feed" writes the source in replica role, which no trigger sees; drop it',
     ],
     [
+      'a publication of everything, which would refuse deletes from our queues',
+      'CREATE PUBLICATION everything FOR ALL TABLES',
+      'DROP PUBLICATION everything',
+      'publication "everything" is FOR ALL TABLES',
+    ],
+    [
       'a trigger of ours that is disabled',
       'ALTER TABLE public.filled DISABLE TRIGGER bucardo_delta',
       'ALTER TABLE public.filled ENABLE TRIGGER bucardo_delta',
