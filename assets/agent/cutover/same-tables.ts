@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
 import type { Context } from '../context';
 import { Failure } from '../errors';
-import { catalogChanges, readTables, type WatchedTables } from '../sync/catalog-watch';
+import { catalogChanges, keyColumns, readTables, type WatchedTables } from '../sync/catalog-watch';
 
 /** Changed tables that one message names. */
 const NAMED = 5;
@@ -13,7 +13,7 @@ const NAMED = 5;
  */
 export function fingerprint(tables: WatchedTables): string {
   const lines = Object.entries(tables).map(([name, { oid, columns, key, parents }]) =>
-    JSON.stringify([name, oid, columns, key, parents]),
+    JSON.stringify([name, oid, columns, keyColumns({ key }), parents]),
   );
   return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
 }

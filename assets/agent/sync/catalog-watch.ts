@@ -21,7 +21,7 @@ export interface WatchedTable {
   readonly oid: string;
   /** Columns with their types and NOT NULL. */
   readonly columns: string;
-  /** The primary key's index and columns. */
+  /** The primary key's columns, behind the oid of its index, which is another after REINDEX CONCURRENTLY. */
   readonly key: string;
   /** Tables that it is a partition or child of. */
   readonly parents: string;
@@ -223,8 +223,8 @@ export function catalogChanges(before: WatchedTables, now: WatchedTables, direct
 const isAltered = (known: WatchedTable, now: WatchedTable): boolean =>
   known.oid === now.oid && keyColumns(known) === keyColumns(now) && known.parents === now.parents;
 
-/** A key whose type is altered has a new index on the same columns. */
-const keyColumns = ({ key }: WatchedTable): string => key.replace(/^\d+ /, '');
+/** The columns of a table's primary key, whose index may be another than before, as when a type is altered. */
+export const keyColumns = ({ key }: Pick<WatchedTable, 'key'>): string => key.replace(/^\d+ /, '');
 
 const hasOtherDefaults = (known: WatchedTable | undefined, now: WatchedTable): boolean =>
   known?.defaults !== undefined && known.defaults !== now.defaults;
@@ -251,7 +251,7 @@ export function differenceOf(known: WatchedTable, now: WatchedTable): string | u
   if (known.columns !== now.columns) return 'has other columns or types than when it was captured';
   if (hasOtherNumbers(known, now))
     return 'has a column that was dropped and added anew, of whose values no trigger saw any';
-  if (known.key !== now.key) return 'has another primary key than when it was captured';
+  if (keyColumns(known) !== keyColumns(now)) return 'has another primary key than when it was captured';
   if (hasOtherDefaults(known, now)) return 'has other defaults or identities than when it was captured';
   if (known.parents !== now.parents) return 'was attached to, or detached from, another table';
   // VACUUM FULL, CLUSTER and TRUNCATE give a table a new file as well, but do not touch its columns.

@@ -43,6 +43,11 @@ describe('the watch of the source catalogs', () => {
     expect(await problems()).toEqual([]);
     await source.query('VACUUM FULL public.item');
     expect(await problems()).toEqual([]);
+    await source.query('CREATE UNIQUE INDEX item_new ON public.item (id)');
+    await source.query(
+      'ALTER TABLE public.item DROP CONSTRAINT item_pkey, ADD CONSTRAINT item_pkey PRIMARY KEY USING INDEX item_new',
+    );
+    expect(await problems()).toEqual([]);
   });
 
   test.each([
