@@ -1,4 +1,6 @@
 import { renameSync } from 'node:fs';
+import { madeByHand } from './archive/made-by-hand';
+import { begunEntries } from './archive/make-entries';
 import { applicationEntries } from './archive/post-data';
 import { markRestored, prepareRestored, restoredEntries } from './archive/restored';
 import { dumpSchema, schemaArchive } from './archive/schema-dump';
@@ -84,10 +86,12 @@ async function refuseGaps(context: Context, { source }: Ends): Promise<void> {
 
 /**
  * Makes on the target what the source has and the archive of its definitions has not, as far as that comes before the
- * rows, closes it, and keeps the new archive, whose indexes and constraints are built later. Returns how many entries
- * are new.
+ * rows, closes it, and keeps the new archive, whose indexes and constraints are built later. What the target has already
+ * counts as made. Returns how many entries are new.
+ *
+ * @throws Failure before anything is made when the target has one of them otherwise
  */
-async function defineNew(context: Context, { source, target }: Ends): Promise<number> {
+export async function defineNew(context: Context, { source, target }: Ends): Promise<number> {
   const { config } = context;
   const kept = schemaArchive(config.host.stateDirectory);
   const known = new Set((await readToc(config, kept)).map(identityOf));
@@ -95,8 +99,13 @@ async function defineNew(context: Context, { source, target }: Ends): Promise<nu
   await prepareRestored(target);
   const restored = await restoredEntries(target);
   const isNew = (entry: TocEntry): boolean => !known.has(identityOf(entry)) && !restored.has(entry.key);
-  const preData = (await applicationEntries(source, await readToc(config, archive, 'pre-data'))).filter(isNew);
+  const allPreData = await applicationEntries(source, await readToc(config, archive, 'pre-data'));
   const postData = await applicationEntries(source, await readToc(config, archive, 'post-data'));
+  const begun = begunEntries(restored);
+  const missing = [...allPreData.filter(isNew), ...postData.filter(({ key }) => !begun.has(key))];
+  const made = await madeByHand(context, { source, target }, allPreData, missing);
+  const isLeft = (entry: TocEntry): boolean => isNew(entry) && !made.has(entry.key);
+  const preData = allPreData.filter(isLeft);
   const roles = await readSourceRoles(source, config);
   if (preData.length > 0) {
     await copyRoles(target, config, roles);
@@ -108,10 +117,13 @@ async function defineNew(context: Context, { source, target }: Ends): Promise<nu
       roles: roles.map(({ name }) => name),
     });
   }
+  await inTransaction(target, async () => {
+    for (const { key } of postData) if (made.has(key)) await markRestored(target, key);
+  });
   await keepRenamed(context, { source, target }, postData);
   await prepareLeases(target, await readRelations(source, config));
   await closeTarget(context, target);
-  const added = preData.length + postData.filter(isNew).length;
+  const added = preData.length + postData.filter(isLeft).length;
   if (added > 0) await context.state.setFact(CONSTRAINTS_FACT, false);
   renameSync(archive, kept);
   return added;

@@ -17,7 +17,7 @@ import { takeOverSynced, type Ends } from './sync/applier';
 import { syncCount } from './sync/count';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
-import { startSupervisor, stopSupervisor, supervisorRuns } from './sync/supervisor-job';
+import { startSupervisor, stopSupervisor, supervisorRuns, wantedDirection } from './sync/supervisor-job';
 
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
 export const CONSTRAINTS_FACT = 'constraints.built';
@@ -73,25 +73,42 @@ const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '
 
 async function begin(context: Context, ends: Ends): Promise<number> {
   await readHandlers(context.config.sync.handlers, syncNames(syncCount(context.config)));
+  const wasWanted = wantedDirection(context.config) !== undefined;
   await stopSupervisor(context.config);
   await beginMeasuring(context, ends);
+  try {
+    const keys = await catchUpAndBuild(context, ends);
+    await handOver(context);
+    return keys;
+  } catch (error) {
+    // Until that is mended, changes must not pile up that were applied before.
+    if (wasWanted) await handOver(context).catch((err: unknown) => context.log.error({ err }, 'the sync stands still'));
+    throw error;
+  }
+}
+
+async function catchUpAndBuild(context: Context, ends: Ends): Promise<number> {
   const { lease, relations } = await takeOverSynced(context, ends);
   const catchUp = new CatchUp(context, relations, lease);
   const threshold = context.config.sync.handoverKeys;
-  let keys = await catchUp.until(ends.source, threshold);
-  if (!(await context.state.fact(CONSTRAINTS_FACT))) {
-    keys += await catchUp.toOneSnapshot(ends.source);
+  try {
+    const keys = await catchUp.until(ends.source, threshold);
+    if (await context.state.fact(CONSTRAINTS_FACT)) return keys;
+    const closing = await catchUp.toOneSnapshot(ends.source);
     const { built, left } = await buildConstraints(context, ends.target);
     await context.state.setFact(CONSTRAINTS_FACT, left === 0);
     context.log.info({ built, left }, 'constraints stand');
-    keys += await catchUp.until(ends.source, threshold);
+    return keys + closing + (await catchUp.until(ends.source, threshold));
+  } finally {
+    await catchUp.close();
   }
-  await catchUp.close();
+}
+
+async function handOver(context: Context): Promise<void> {
   await context.state.setFact(TROUBLE_FACT, null);
   // Until the supervisor has made another one, what Bucardo has run says nothing of this start.
   await context.state.setFact(PLAN_FACT, {});
   await startSupervisor(context.config);
-  return keys;
 }
 
 /** Waits until Bucardo has applied changes and is near the source. */

@@ -102,6 +102,7 @@ describe('a table that appears while the sync runs', () => {
       CREATE SCHEMA later; CREATE TABLE later.passing (id int PRIMARY KEY, code text UNIQUE); CREATE TYPE later.kind AS ENUM ('gift', 'refund');
       CREATE TABLE later.voucher (id serial PRIMARY KEY, branch int NOT NULL REFERENCES public.pgbench_branches,
         code text UNIQUE, kind later.kind DEFAULT 'gift', spent timestamptz);
+      CREATE INDEX voucher_spent ON later.voucher (spent);
       INSERT INTO later.voucher (branch, code) SELECT 1, 'old ' || i FROM generate_series(1, 5000) i`);
     writing = write();
     const { status, failureMessage } = await rehearsal.run('ready');
@@ -140,12 +141,26 @@ describe('a table that appears while the sync runs', () => {
     expect(bare).not.toContain('"billing"."sales_by_day"');
   }, 240_000);
 
-  test('and so is a column that was added to both ends, the target first', async () => {
-    for (const client of [target, source]) await client.query('ALTER TABLE public.pgbench_tellers ADD note text');
+  test('and so is a column that was added to both ends, the target first, with its index and foreign key', async () => {
+    for (const client of [target, source]) {
+      await client.query(`
+        ALTER TABLE public.pgbench_tellers ADD note text, ADD home int REFERENCES public.pgbench_branches;
+        CREATE INDEX tellers_home ON public.pgbench_tellers (home)`);
+    }
+    await source.query(`DROP INDEX later.voucher_spent; CREATE INDEX voucher_spent ON later.voucher (spent)`);
     await source.query(`UPDATE public.pgbench_tellers SET note = 'noted ' || tid WHERE tid <= 5`);
     expect((await rehearsal.run('ready')).failureMessage).toContain(
       'table "public"."pgbench_tellers" has other columns or types than when it was captured; undo it, or make the target alike and start add',
     );
+    await succeed('add');
+  }, 120_000);
+
+  test('and one with a constraint that cannot be made stops the sync for no longer than add tries', async () => {
+    await target.query('CREATE TABLE later.taken ()');
+    await source.query('CREATE TABLE later.late (id int PRIMARY KEY, code text CONSTRAINT taken UNIQUE)');
+    expect((await rehearsal.run('add')).failureMessage).toContain('relation "taken" already exists');
+    expect(supervisorRuns(rehearsal.lab.config)).toBe(true);
+    await target.query('DROP TABLE later.taken');
     await succeed('add');
   }, 120_000);
 

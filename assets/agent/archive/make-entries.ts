@@ -35,6 +35,10 @@ export interface EntryMaker {
   readonly made: (entry: PostDataEntry) => void;
 }
 
+/** Keys of the entries that are made, or of which a first step is, by what was left of that on the target. */
+export const begunEntries = (marks: Iterable<string>): Set<string> =>
+  new Set([...marks].map((mark) => mark.replace(/^(index of |not valid: )/, '')));
+
 /** How often an entry that met another's locks is tried. */
 const DEADLOCK_TRIES = 5;
 

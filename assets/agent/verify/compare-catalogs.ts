@@ -63,7 +63,8 @@ export async function compareCatalogs(source: Client, target: Client, config: Ag
   return judge(here, there, roles, sameMajor, wordings);
 }
 
-const idOf = ({ kind, name }: CatalogObject): string => `${kind} ${name}`;
+/** What an object is called in whatever is said of it. */
+export const idOf = ({ kind, name }: CatalogObject): string => `${kind} ${name}`;
 
 /** Objects that differ by nothing but their texts. */
 function otherTexts(source: readonly CatalogObject[], target: readonly CatalogObject[]): Pair[] {

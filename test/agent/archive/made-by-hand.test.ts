@@ -1,0 +1,132 @@
+import { defineNew } from '../../../assets/agent/add';
+import { buildConstraints, missingConstraints } from '../../../assets/agent/constraints';
+import { CopyTest } from '../../helpers/copy-test';
+
+const FILL = `
+  CREATE TABLE customer (id int PRIMARY KEY, code text);
+  CREATE TABLE "order" (id int PRIMARY KEY, "at on" int);
+  CREATE INDEX order_at ON "order" ("at on");
+  CREATE UNIQUE INDEX customer_code ON customer (code);
+  CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+  CREATE TRIGGER "touch on" BEFORE INSERT ON "order" FOR EACH ROW EXECUTE PROCEDURE touch();
+  CREATE VIEW recent AS SELECT id FROM "order" WHERE id > 5;
+  CREATE TABLE parted (id int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+  CREATE TABLE loose (id int PRIMARY KEY);
+  INSERT INTO customer SELECT i, 'code ' || i FROM generate_series(1, 20) i;
+  INSERT INTO "order" SELECT i, i FROM generate_series(1, 20) i;
+  INSERT INTO loose SELECT i FROM generate_series(0, 9) i;
+  ANALYZE;`;
+
+let copy: CopyTest;
+beforeAll(async () => {
+  copy = await CopyTest.start();
+});
+afterAll(() => copy.migration.stop());
+beforeEach(async () => {
+  await copy.prepare(FILL);
+  await copy.run();
+  await build();
+});
+
+const build = (): Promise<number> =>
+  copy.within('sync', async (context) => {
+    const target = await context.connect('target');
+    await buildConstraints(context, target);
+    return missingConstraints(context, target);
+  });
+
+const define = (): Promise<number> =>
+  copy.within('add', async (context) =>
+    defineNew(context, { source: await context.connect('source'), target: await context.connect('target') }),
+  );
+
+/** What `add` does up to the hand-over, but for capture. Returns how many objects are missing then. */
+async function takeIn(): Promise<number> {
+  await define();
+  await copy.run();
+  return build();
+}
+
+/** As an operator makes the target alike. */
+async function onBothEnds(statements: string): Promise<void> {
+  await copy.source.query(statements);
+  await copy.target.query(`GRANT mover TO master; SET ROLE master; ${statements}; RESET ROLE`);
+}
+
+const INDEXES = `
+  SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('i', 'I') ORDER BY 1`;
+const CONSTRAINTS = `
+  SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'f') ORDER BY 1`;
+
+async function expectAlike(): Promise<void> {
+  for (const query of [INDEXES, CONSTRAINTS]) {
+    expect((await copy.target.query(query)).rows).toEqual((await copy.source.query(query)).rows);
+  }
+}
+
+it('what was altered on both ends by hand, with its index, constraints, trigger and policy, is not made twice', async () => {
+  await onBothEnds(`
+    ALTER TABLE "order" ADD customer int REFERENCES customer, ADD n int UNIQUE;
+    CREATE INDEX order_customer ON "order" (customer);
+    CREATE STATISTICS order_both ON id, n FROM "order";
+    CREATE TRIGGER again AFTER UPDATE ON "order" FOR EACH ROW EXECUTE PROCEDURE touch();
+    CREATE RULE nothing AS ON DELETE TO recent DO INSTEAD NOTHING;
+    CREATE POLICY all_rows ON customer USING (true);
+    CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n';
+    CREATE VIEW old AS SELECT twice(id) FROM recent`);
+  expect(await takeIn()).toBe(0);
+  await expectAlike();
+});
+
+it('a new schema, table and partition that are on the target already are taken as they are', async () => {
+  await onBothEnds(`
+    CREATE SCHEMA later;
+    CREATE TYPE later.kind AS ENUM ('a', 'b');
+    CREATE TABLE later.item (id serial PRIMARY KEY, kind later.kind DEFAULT 'a');
+    CREATE TABLE leaf PARTITION OF parted FOR VALUES FROM (10) TO (20);
+    ALTER TABLE parted ATTACH PARTITION loose FOR VALUES FROM (0) TO (10)`);
+  await define();
+  expect(await build()).toBe(0);
+  await expectAlike();
+});
+
+it('what was dropped and made anew under its name on the source alone counts as made', async () => {
+  await copy.source.query(`
+    DROP INDEX order_at; CREATE INDEX order_at ON "order" ("at on");
+    DROP INDEX customer_code; CREATE UNIQUE INDEX customer_code ON customer (code);
+    DROP TRIGGER "touch on" ON "order";
+    CREATE TRIGGER "touch on" BEFORE INSERT ON "order" FOR EACH ROW EXECUTE PROCEDURE touch();
+    DROP VIEW recent; CREATE VIEW recent AS SELECT id FROM "order" WHERE id > 5`);
+  expect(await takeIn()).toBe(0);
+  await expectAlike();
+});
+
+it('a table that was attached on the source alone is attached on the target', async () => {
+  await copy.source.query('ALTER TABLE parted ATTACH PARTITION loose FOR VALUES FROM (0) TO (10)');
+  expect(await takeIn()).toBe(0);
+  expect(await copy.count('parted')).toBe(10);
+});
+
+it('an object that the target has otherwise is refused by name before anything is made, until both are alike', async () => {
+  await copy.source.query(`
+    DROP INDEX order_at; CREATE INDEX order_at ON "order" (id, "at on"); CREATE VIEW fresh AS SELECT 1 AS one`);
+  await expect(define()).rejects.toThrow(
+    /^the target has already, but otherwise: index public.order_at differs: .* on the target; drop it there, or make both alike, then start add again$/,
+  );
+  expect((await copy.target.query(`SELECT to_regclass('public.fresh') AS fresh`)).rows).toEqual([{ fresh: null }]);
+  await copy.target.query('DROP INDEX order_at');
+  expect(await takeIn()).toBe(0);
+  await expectAlike();
+});
+
+it('a foreign key that a run which was killed has not validated yet is validated, and not taken for one made by hand', async () => {
+  await copy.source.query('ALTER TABLE "order" ADD customer int CONSTRAINT ordered REFERENCES customer');
+  await copy.target.query('ALTER TABLE "order" ADD customer int');
+  await define();
+  const { oid } = await copy.one<{ oid: string }>('source', `SELECT oid FROM pg_constraint WHERE conname = 'ordered'`);
+  await copy.target.query(`
+    ALTER TABLE "order" ADD CONSTRAINT ordered FOREIGN KEY (customer) REFERENCES customer NOT VALID;
+    INSERT INTO ibex.restored (entry) VALUES ('not valid: 2606 ${oid} FK CONSTRAINT public order ordered mover')`);
+  await define();
+  expect((await copy.target.query(`SELECT FROM ibex.restored WHERE entry LIKE '2606 ${oid} %'`)).rowCount).toBe(0);
+});
