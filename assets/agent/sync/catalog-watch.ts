@@ -25,6 +25,8 @@ export interface WatchedTable {
   readonly key: string;
   /** Tables that it is a partition or child of. */
   readonly parents: string;
+  /** Those among them that are no partitioned tables, and show its rows as their own. Absent as below. */
+  readonly inherits?: string;
   /** The file with its rows; null for one without. */
   readonly file: string | null;
   /** Newest transaction that changed a column's definition. */
@@ -55,10 +57,14 @@ const TABLES = sql`
     FROM pg_attribute a LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
     WHERE (f.adbin IS NOT NULL OR a.attidentity <> '') AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM t) GROUP BY 1),
   k AS (SELECT indrelid, concat_ws(' ', indexrelid, indkey) AS key FROM pg_index WHERE indisprimary),
-  h AS (SELECT inhrelid, string_agg(inhparent::text, ' ' ORDER BY inhseqno) AS parents FROM pg_inherits GROUP BY 1)
+  h AS (
+    SELECT h.inhrelid, string_agg(h.inhparent::text, ' ' ORDER BY h.inhseqno) AS parents,
+      string_agg(h.inhparent::text, ' ' ORDER BY h.inhseqno) FILTER (WHERE p.relkind <> 'p') AS inherits
+    FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent GROUP BY 1)
   SELECT t.nspname AS schema, t.relname AS name, t.oid::text AS oid, coalesce(a.columns, '') AS columns,
     coalesce(a.altered, '') AS altered, coalesce(a.numbers, '') AS numbers, coalesce(d.defaults, '') AS defaults,
-    coalesce(k.key, '') AS key, coalesce(h.parents, '') AS parents, nullif(t.relfilenode, 0)::text AS file
+    coalesce(k.key, '') AS key, coalesce(h.parents, '') AS parents,
+    coalesce(h.inherits, '') AS inherits, nullif(t.relfilenode, 0)::text AS file
   FROM t LEFT JOIN a ON a.attrelid = t.oid LEFT JOIN d ON d.attrelid = t.oid LEFT JOIN k ON k.indrelid = t.oid LEFT JOIN h ON h.inhrelid = t.oid`;
 
 /** Reads the fingerprint of every table of the application that is not left out, in one statement. */
@@ -110,7 +116,7 @@ const WAYS_ON = {
  * Takes altered tables for good that are alike on both ends now, and keeps them as they are from here on. What an ALTER
  * TABLE does to rows, no trigger sees: a table that was rewritten, or whose added columns may have other values on the
  * target, is marked to be copied anew, as after a TRUNCATE, and each is to be compared as a whole again, unless only its
- * defaults are others. Returns their names.
+ * defaults are others. One that was attached or detached holds the rows that it held. Returns their names.
  *
  * @param first what is to be done before anything is taken for good, when there are any
  */
@@ -130,7 +136,8 @@ export async function acceptAltered(
   const own = relations.filter((relation) => altered.some(([name]) => name === relation.sql));
   const differences = columnDifferences(own, await readRelations(ends.target, context.config));
   const redefined = altered.filter(([name, table]) => hasOtherDefaults(known[name], table)).map(([name]) => name);
-  differences.push(...(await defaultDifferences(context, ends, redefined)));
+  const moved = altered.filter(([name, table]) => known[name]?.parents !== table.parents).map(([name]) => name);
+  differences.push(...(await definitionDifferences(context, ends, redefined, moved)));
   if (differences.length > 0) throw new Failure(`${differences.join('; ')}; make both alike, then start add again`);
   const added = new Map(own.map(({ sql: name }) => [name, addedNumbers(known[name], now[name])]));
   const filled = await filledDifferently(ends, added);
@@ -140,7 +147,8 @@ export async function acceptAltered(
     for (const relation of own) {
       const [before, after] = [known[relation.sql], now[relation.sql]];
       if (!before || !after) continue;
-      if (before.file === after.file && before.columns === after.columns && !hasOtherNumbers(before, after)) continue;
+      const isAlike = before.columns === after.columns && before.parents === after.parents;
+      if (before.file === after.file && isAlike && !hasOtherNumbers(before, after)) continue;
       await dirty.markAll(relation);
       if (before.file === after.file && !isReplaced(before, after) && !filled.has(relation.sql)) continue;
       await ends.source.query(markStatement(relation));
@@ -153,20 +161,34 @@ export async function acceptAltered(
   return altered.map(([name]) => name);
 }
 
-/** What the comparison of catalogs says of columns. */
+/** What the comparison of catalogs says of columns, and of tables with their parents. */
 const OF_COLUMN = /^(default|generation|identity) of column /;
+const OF_TABLE = /^(foreign )?table /;
 
-/** How the defaults of these tables, given by quoted name, differ between the ends; each a sentence. */
-async function defaultDifferences(context: Context, { source, target }: Ends, tables: string[]): Promise<string[]> {
-  if (tables.length === 0) return [];
-  const { rows } = await source.query<{ prefix: string }>(
+/**
+ * How definitions differ between the ends; each a sentence.
+ *
+ * @param redefined tables, by quoted name, whose defaults are to be alike
+ * @param moved those that are to be partitions of the same tables
+ */
+async function definitionDifferences(
+  context: Context,
+  { source, target }: Ends,
+  redefined: readonly string[],
+  moved: readonly string[],
+): Promise<string[]> {
+  if (redefined.length + moved.length === 0) return [];
+  const { rows } = await source.query<{ name: string; plain: string }>(
     sql`
-      SELECT format(' %I.%I.', n.nspname, c.relname) AS prefix FROM unnest($1::text[]) AS t (name)
+      SELECT t.name, format(' %I.%I', n.nspname, c.relname) AS plain FROM unnest($1::text[]) AS t (name)
       JOIN pg_class c ON c.oid = to_regclass(t.name) JOIN pg_namespace n ON n.oid = c.relnamespace`,
-    [tables],
+    [[...new Set([...redefined, ...moved])]],
   );
   const { failures } = await compareCatalogs(source, target, context.config);
-  return failures.filter((text) => OF_COLUMN.test(text) && rows.some(({ prefix }) => text.includes(prefix)));
+  const isOf = (text: string) => (row: { name: string; plain: string }) =>
+    (OF_COLUMN.test(text) && redefined.includes(row.name) && text.includes(`${row.plain}.`)) ||
+    (OF_TABLE.test(text) && moved.includes(row.name) && text.includes(`table${row.plain} `));
+  return failures.filter((text) => rows.some(isOf(text)));
 }
 
 /** What each column holds in rows that are older than itself, where the server (from 11 on) keeps that apart. */
@@ -219,9 +241,14 @@ export function catalogChanges(before: WatchedTables, now: WatchedTables, direct
   return changes;
 }
 
-/** Whether nothing but columns, or their values, may be other than before: that can be mended by copying the table anew. */
+/**
+ * Whether nothing but columns, or their values, may be other than before: that can be mended by copying the table anew. Or
+ * what it is a partition of: each partition is captured, copied and applied by itself.
+ */
 const isAltered = (known: WatchedTable, now: WatchedTable): boolean =>
-  known.oid === now.oid && keyColumns(known) === keyColumns(now) && known.parents === now.parents;
+  known.oid === now.oid &&
+  keyColumns(known) === keyColumns(now) &&
+  (known.parents === now.parents || (known.inherits !== undefined && known.inherits === now.inherits));
 
 /** The columns of a table's primary key, whose index may be another than before, as when a type is altered. */
 export const keyColumns = ({ key }: Pick<WatchedTable, 'key'>): string => key.replace(/^\d+ /, '');
@@ -271,6 +298,7 @@ async function keepHarmless(context: Context, before: WatchedTables, now: Watche
       (known.file !== table.file ||
         known.altered !== table.altered ||
         known.defaults === undefined ||
+        known.inherits === undefined ||
         known.numbers === undefined)
     );
   });
