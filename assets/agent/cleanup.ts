@@ -11,6 +11,7 @@ import { dropCapture } from './cleanup/source';
 import { connectToHost } from './connect';
 import type { Context } from './context';
 import { claimMove } from './cutover/claim';
+import { endPartialDump } from './dump/partial';
 import { Failure } from './errors';
 import { openSource } from './fence/source';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
@@ -28,6 +29,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const { source, target, keepFence, gone } = reached;
   await stopSupervisor(context.config);
   await killBucardo(host);
+  await endPartialDump(host.stateDirectory, source);
   const triggers = (source ? await cleanSource(context, source, keepFence) : 0) + (await cleanTarget(context, target));
   await context.state.setFact(BUCARDO_ROWS_FACT, (await appliedByBucardo(host)).rows);
   await dropBucardoDatabase(context);

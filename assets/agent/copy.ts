@@ -10,8 +10,10 @@ import { copyByBucardo, endLeftCopy } from './copy/onetimecopy';
 import { readPending } from './copy/plan-copy';
 import { PAUSES_MS } from './copy/reconnecting';
 import { copiedRows } from './copy/target-plan';
+import { endPartialDump } from './dump/partial';
 import { Failure } from './errors';
 import { listed } from './failures';
+import { Jobs } from './job';
 import { copiedRelations } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 import { columnDifferences } from './schema/same-columns';
@@ -51,6 +53,7 @@ export async function copyAll(
   const source = await context.connect('source');
   const target = await context.connect('target');
   await endLeftCopy(context, { source, target });
+  if (!new Jobs(context.config).isRunning('dump')) await endPartialDump(context.config.host.stateDirectory, source);
   await requireCapture(context, source, probes, 'before the copy; start capture, then copy again');
   const relations = await readRelations(source, context.config);
   const pending = await readPending(context, target, relations);

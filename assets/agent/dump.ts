@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { checkCapture } from './capture/check';
@@ -8,8 +8,8 @@ import { requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
 import { explainDump, RowTooLong } from './dump/explain';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
-import { DUMP_SESSIONS } from './dump/hold';
 import { leftOutOf, rememberLeftOut, type LeftOut } from './dump/left-out';
+import { endPartialDump, partialDump } from './dump/partial';
 import { bytesBelow, runDump } from './dump/run-dump';
 import { dumpBytes, freeBytes, size } from './dump/disk';
 import { Failure, oneLine } from './errors';
@@ -65,9 +65,9 @@ export async function dumpRows(
     if (fork) await requireFork(context, source, fork);
     // What an earlier dump of a fork left must not steer the restore of this one.
     else await context.state.setFact(DUMPED_OIDS_FACT, {});
-    await clearPartial(context, fork ?? source);
+    await endPartialDump(config.host.stateDirectory, fork ?? source);
     await requireSpace(context, wanted, probes);
-    const partial = `${directory}.partial.${process.pid}`;
+    const partial = `${partialDump(config.host.stateDirectory)}.${process.pid}`;
     const leftOut = await dumpWhatCanBe(context, relations, wanted, partial);
     await requireCapture(context, source, probes, 'after the dump; remove the cause, start capture, then dump again');
     await rememberLeftOut(context, leftOut);
@@ -145,18 +145,5 @@ async function requireSpace(context: Context, relations: readonly Relation[], pr
   if (free >= needed) return;
   throw new Failure(
     `the dump needs about ${needed} bytes (${size(needed)}) in ${stateDirectory}, and ${free} bytes (${size(free)}) are free; enlarge that volume, then start dump again`,
-  );
-}
-
-/** Removes what a killed dump left: its files, and its sessions on the server that is dumped, which would go on holding a snapshot. */
-async function clearPartial(context: Context, dumped: Client): Promise<void> {
-  const { stateDirectory } = context.config.host;
-  for (const name of readdirSync(stateDirectory)) {
-    if (name.startsWith('dump.partial')) rmSync(join(stateDirectory, name), { recursive: true, force: true });
-  }
-  await dumped.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,
-    [DUMP_SESSIONS],
   );
 }

@@ -159,12 +159,14 @@ describe('cleanup', () => {
     await server.query('CREATE DATABASE bucardo');
     writeFileSync(join(host.runDirectory, 'source.pgpass'), '');
     mkdirSync(dumpDirectory(host));
+    mkdirSync(`${dumpDirectory(host)}.partial.1`);
     await ways.source.query('CREATE TABLE ibex.relation (id int)');
     await setFence(ways.source, { kind: 'closed' });
     await ways.target.query('CREATE ROLE ibex_bucardo; CREATE SCHEMA bucardo');
     expect(await leftovers(host, reached)).toEqual([
       `password file ${join(host.runDirectory, 'source.pgpass')}`,
       `dump ${dumpDirectory(host)}`,
+      `dump ${dumpDirectory(host)}.partial.1`,
       'database bucardo on the host',
       'the fence of the source is closed, not final',
       'relation ibex.relation on the source',
@@ -174,7 +176,7 @@ describe('cleanup', () => {
     await server.query('DROP DATABASE bucardo');
     await server.end();
     rmSync(join(host.runDirectory, 'source.pgpass'));
-    rmSync(dumpDirectory(host), { recursive: true });
+    for (const suffix of ['', '.partial.1']) rmSync(`${dumpDirectory(host)}${suffix}`, { recursive: true });
     await ways.source.query('DROP TABLE ibex.relation');
     await setFence(ways.source, { kind: 'final' });
     await ways.target.query('DROP SCHEMA bucardo; DROP ROLE ibex_bucardo');

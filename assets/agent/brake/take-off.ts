@@ -4,6 +4,7 @@ import { killBucardo } from '../bucardo/daemon';
 import { endSourceSessions } from '../bucardo/login';
 import { dropCapture } from '../cleanup/source';
 import type { Context } from '../context';
+import { endPartialDump } from '../dump/partial';
 import { Failure, oneLine } from '../errors';
 import { OFF_FACT, takenOff } from './capture-off';
 
@@ -20,6 +21,7 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
   context.log.fatal({ reason }, `capture is taken off, to spare the ${context.real('source')}`);
   await killBucardo(context.config.host);
   await endSourceSessions(source);
+  await endPartialDump(context.config.host.stateDirectory, source);
   for (;;) {
     try {
       const triggers = await dropCapture(context, source);

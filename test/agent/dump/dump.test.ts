@@ -1,16 +1,22 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { prepareServices, startTool } from '../../../assets/agent/archive/client-tools';
 import { Brake } from '../../../assets/agent/brake/brake';
 import { UNBRAKED, type Pace } from '../../../assets/agent/brake/paced';
+import { takeCaptureOff } from '../../../assets/agent/brake/take-off';
 import type { BrakeConfig } from '../../../assets/agent/config';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
+import { cleanup } from '../../../assets/agent/cleanup';
+import type { Context } from '../../../assets/agent/context';
+import { copyAll } from '../../../assets/agent/copy';
 import { dumpRows } from '../../../assets/agent/dump';
+import { Jobs } from '../../../assets/agent/job';
 import { Lease } from '../../../assets/agent/lease';
 import { restoreRows } from '../../../assets/agent/restore';
-import { CopyTest } from '../../helpers/copy-test';
+import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { until } from '../../helpers/until';
 
 const ROWS = 300_000;
@@ -34,17 +40,20 @@ afterAll(() => copy.migration.stop());
 
 const state = (): string => copy.migration.config.host.stateDirectory;
 
-/** The states of the processes of the dump that is under way, as the kernel names them; `T` is stopped. */
-function processes(): string[] {
+/** The processes of the dump that is under way, with their states as the kernel names them; `T` is stopped. */
+function writers(): { pid: number; state: string }[] {
   return readdirSync('/proc').flatMap((pid) => {
     try {
       if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--file=${join(state(), 'dump.partial')}`)) return [];
-      return [/\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? ''];
+      const [, letter = ''] = /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+      return [{ pid: Number(pid), state: letter }];
     } catch {
       return [];
     }
   });
 }
+
+const processes = (): string[] => writers().map((each) => each.state);
 
 const written = (): number => {
   const partial = readdirSync(state()).find((name) => name.startsWith('dump.partial'));
@@ -123,6 +132,61 @@ describe('an application that wants a table for itself while it is dumped', () =
     expect(await asked({ lockWaitMs: 10 })).toMatch(
       /^the dump was ended, because pid \d+ \(postgres, shop\): TRUNCATE large waited \d+ ms for a table, .*; keep such statements away, then start dump again$/,
     );
+  });
+});
+
+describe('a dump that was killed while the brake let its jobs stand still', () => {
+  /** They see the end of pg_dump no more, and only pg_dump itself dies with its phase. */
+  async function killed(): Promise<void> {
+    await copy.within('dump', async (context) => {
+      await prepareServices(context, ['source']);
+      const file = `--file=${join(state(), 'dump.partial.1')}`;
+      const options = ['--data-only', '--format=directory', '--jobs=2', '--compress=9', file];
+      const { child } = startTool(context.config, 'pg_dump', options, { end: 'source' });
+      await until(() => written() > 100_000);
+      for (const { pid } of writers()) process.kill(pid, 'SIGSTOP');
+      child.kill('SIGKILL');
+      await until(() => writers().every(({ pid }) => pid !== child.pid));
+    });
+  }
+
+  const sessions = async (): Promise<number> =>
+    (await copy.source.query(`SELECT FROM pg_stat_activity WHERE application_name = 'ibex pg_dump'`)).rowCount ?? 0;
+
+  const ENDING: [string, (context: Context) => Promise<unknown>][] = [
+    ['cleanup', (context) => cleanup.run(context)],
+    ['the next dump', (context) => dumpRows(context, ENOUGH)],
+    ['the other way of copying', (context) => copyAll(context, COPY_PROBES)],
+    [
+      'the brake that takes capture off',
+      async (context) => takeCaptureOff(context, await context.connect('source'), 'a test'),
+    ],
+  ];
+
+  it.each(ENDING)('has its rows, processes and snapshots ended by %s', async (_, end) => {
+    await copy.prepare(FILL);
+    await killed();
+    try {
+      expect(writers().length).toBeGreaterThan(0);
+      expect(await sessions()).toBeGreaterThan(0);
+      await copy.within('test', end);
+      await until(async () => writers().length === 0 && (await sessions()) === 0, { seconds: 10 });
+      expect(readdirSync(state()).filter((name) => name.startsWith('dump.partial'))).toEqual([]);
+    } finally {
+      for (const { pid } of writers()) process.kill(pid, 'SIGKILL');
+    }
+  });
+
+  it('goes on beside a copy while its phase is alive', async () => {
+    await copy.prepare(FILL);
+    const jobs = new Jobs(copy.migration.config);
+    jobs.begin('dump');
+    mkdirSync(join(state(), 'dump.partial.1'));
+    await copy.run();
+    expect(readdirSync(state())).toContain('dump.partial.1');
+    jobs.end('dump', 'failed', 'by the test');
+    await copy.run();
+    expect(readdirSync(state())).not.toContain('dump.partial.1');
   });
 });
 

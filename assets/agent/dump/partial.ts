@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Client } from 'pg';
+import { DUMP_SESSIONS } from './hold';
+
+/** How the path of a dump begins that is not complete; the process that writes it makes it its own. */
+export const partialDump = (stateDirectory: string): string => join(stateDirectory, 'dump.partial');
+
+/** Paths of the dumps that are not complete. */
+export const partialDumps = (stateDirectory: string): string[] =>
+  readdirSync(stateDirectory)
+    .map((name) => join(stateDirectory, name))
+    .filter((path) => path.startsWith(partialDump(stateDirectory)));
+
+/** pg_dump and its jobs that write one. */
+function writers(stateDirectory: string): number[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      return command.includes(`\0--file=${partialDump(stateDirectory)}`) ? [Number(pid)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/**
+ * Removes what a killed dump left: its files, its processes, and its sessions on the server that is dumped, which would go
+ * on holding a snapshot and a lock on every table. Only pg_dump itself dies with its phase: its jobs, when the brake has
+ * stopped them, do not see that it is gone, and hold the room of removed files, too.
+ *
+ * @param dumped undefined when that server is away
+ */
+export async function endPartialDump(stateDirectory: string, dumped: Client | undefined): Promise<void> {
+  for (const pid of writers(stateDirectory)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      continue;
+    }
+  }
+  await dumped?.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,
+    [DUMP_SESSIONS],
+  );
+  for (const path of partialDumps(stateDirectory)) rmSync(path, { recursive: true, force: true });
+}
