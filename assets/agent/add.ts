@@ -7,6 +7,7 @@ import { dumpSchema, schemaArchive } from './archive/schema-dump';
 import { identityOf, readToc, type TocEntry } from './archive/toc';
 import { capture } from './capture';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
+import { refuseExcluded } from './capture/excluded';
 import { forgetDropped } from './capture/forget-dropped';
 import { readRelations } from './catalog/relations';
 import type { Context } from './context';
@@ -41,6 +42,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     throw new Failure('writes have been moved to the target already, and only what is there can be taken in');
   }
   const dropped = await forgetDropped(context, ends, 'add');
+  await refuseExcluded(context);
   await refuseGaps(context, ends);
   const entries = await defineNew(context, ends);
   const relations = await readRelations(ends.source, context.config);

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { inTheWay, longHolders } from './capture/busy';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
+import { dropExcluded, refuseExcluded } from './capture/excluded';
 import { forgetDropped } from './capture/forget-dropped';
 import { beginCapture, captureIdOf, completeCapture } from './capture/identity';
 import { installCapture } from './capture/install';
@@ -10,6 +11,7 @@ import { addTruncateTriggers } from './capture/truncate-triggers';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
+import { listed } from './failures';
 import type { Phase, PhaseOutcome } from './phase';
 import { keepCatalog } from './sync/catalog-watch';
 import { watchIdentity } from './sync/identity';
@@ -20,8 +22,10 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if ((await captureIdOf(source)) === undefined) await beginCapture(context, source);
   if (await isCopying(context)) {
     await context.with('target', (target) => forgetDropped(context, { source, target }, 'capture'));
+    await refuseExcluded(context);
   }
   const relations = await readRelations(source, context.config);
+  const excluded = await dropExcluded(context, source, relations);
   const { problems } = await inspectCapture(context, source, relations);
   await refuseGaps(context, relations, problems);
   await mendQueues(context, source, relations);
@@ -43,10 +47,13 @@ async function run(context: Context): Promise<PhaseOutcome> {
   await watchIdentity(context, source);
   context.progress.report(relations.length, relations.length, 'relations', '');
   return {
-    message: `${relations.length} relations captured, ${pending.length} of them now, ${retries} lock retries`,
+    message: `${relations.length} relations captured, ${pending.length} of them now, ${retries} lock retries${noMore(excluded)}`,
     result: { relations: relations.length, installed: pending.length, retries },
   };
 }
+
+const noMore = (names: readonly string[]): string =>
+  names.length === 0 ? '' : `; no more, since agent.excludeSchemas leaves them out: ${listed(names)}`;
 
 /** Names what is held by a long transaction or vacuum, and puts it last: its tries hold up no other table, and it may end. */
 async function heldLast(context: Context, source: Client, pending: readonly Relation[]): Promise<readonly Relation[]> {

@@ -60,7 +60,7 @@ export interface AgentConfig {
    * was taken stand in the source's queues. @default the source
    */
   readonly dumpSource?: EndConfig;
-  /** Schemas that are not migrated, beside PostgreSQL's own and ours. @default [] */
+  /** Schemas that are not migrated, beside PostgreSQL's own and ours; not to be added to once rows are copied. @default [] */
   readonly excludeSchemas?: readonly string[];
   /** Relations that are neither captured, applied nor compared, as quoted names; set for the way back only. @default [] */
   readonly leftOut?: readonly string[];

@@ -5,6 +5,7 @@ import { syncNames } from './bucardo/names';
 import { readLag } from './bucardo/queues';
 import { appliedByBucardo } from './bucardo/runs';
 import { inspectCaptured } from './capture/check';
+import { refuseExcluded } from './capture/excluded';
 import type { Relation } from './catalog/relations';
 import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
@@ -40,6 +41,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   if (await isPastNoReturn(ends.source)) {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
   }
+  await refuseExcluded(context);
   const { relations: all, synced: relations, problems } = await inspectCaptured(context, ends);
   await context.evidence('capture in place', problems.size === 0, 'inspectCapture', [...problems.values()]);
   if (problems.size > 0) {

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { TRUNCATE_TRIGGER } from '../bucardo/names';
 import { readRelations, type Relation } from '../catalog/relations';
+import { isExcluded } from '../catalog/schemas';
 import type { Context } from '../context';
 import { copiedRelations } from '../lease';
 import { literal, sql } from '../sql';
@@ -105,7 +106,7 @@ export async function inspectCapture(
   source: Client,
   relations: readonly Relation[],
 ): Promise<{ captured: Captured; problems: Map<string, string> }> {
-  return inspect(source, relations, (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {});
+  return inspect(context, source, relations, (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {});
 }
 
 /** What one look at everything that is captured or copied finds; all of it is of one reading of the source's tables. */
@@ -139,7 +140,7 @@ export async function inspectCaptured(
   const remembered = (await context.state.fact<Captured>(CAPTURED_FACT)) ?? {};
   const relations = await readRelations(source, context.config);
   const known = relations.filter(({ sql: name }) => remembered[name] !== undefined || copied.has(name));
-  const { problems, broken, strange } = await inspect(source, known, remembered);
+  const { problems, broken, strange } = await inspect(context, source, known, remembered);
   const isCopied = ({ sql: name }: Relation): boolean => copied.has(name);
   return {
     relations,
@@ -148,6 +149,10 @@ export async function inspectCaptured(
     problems,
   };
 }
+
+/** What is said of a table, by quoted name, that is captured, and left out by the settings since. */
+export const leftOutNow = (name: string): string =>
+  `agent.excludeSchemas leaves out ${name}, which is captured: take that back`;
 
 /** What is known of the capture of some relations. */
 interface Inspected {
@@ -159,7 +164,12 @@ interface Inspected {
   readonly strange: readonly Relation[];
 }
 
-async function inspect(source: Client, relations: readonly Relation[], remembered: Captured): Promise<Inspected> {
+async function inspect(
+  { config }: Context,
+  source: Client,
+  relations: readonly Relation[],
+  remembered: Captured,
+): Promise<Inspected> {
   const triggers = await readTriggers(source, relations);
   const captured: Record<string, string> = {};
   const problems = new Map<string, string>();
@@ -175,7 +185,8 @@ async function inspect(source: Client, relations: readonly Relation[], remembere
   }
   const there = new Set(relations.map((relation) => relation.sql));
   for (const name of Object.keys(remembered)) {
-    if (!there.has(name)) problems.set(name, `${name} was captured and is gone now`);
+    if (there.has(name)) continue;
+    problems.set(name, isExcluded(config, name) ? leftOutNow(name) : `${name} was captured and is gone now`);
   }
   return { captured, problems, broken, strange };
 }

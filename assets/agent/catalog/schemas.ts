@@ -1,4 +1,5 @@
 import type { AgentConfig } from '../config';
+import { ident } from '../sql';
 
 /** Schemas that are ours on either end: Bucardo's capture objects, and Ibex's own. */
 export const OWN_SCHEMAS = ['bucardo', 'ibex'] as const;
@@ -18,3 +19,7 @@ export const hiddenSchemas = (config: Pick<AgentConfig, 'excludeSchemas'>): stri
   ...OWN_SCHEMAS,
   ...(config.excludeSchemas ?? []),
 ];
+
+/** Whether the settings leave out the schema of a relation, which is given by its quoted name. */
+export const isExcluded = ({ excludeSchemas = [] }: Pick<AgentConfig, 'excludeSchemas'>, name: string): boolean =>
+  excludeSchemas.some((schema) => name.startsWith(`${ident(schema)}.`));

@@ -117,14 +117,34 @@ function sharedFunctions(triggers: readonly OurTrigger[]): Set<string> {
 }
 
 /**
- * Takes our triggers off, table by table, with a short lock time-out each and growing pauses between the rounds, and then
- * drops the schema, which no table of the application depends on any more. Returns how many triggers went. Throws Failure
- * with who was in the way.
+ * Takes our triggers off, table by table, and then drops the schema, which no table of the application depends on any more.
+ * Returns how many triggers went. Throws Failure with who was in the way.
  */
 export async function dropCapture(context: Context, client: Client, schema: string = CAPTURE_SCHEMA): Promise<number> {
+  const triggers = await takeOff(context, client, schema, 'cleanup');
+  await client.query(`DROP SCHEMA IF EXISTS ${ident(schema)} CASCADE`);
+  return triggers;
+}
+
+/**
+ * Takes triggers off with a short lock time-out for each table, and growing pauses between the rounds. Returns how many
+ * went. Throws Failure with who was in the way.
+ *
+ * @param phase to be started again when some are left
+ * @param isMeant whether a trigger is to go. @default all are
+ */
+export async function takeOff(
+  context: Context,
+  client: Client,
+  schema: string,
+  phase: string,
+  isMeant: (trigger: OurTrigger) => boolean = () => true,
+): Promise<number> {
   const { lockTimeoutMs, attempts } = context.config.capture;
   await client.query('SET client_min_messages = warning');
-  const found = await ourTriggers(client, schema);
+  let all: OurTrigger[] = [];
+  const find = async (): Promise<OurTrigger[]> => (all = await ourTriggers(client, schema)).filter(isMeant);
+  const found = await find();
   for (let attempt = 1, left = found; ; attempt += 1) {
     const busy: { readonly table: string; readonly blockers: Blocker[] }[] = [];
     const unlessBusy = async <T>(tables: readonly OurTrigger[], work: Promise<T>): Promise<T | undefined> => {
@@ -141,26 +161,27 @@ export async function dropCapture(context: Context, client: Client, schema: stri
         return undefined;
       }
     };
-    const shared = sharedFunctions(left);
+    const shared = sharedFunctions(all);
     const postponed = new Set<string>();
     for (const triggers of byTable(left)) {
       const work = dropTriggers(client, triggers, shared, lockTimeoutMs);
       for (const name of (await unlessBusy(triggers, work)) ?? []) postponed.add(name);
     }
-    left = await ourTriggers(client, schema);
+    left = await find();
     if (postponed.size > 0) {
       for (const name of postponed) {
         const triggers = left.filter((trigger) => trigger.function === name);
-        if (triggers.length > 0) await unlessBusy(triggers, dropShared(client, triggers, lockTimeoutMs));
+        // The function goes with every trigger that calls it.
+        const isWhole = all.every((trigger) => trigger.function !== name || isMeant(trigger));
+        if (triggers.length > 0 && isWhole) await unlessBusy(triggers, dropShared(client, triggers, lockTimeoutMs));
       }
-      left = await ourTriggers(client, schema);
+      left = await find();
     }
     if (left.length === 0) break;
-    if (attempt >= attempts) throw new Failure(stillThere(left, busy, context.config.capture));
+    if (attempt >= attempts) throw new Failure(stillThere(left, busy, context.config.capture, phase));
     context.progress.report(found.length - left.length, found.length, 'triggers', left[0]?.table ?? '');
     await pauseAfter(attempt);
   }
-  await client.query(`DROP SCHEMA IF EXISTS ${ident(schema)} CASCADE`);
   return found.length;
 }
 
@@ -178,8 +199,9 @@ function stillThere(
   left: readonly OurTrigger[],
   [first]: readonly { readonly table: string; readonly blockers: Blocker[] }[],
   limits: Context['config']['capture'],
+  phase: string,
 ): string {
   const count = `${left.length} triggers are left`;
-  if (first === undefined) return `${count}, first on ${left[0]?.table}; start cleanup again`;
-  return `${count}: ${neverFree(first.table, limits, first.blockers, 'cleanup')}`;
+  if (first === undefined) return `${count}, first on ${left[0]?.table}; start ${phase} again`;
+  return `${count}: ${neverFree(first.table, limits, first.blockers, phase)}`;
 }

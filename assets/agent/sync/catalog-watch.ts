@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { bypassWatch } from '../assess/bypass';
 import { markStatement } from '../capture/objects';
 import { readRelations, type Relation } from '../catalog/relations';
-import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
+import { hiddenSchemas, isApplicationSchema, isExcluded } from '../catalog/schemas';
 import type { Context } from '../context';
 import type { Direction } from '../endpoints';
 import { Failure } from '../errors';
@@ -306,6 +306,10 @@ async function keepHarmless(context: Context, before: WatchedTables, now: Watche
   await context.state.setFact(BASELINE_FACT, { ...before, ...Object.fromEntries(harmless) });
 }
 
+/** Without what the settings leave out since: the check of capture tells of that, and it is not gone. */
+const withoutExcluded = ({ config }: Context, tables: WatchedTables): WatchedTables =>
+  Object.fromEntries(Object.entries(tables).filter(([name]) => !isExcluded(config, name)));
+
 /**
  * Looks whether tables have changed since capture, or somebody may write past its triggers. What is found stands as a
  * problem, by name and with the way on, until it is gone again.
@@ -313,7 +317,7 @@ async function keepHarmless(context: Context, before: WatchedTables, now: Watche
 export async function watchCatalog(context: Context, source: Client): Promise<string[]> {
   const before = await context.state.fact<WatchedTables>(BASELINE_FACT);
   const now = await readTables(context, source);
-  const changes = before ? catalogChanges(before, now, context.direction) : [];
+  const changes = before ? catalogChanges(withoutExcluded(context, before), now, context.direction) : [];
   if (before) await keepHarmless(context, before, now);
   const problems = [...changes, ...(await bypassWatch(context, source))];
   const known = await context.state.fact<{ problems: string[] } | null>(CATALOG_FACT);
