@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bucardoRuns, lastWords } from './bucardo/daemon';
-import { readHandlers, tellIdleHandlers } from './bucardo/handlers';
-import { syncNames } from './bucardo/names';
+import { tellIdleHandlers } from './bucardo/handlers';
 import { readLag } from './bucardo/queues';
 import { appliedByBucardo } from './bucardo/runs';
 import { inspectCaptured } from './capture/check';
@@ -15,9 +14,9 @@ import { Failure, oneLine } from './errors';
 import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
 import { takeOverSynced, type Ends } from './sync/applier';
-import { syncCount } from './sync/count';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
+import { SETTINGS_FACT, settingsOf } from './sync/settings';
 import { startSupervisor, stopSupervisor, supervisorRuns, wantedDirection } from './sync/supervisor-job';
 
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
@@ -50,7 +49,9 @@ async function run(context: Context): Promise<PhaseOutcome> {
     throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}; ${wayOn}`);
   }
   const idle = await tellIdleHandlers(context);
-  const goesOn = supervisorRuns(context.config) && bucardoRuns(context.config.host);
+  const settings = await settingsOf(context, ends.source, relations);
+  const isTold = (await context.state.fact(SETTINGS_FACT)) === settings;
+  const goesOn = isTold && supervisorRuns(context.config) && bucardoRuns(context.config.host);
   const isBuilt = await context.state.fact(CONSTRAINTS_FACT);
   const caughtUp = goesOn && isBuilt ? 0 : await begin(context, ends);
   await settle(context, ends, relations);
@@ -74,7 +75,6 @@ const isWaiting = async ({ state }: Context): Promise<string> =>
 const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
 
 async function begin(context: Context, ends: Ends): Promise<number> {
-  await readHandlers(context.config.sync.handlers, syncNames(syncCount(context.config)));
   const wasWanted = wantedDirection(context.config) !== undefined;
   await stopSupervisor(context.config);
   await beginMeasuring(context, ends);

@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { syncProcesses } from '../../assets/agent/bucardo/daemon';
@@ -195,6 +197,37 @@ describe('a sync of several parts', () => {
     for (const sync of ['ibex', 'ibex2']) await beatsOn(sync);
     const relations = await readRelations(source, rehearsal.lab.config);
     await until('what was written meanwhile is applied', async () => (await readLag(source, relations)).seconds < 5);
+  }, 240_000);
+
+  test('goes by other settings once it is started again, and by those of before when they are back', async () => {
+    const { config, environment } = rehearsal.lab;
+    const file = environment['IBEX_CONFIG']!;
+    const before = readFileSync(file, 'utf8');
+    const handler = join(dirname(file), 'handler.pl');
+    const bucardo = await connectToHost(config.host, BUCARDO_DATABASE);
+    const told = async (): Promise<unknown> => {
+      const { status, failureMessage } = await rehearsal.run('sync');
+      expect([status, failureMessage]).toEqual(['Success', undefined]);
+      const { rows: codes } = await bucardo.query('SELECT about, src_code AS code FROM bucardo.customcode');
+      const { rows: syncs } = await bucardo.query('SELECT name FROM bucardo.sync ORDER BY 1');
+      return { codes, syncs: (syncs as { name: string }[]).map(({ name }) => name) };
+    };
+    try {
+      for (const code of ['return;', 'my $info = shift; return;']) {
+        writeFileSync(handler, code);
+        const sync = { ...config.sync, groups: [], handlers: [{ when: 'exception', file: handler }] };
+        writeFileSync(file, JSON.stringify({ ...config, sync }));
+        expect(await told()).toEqual({ codes: [{ about: handler, code }], syncs: ['ibex'] });
+      }
+      writeFileSync(file, before);
+      expect(await told()).toEqual({ codes: [], syncs: ['ibex', 'ibex2'] });
+      const starts = (await state.counters())['bucardo.starts'];
+      await told();
+      expect((await state.counters())['bucardo.starts']).toBe(starts);
+    } finally {
+      await bucardo.end();
+    }
+    for (const sync of ['ibex', 'ibex2']) await beatsOn(sync);
   }, 240_000);
 
   test('gives a backlog that is too long to catch-up, and takes the sync back', async () => {

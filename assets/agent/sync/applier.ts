@@ -10,6 +10,7 @@ import { Failure } from '../errors';
 import { Lease } from '../lease';
 import { prepareHeartbeats } from './heartbeat';
 import { asPlan, PLAN_FACT, planSyncs, type Plan } from './plan';
+import { SETTINGS_FACT, settingsOf } from './settings';
 import { syncedRelations } from './synced';
 
 /** Sessions for steering, beside those that move rows. */
@@ -80,7 +81,9 @@ async function configureAndStart(context: Context, ends: Ends, relations: readon
     ...sync,
     relations: [...sync.relations, ...heartbeats.slice(index, index + 1)],
   }));
+  const settings = await settingsOf(context, ends.source, relations);
   await configureBucardo(context, syncs, target);
+  await context.state.setFact(SETTINGS_FACT, settings);
   await context.state.setFact(PLAN_FACT, asPlan(planned));
   await setSyncStatus(context.config.host, 'active');
   await startBucardo(context.config.host, names);
