@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { CAPTURE_SCHEMA, queueOf, trackOf } from '../capture/names';
 import type { Relation } from '../catalog/relations';
-import { literal, qualified } from '../sql';
+import { literal, qualified, QUOTED_NAME } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { DBGROUP } from './names';
 
@@ -58,12 +58,13 @@ export async function purgeApplied(source: Client, relation: Relation, dirty?: D
   }
 }
 
-/** How many of these relations were truncated and must be copied anew, which only catch-up can do. */
-export async function truncatedRelations(source: Client, relations: readonly Relation[]): Promise<number> {
+/** Which of these relations were truncated and must be copied anew, which only catch-up can do. */
+export async function truncatedRelations(source: Client, relations: readonly Relation[]): Promise<Relation[]> {
   const { rows } = await source.query(
-    `SELECT count(*)::int AS count FROM ${qualified(CAPTURE_SCHEMA, 'ibex_truncated')}
+    `SELECT DISTINCT ${QUOTED_NAME} AS name FROM ${qualified(CAPTURE_SCHEMA, 'ibex_truncated')}
      WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
     [relations.map((relation) => relation.schema), relations.map((relation) => relation.name)],
   );
-  return (rows[0] as { count: number }).count;
+  const names = new Set((rows as { name: string }[]).map(({ name }) => name));
+  return relations.filter((relation) => names.has(relation.sql));
 }

@@ -93,7 +93,7 @@ export class CatchUp {
       }));
       applied += keys;
       // Those that the snapshot showed are forgotten.
-      const truncated = await truncatedRelations(source, this.relations);
+      const truncated = (await truncatedRelations(source, this.relations)).length;
       const rewritten = await rewrittenSince(snapshot, source, this.relations);
       if (truncated === 0 && rewritten === 0) return applied;
       this.context.log.warn({ round, truncated, rewritten }, 'truncated or rewritten during the closing round');

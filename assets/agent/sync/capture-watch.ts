@@ -39,7 +39,7 @@ async function distrust(context: Context, { source }: Ends, strange: readonly Re
   // All are strange then.
   if (strange.length === 0 || (await takenOff(context.state)) !== undefined) return;
   for (const relation of strange) {
-    if ((await truncatedRelations(source, [relation])) > 0) continue;
+    if ((await truncatedRelations(source, [relation])).length > 0) continue;
     await markAnew(context, source, relation);
   }
 }
@@ -56,7 +56,7 @@ async function requireSame(
   if (left) throw new Failure(`${left.sql} is another table now, and is applied no more`);
   const back = without(synced, applied);
   // What `add` has copied has no mark, and is left to it.
-  if (back.length > 0 && (await truncatedRelations(source, back)) > 0) {
+  if (back.length > 0 && (await truncatedRelations(source, back)).length > 0) {
     throw new Failure(`${back.map(({ sql }) => sql).join(', ')} is to be applied again`);
   }
 }

@@ -11,6 +11,7 @@ import { catchUpInstead } from './catch-up-instead';
 import type { Duty, Watch } from './duty';
 import { noteTrouble } from './facts';
 import { PLAN_FACT, type Plan } from './plan';
+import type { RecopyTries } from './recopy-tries';
 import type { StartTries } from './start-tries';
 import { syncedRelations } from './synced';
 
@@ -75,6 +76,7 @@ export class Healer implements Duty {
   constructor(
     private readonly watch: Watch,
     private readonly tries: StartTries,
+    private readonly recopies: RecopyTries,
   ) {}
 
   async run(): Promise<void> {
@@ -111,7 +113,7 @@ export class Healer implements Duty {
     this.tries.refusals.tried();
     // Stands until Bucardo itself has applied what it failed at.
     this.tries.refused = true;
-    await catchUpInstead(this.watch, `${name} fails again and again: ${oneLine(words)}`, 'all');
+    await catchUpInstead(this.watch, this.recopies, `${name} fails again and again: ${oneLine(words)}`, 'all');
   }
 
   private async startOne(sync: string, why: string): Promise<void> {

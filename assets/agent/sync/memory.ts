@@ -1,3 +1,4 @@
+import { BackOff } from './back-off';
 import { RecopyTries } from './recopy-tries';
 import { COMPARE_FACT, PURGE_FACT } from './relation-problems';
 import { SickRelations } from './sick-relations';
@@ -7,6 +8,7 @@ import { StartTries } from './start-tries';
 export class SupervisorMemory {
   readonly starts = new StartTries();
   readonly recopies = new RecopyTries();
+  readonly takeBacks = new BackOff();
   /** Heartbeats on their way by sync, oldest first; microseconds since 1970. */
   readonly beats = new Map<string, bigint[]>();
   readonly compare = new SickRelations(COMPARE_FACT, 'cannot be compared');

@@ -158,8 +158,8 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
   return [
     // Before what may fail again and again.
     captureLook(watch),
-    new TakeBack(watch),
-    new Healer(watch, memory.starts),
+    new TakeBack(watch, memory),
+    new Healer(watch, memory.starts, memory.recopies),
     new Heartbeats(watch, memory.beats),
     { name: 'truncated', everyMs: 1_000, run: () => recopyTruncated(watch, memory.recopies) },
     purge,

@@ -5,8 +5,10 @@ import { Lease, prepareLeases } from '../../../assets/agent/lease';
 import { catchUpInstead, recopyTruncated } from '../../../assets/agent/sync/catch-up-instead';
 import { keepCatalog } from '../../../assets/agent/sync/catalog-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
+import { SupervisorMemory } from '../../../assets/agent/sync/memory';
 import { RecopyTries } from '../../../assets/agent/sync/recopy-tries';
 import { syncedRelations } from '../../../assets/agent/sync/synced';
+import { TakeBack } from '../../../assets/agent/sync/take-back';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { until } from '../../helpers/until';
 
@@ -55,6 +57,41 @@ test('a truncated table that cannot be copied anew is read from the source again
   );
 });
 
+test('a backlog of other tables is taken back without the truncated one that waits, and a failure is not repeated at once', async () => {
+  const overrides = withoutBucardo();
+  const { sync } = copy.migration.config;
+  await copy.within(
+    'supervise',
+    async (context) => {
+      const ends = { source: await context.connect('source'), target: await context.connect('target') };
+      const watch = { context, ends, relations: await syncedRelations(context, ends) };
+      const memory = new SupervisorMemory();
+      await copy.target.query('ALTER TABLE waiting ADD CONSTRAINT small CHECK (v < 100)');
+      await copy.source.query('TRUNCATE waiting; INSERT INTO waiting VALUES (3, 1000)');
+      await expect(recopyTruncated(watch, memory.recopies)).rejects.toThrow('"public"."waiting" cannot be applied');
+      await copy.source.query('INSERT INTO item SELECT i, i FROM generate_series(1, 20) AS i');
+
+      const takeBack = new TakeBack(watch, memory);
+      // Bucardo does not start: that, and not the truncated table, is what ends it.
+      await expect(takeBack.run()).rejects.toThrow(/^(?!.*waiting)/);
+      expect((await copy.target.query('SELECT count(*)::int AS n FROM item')).rows).toEqual([{ n: 20 }]);
+
+      await copy.source.query('UPDATE item SET v = -v');
+      await takeBack.run();
+      expect((await copy.target.query('SELECT count(*)::int AS n FROM item WHERE v < 0')).rows).toEqual([{ n: 0 }]);
+      await until(() => memory.takeBacks.ready);
+      await expect(takeBack.run()).rejects.toThrow(/^(?!.*waiting)/);
+      expect((await copy.target.query('SELECT count(*)::int AS n FROM item WHERE v < 0')).rows).toEqual([{ n: 20 }]);
+
+      await copy.target.query('ALTER TABLE waiting DROP CONSTRAINT small');
+      await until(() => memory.recopies.ready);
+      await expect(recopyTruncated(watch, memory.recopies)).rejects.toThrow();
+      expect((await copy.target.query('SELECT v FROM waiting')).rows).toEqual([{ v: 1000 }]);
+    },
+    { ...overrides, sync: { ...sync, takeBackKeys: 10, handoverKeys: 1 } },
+  );
+});
+
 test('a table that is being copied meanwhile keeps its lease, and is not waited for', async () => {
   for (const client of [copy.source, copy.target]) await client.query('CREATE TABLE late (id int PRIMARY KEY)');
   await copy.within(
@@ -71,7 +108,7 @@ test('a table that is being copied meanwhile keeps its lease, and is not waited 
 
       await ends.target.query(`SET lock_timeout = '1s'`);
       const relations = await syncedRelations(context, ends);
-      await expect(catchUpInstead({ context, ends, relations }, 'a test', 'all')).rejects.toThrow(
+      await expect(catchUpInstead({ context, ends, relations }, new RecopyTries(), 'a test', 'all')).rejects.toThrow(
         /^(?!.*lock timeout)/,
       );
 
@@ -101,7 +138,7 @@ test('catch-up that takes long, inside the supervisor, keeps it from no look: a 
       const blocker = await copy.migration.admin('target');
       await blocker.query('BEGIN; LOCK TABLE waiting');
       let ended = false;
-      const working = catchUpInstead({ context, ends, relations }, 'a test', 'all').finally(() => (ended = true));
+      const working = catchUpInstead({ context, ends, relations }, new RecopyTries(), 'a test', 'all').finally(() => (ended = true));
       working.catch(() => undefined);
 
       await copy.source.query('ALTER TABLE item ALTER id TYPE bigint');
