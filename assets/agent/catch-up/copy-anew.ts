@@ -1,14 +1,13 @@
 import type { Client } from 'pg';
-import { queueOf } from '../capture/names';
 import { TRUNCATED } from '../capture/objects';
 import { indexAscends, rangeColumns, type KeyRange } from '../catalog/key-order';
 import type { Relation } from '../catalog/relations';
 import { keyRanges, readsWellBy, sampleBounds } from '../copy/cuts';
 import type { Lease } from '../lease';
 import { inTransaction } from '../schema/tried';
-import { identList, sql } from '../sql';
+import { sql } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
-import { readTarget } from './cut-queue';
+import { analyzeQueue, readTarget } from './cut-queue';
 
 /**
  * A large relation that was truncated, or rewritten, and is copied anew in parts, each with a short snapshot of its own:
@@ -92,8 +91,8 @@ export async function cutAnew(
   if (!(await readsWellBy(source, relation, columns))) return undefined;
   const bounds = await sampleBounds(source, relation, columns, parts);
   if (bounds.length === 0) return undefined;
-  // Each part forgets the changes of its keys, for which the planner is to know how many there are.
-  await source.query(`ANALYZE ${queueOf(relation)} (${identList(key.columns.map(({ name }) => name))})`);
+  // Each part forgets the changes of its keys.
+  await analyzeQueue(source, relation);
   const ranges = keyRanges(bounds);
   return { ranges, anew: new CopyAnew(relation, marks, ranges.length) };
 }

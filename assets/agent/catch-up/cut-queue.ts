@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { isBusy, lockGently } from '../capture/busy';
 import { queueOf } from '../capture/names';
 import { keyOf } from '../capture/objects';
 import { rangeColumns, type KeyRange } from '../catalog/key-order';
@@ -56,8 +57,7 @@ export async function cutQueue(
   const rows = (size.rows[0] as { bytes: number }).bytes / ROW_BYTES;
   const parts = Math.ceil(rows / batch / hands) * hands;
   if (rows <= batch || parts <= 1) return undefined;
-  // With the statistics of an empty queue, the planner would look up every key in a scan of it.
-  await source.query(`ANALYZE ${queue} (${identList(keyOf(relation).columns.map(({ name }) => name))})`);
+  await analyzeQueue(source, relation);
   const names = columns.map((column) => `q.${ident(column.name)}`);
   const percent = Math.min(100, (100 * parts * SAMPLE_ROWS) / rows);
   const sample = await source.query({
@@ -79,6 +79,22 @@ export async function cutQueue(
     repeats: read[0][0] > FEW_REPEATS,
     lookups: version >= LIST_SCANS && key?.columns.length === 1,
   };
+}
+
+/**
+ * Tells the planner what the queue holds now: with the statistics of an empty one it would look up every key in a scan of
+ * it. A vacuum that gives way to nobody may take hours: what the server knows from before has to do then.
+ */
+export async function analyzeQueue(source: Client, relation: Relation): Promise<void> {
+  const queue = queueOf(relation);
+  await source.query('BEGIN');
+  try {
+    await lockGently(source, queue, 0);
+    await source.query(`ANALYZE ${queue} (${identList(keyOf(relation).columns.map(({ name }) => name))}); COMMIT`);
+  } catch (error) {
+    await source.query('ROLLBACK');
+    if (!isBusy(error)) throw error;
+  }
 }
 
 /** How many unique and exclusion indexes a relation has on the target, and that server's version. */

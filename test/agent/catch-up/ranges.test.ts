@@ -93,6 +93,18 @@ describe('a long queue', () => {
     await expectEqual('plain');
   });
 
+  it('is applied while a vacuum holds it that gives way to nobody', async () => {
+    await change(3);
+    const vacuum = await moving.migration.admin('source');
+    await vacuum.query('BEGIN; LOCK TABLE bucardo.delta_public_plain IN SHARE UPDATE EXCLUSIVE MODE');
+    try {
+      await untilEmpty(await catchUp());
+    } finally {
+      await vacuum.end();
+    }
+    await expectEqual('plain');
+  });
+
   it('is not cut where the target has another unique index: values may move between the ranges', async () => {
     await moving.source.query(`INSERT INTO labelled SELECT i, 'l' || i FROM generate_series(1, 3000) i`);
     await untilEmpty(await catchUp());
