@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -129,6 +130,21 @@ describe('Bucardo itself', () => {
     expect((await control.query(moved)).rows).toEqual([{ runs: before.runs - 4, rows: before.rows }]);
     const flags = 'SELECT count(*)::int AS n FROM bucardo.syncrun WHERE lastgood OR lastempty';
     expect((await control.query(flags)).rows).not.toEqual([{ n: 0 }]);
+  });
+
+  test('has no time-out that the database carries, which would end its sessions again and again while they wait', async () => {
+    const { host, target: there } = rehearsal.lab.config;
+    const database = `ALTER DATABASE "${there.database}"`;
+    const carried = ['idle_session_timeout', 'transaction_timeout', 'statement_timeout'];
+    const env = { ...process.env, PGSERVICEFILE: bucardoServiceFile(host.runDirectory) };
+    const query = carried.map((name) => `current_setting('${name}')`).join(', ');
+    try {
+      for (const name of carried) await target.query(`${database} SET ${name} = '1h'`);
+      const seen = execFileSync('psql', ['service=ibex_target', '-XAtc', `SELECT ${query}`], { env, encoding: 'utf8' });
+      expect(seen.trim()).toBe('0|0|0');
+    } finally {
+      for (const name of carried) await target.query(`${database} RESET ${name}`);
+    }
   });
 
   test('asks a silent server after 30 s, which it does not where it is set up without us', async () => {

@@ -110,6 +110,12 @@ async function isInstalled(context: Context, maintenance: Client): Promise<boole
 /** Compiling the queries of short runs costs more than it saves; a server before 11 does not know the setting. */
 const withoutJit = (version: number): Record<string, string> => (version >= 110_000 ? { jit: 'off' } : {});
 
+/** Time-outs that a role or database may carry, and that older servers do not know: they would end the waiting master. */
+const withoutTimeouts = (version: number): Record<string, string> => ({
+  ...(version >= 140_000 && { idle_session_timeout: '0' }),
+  ...(version >= 170_000 && { transaction_timeout: '0' }),
+});
+
 /**
  * Where Bucardo's sessions find operators: it compares keys by a bare `=`, which for a type of an extension is the one of
  * its schema, or, where that is not found, the one of text. No other schema, so that nobody's operator runs as us.
@@ -129,13 +135,14 @@ async function writeBucardoServices(
   const { search_path } = settings;
   const source = await context.endpoint('source');
   const version = await context.with('source', serverVersion);
+  const there = await context.with('target', serverVersion);
   writeServices(bucardoServiceFile(context.config.host.runDirectory), [
     {
       name: SOURCE,
       endpoint: source,
-      settings: { ...SOURCE_SESSION, ...withoutJit(version), ...settings },
+      settings: { ...SOURCE_SESSION, ...withoutJit(version), ...withoutTimeouts(version), ...settings },
     },
-    { name: TARGET, endpoint: target, settings: { ...TARGET_SESSION, search_path } },
+    { name: TARGET, endpoint: target, settings: { ...TARGET_SESSION, ...withoutTimeouts(there), search_path } },
   ]);
 }
 
