@@ -4,7 +4,8 @@ import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { guarded } from '../fence/transaction';
 import { ident, literal, sql } from '../sql';
-import { isBusy } from './busy';
+import { isBusy, lockGently } from './busy';
+import { endHolders } from './end-holders';
 import { CAPTURE_SCHEMA, deltaName, queueOf } from './names';
 import {
   keyFunctionStatement,
@@ -68,8 +69,8 @@ async function misfits(source: Client, relations: readonly Relation[]): Promise<
  * Mends the queues of tables whose key has changed: the trigger puts the new key into a column of the old type, which
  * the server refuses, and the application's write with it. No change is lost: where the keys noted so far cannot be kept,
  * or may have been rounded, the table is marked to be copied anew, as after a TRUNCATE; one whose key cannot be noted at
- * all is marked by each change. Each queue is locked for a moment; one that is busy waits for the next look. Returns what
- * was found and done, one line each, which is in the log and the evidence, too.
+ * all is marked by each change. Each queue is locked for a moment, without sessions of ours that hold it; one that others
+ * hold waits for the next look. Returns what was found and done, one line each, which is in the log and the evidence, too.
  */
 export async function mendQueues(
   context: Context,
@@ -90,6 +91,8 @@ export async function mendQueues(
 /** What is to be run, in one transaction, and what is to be said of it then. */
 interface Way {
   readonly statements: readonly string[];
+  /** The queue, where they alter it. */
+  readonly queue?: string;
   readonly done: string;
 }
 
@@ -97,10 +100,10 @@ async function mend(context: Context, source: Client, misfit: Misfit): Promise<s
   const { relation } = misfit;
   const head = `the key of ${relation.sql} is not any more as it was captured (${differences(misfit)})`;
   const causes: string[] = [];
-  for (const { statements, done } of waysOf(misfit)) {
+  for (const way of waysOf(misfit)) {
     try {
-      await run(source, statements, context.config.capture.lockTimeoutMs);
-      return `${head}: ${done}${causes.length > 0 ? ` (${causes.join('; ')})` : ''}`;
+      await runAlone(source, way, context.config.capture.lockTimeoutMs);
+      return `${head}: ${way.done}${causes.length > 0 ? ` (${causes.join('; ')})` : ''}`;
     } catch (error) {
       if (isBusy(error))
         return `${head}, and its queue is busy, so that writes of the table may fail; it is tried again`;
@@ -134,6 +137,7 @@ function waysOf({ relation, columns, marks }: Misfit): Way[] {
         ({ name, wanted }) => `ALTER COLUMN ${ident(name)} TYPE ${wanted} USING ${ident(name)}::${wanted}`,
       );
       ways.push({
+        queue,
         statements: [`ALTER TABLE ${queue} ${actions.join(', ')}`, keyFunctionStatement(relation)],
         done: `its queue was altered alike; ${ALIKE}`,
       });
@@ -143,6 +147,7 @@ function waysOf({ relation, columns, marks }: Misfit): Way[] {
       ...keyOf(relation).columns.map(({ name, type }) => `ADD COLUMN ${ident(name)} ${type}`),
     ];
     ways.push({
+      queue,
       statements: [
         `TRUNCATE ${queue}`,
         `ALTER TABLE ${queue} ${actions.join(', ')}`,
@@ -171,11 +176,20 @@ function isUsable(relation: Relation): boolean {
   }
 }
 
-async function run(source: Client, statements: readonly string[], lockTimeoutMs: number): Promise<void> {
+/** Once more without those of ours who hold the queue, if any do: they may be at work for hours, while writes are refused. */
+async function runAlone(source: Client, way: Way, lockTimeoutMs: number): Promise<void> {
+  try {
+    await run(source, way, lockTimeoutMs);
+  } catch (error) {
+    if (!isBusy(error) || way.queue === undefined || !(await endHolders(source, way.queue, lockTimeoutMs))) throw error;
+    await run(source, way, lockTimeoutMs);
+  }
+}
+
+async function run(source: Client, { statements, queue }: Way, lockTimeoutMs: number): Promise<void> {
   await guarded(source, async () => {
-    await source.query(
-      `SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}; SET LOCAL statement_timeout = ${REWRITE_MS}`,
-    );
+    if (queue !== undefined) await lockGently(source, queue, lockTimeoutMs);
+    await source.query(`SET LOCAL statement_timeout = ${REWRITE_MS}`);
     for (const statement of statements) await source.query(statement);
   });
 }

@@ -8,8 +8,10 @@ import type { Lease } from '../lease';
 import { literal } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { CopyFormat } from '../copy/format';
-import { givingWay } from '../copy/give-way';
+import { GivenBack, givingWay } from '../copy/give-way';
 import { PipeBroken } from '../copy/pipe';
+import { isLost } from '../copy/sessions';
+import { oneLine } from '../errors';
 import { beginReading } from './begin-reading';
 import type { CopyAnew } from './copy-anew';
 import type { Exported } from './exported';
@@ -53,7 +55,7 @@ export interface Portion extends Keys {
  * All changes that the snapshot shows, or all of one range, go into one target transaction, all deletes before all
  * inserts, so that unique values may have moved between keys. Returns the number of keys applied; a range of a
  * relation that was truncated is left to a portion without one, or to the parts in which it is copied anew. Throws
- * GivenBack, with both sessions closed, when the source needs its lock or its snapshot.
+ * GivenBack, with both sessions closed, when the source needs its lock or its snapshot, also where it took them already.
  */
 export async function applyChanges(
   sessions: Sessions,
@@ -72,6 +74,9 @@ async function repeated(sessions: Sessions, lease: Lease, relation: Relation, po
     try {
       return await once(sessions, lease, relation, portion);
     } catch (error) {
+      if (sessions.brake && !portion.snapshot && isEndedOnSource(error)) {
+        throw new GivenBack(`its session on the source was ended: ${oneLine(error)}`);
+      }
       if (error instanceof PipeBroken || !isWorthRepeating(error) || attempt === ATTEMPTS) {
         throw await explain(relation, error, portion.range, sessions.ask);
       }
@@ -79,6 +84,10 @@ async function repeated(sessions: Sessions, lease: Lease, relation: Relation, po
     }
   }
 }
+
+/** Whoever mends a queue whose key was altered ends the session that holds it, while writes of the table are refused. */
+const isEndedOnSource = (error: unknown): boolean =>
+  error instanceof PipeBroken && error.end === 'source' && isLost(error);
 
 async function once(
   { source, target, dirty, brake = UNBRAKED }: Sessions,

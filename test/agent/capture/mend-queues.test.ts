@@ -1,11 +1,13 @@
-import type { Client } from 'pg';
+import { Client } from 'pg';
 import { mendQueues } from '../../../assets/agent/capture/mend-queues';
 import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import { applyChanges } from '../../../assets/agent/catch-up/apply';
+import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import { DirtyKeys } from '../../../assets/agent/verify/dirty/dirty-keys';
+import { until } from '../../helpers/until';
 import { startMoving, type Moving } from '../catch-up/moving';
 
-const TABLES = ['grown', 'spelt', 'hashed', 'rounded', 'renamed', 'bare', 'held'];
+const TABLES = ['grown', 'spelt', 'hashed', 'rounded', 'renamed', 'bare', 'held', 'vacuumed', 'synced', 'applied'];
 
 let moving: Moving;
 /** A session of the application that has written every table before, as those of a pool have. */
@@ -204,4 +206,61 @@ it('a queue that is busy keeps nobody waiting for longer than the lock time-out,
   expect(await mend()).toEqual([expect.stringContaining('its queue was altered alike')]);
   await app.query(`INSERT INTO held VALUES (3000000000, 'new')`);
   expect(await moving.queued('held')).toBe(4);
+});
+
+describe('a queue that is held for longer is mended at the first look all the same', () => {
+  const alter = (name: string): Promise<void> => alterSource(`ALTER TABLE ${name} ALTER id TYPE bigint`);
+  const ALIKE = [expect.stringContaining('its queue was altered alike')];
+
+  it('by an autovacuum, which the server sends away after a second', async () => {
+    await alter('vacuumed');
+    const vacuum = await moving.migration.admin('source');
+    await vacuum.query('BEGIN; LOCK TABLE bucardo.delta_public_vacuumed IN SHARE UPDATE EXCLUSIVE MODE');
+    const mended = mend();
+    const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND clock_timestamp() > query_start + interval '1s'`;
+    await until(async () => (await app.query(waits)).rowCount === 1, { seconds: 5 }).finally(() => vacuum.end());
+    expect(await mended).toEqual(ALIKE);
+  });
+
+  it('by a run of Bucardo, which begins anew, unless that would be in vain', async () => {
+    await alter('synced');
+    const { host, port, database, user, password } = await moving.context.endpoint('source');
+    const named = { application_name: 'bucardo KID (ibex) (PID 11)' };
+    const kid = new Client({ host, port, database, user, password, ...named });
+    kid.on('error', () => undefined);
+    await kid.connect();
+    await kid.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM bucardo.delta_public_synced');
+    const other = await moving.migration.admin('source');
+    await other.query('BEGIN; SELECT FROM bucardo.delta_public_synced');
+    expect(await mend()).toEqual([expect.stringContaining('its queue is busy')]);
+    await kid.query('SELECT');
+    await other.end();
+    expect(await mend()).toEqual(ALIKE);
+    await expect(kid.query('COMMIT')).rejects.toThrow();
+  });
+
+  it('by catch-up, which is given back and applied afterwards', async () => {
+    await app.query(`UPDATE applied SET v = repeat('x', 20000000)`);
+    await alter('applied');
+    // The rows wait at the target, and behind them the session on the source.
+    await moving.target.query(`
+      ALTER TABLE applied ALTER id TYPE bigint;
+      CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN new; END';
+      CREATE TRIGGER wait BEFORE INSERT ON applied FOR EACH ROW EXECUTE FUNCTION wait();
+      ALTER TABLE applied ENABLE ALWAYS TRIGGER wait;
+      SELECT pg_advisory_lock(7)`);
+    const relation = (await relations()).find(({ name }) => name === 'applied') as Relation;
+    const catchUp = new CatchUp(moving.context, [relation], moving.lease);
+    const work = catchUp.apply([relation]);
+    const stands = `SELECT FROM pg_stat_activity WHERE application_name = 'ibex catch-up' AND wait_event = 'ClientWrite'`;
+    await until(async () => (await app.query(stands)).rowCount === 1, { seconds: 20 });
+    const mended = await mend();
+    await moving.target.query('SELECT pg_advisory_unlock(7)');
+    expect(await work).toBe(3);
+    await catchUp.close();
+    expect(mended).toEqual(ALIKE);
+    expect(await moving.queued('applied')).toBe(0);
+    const lengths = await moving.target.query('SELECT id, length(v) AS length FROM applied ORDER BY 1');
+    expect(lengths.rows).toEqual([1, 2, 3].map((id) => ({ id: `${id}`, length: 20_000_000 })));
+  });
 });
