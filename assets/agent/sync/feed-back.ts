@@ -22,6 +22,7 @@ import { noteTrouble, PROBLEM_FACT, TROUBLE_FACT } from './facts';
 import { clearIdentity, watchIdentity } from './identity';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { takeOver, type Ends } from './applier';
+import { looksWhileFed, whileLooking } from './looks';
 import type { SupervisorMemory } from './memory';
 import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 
@@ -88,7 +89,7 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
   const again = new VerifyAgain(context);
   while (wantedDirection(context.config) === 'back') {
     context.brake.throwIfOff();
-    if (Date.now() >= check) {
+    if (performance.now() >= check) {
       const tables = await readTables(context, ends.source);
       relations = await readRelations(ends.source, context.config);
       obstacles = await obstaclesOf(context, ends, relations);
@@ -97,13 +98,13 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
       catchUp = new CatchUp(context, relations, lease);
       verifier.over(relations);
       await watchOverIdentity(context, ends, relations);
-      check = Date.now() + CHECK_EVERY_MS;
+      check = performance.now() + CHECK_EVERY_MS;
     }
     const captured = relations.filter((relation) => !obstacles.relations.has(relation.sql));
     await verifier.step();
     void again.step(captured);
     const backlog = await readBacklog(ends.source, captured, COUNT_LIMIT);
-    const { keys, refusals } = await applyAll(catchUp, backlog);
+    const { keys, refusals } = await whileLooking(context, looksWhileFed, () => applyAll(catchUp, backlog));
     await remember(context, [...obstacles.reasons, ...refusals]);
     await context.state.setFact(TROUBLE_FACT, null);
     await context.state.setFact(LAG_FACT, { at: Date.now(), lag: {} } satisfies SeenLag);

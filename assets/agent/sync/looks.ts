@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mendQueues } from '../capture/mend-queues';
+import { readRelations } from '../catalog/relations';
 import type { Context } from '../context';
 import { watchCapture } from './capture-watch';
 import { watchCatalog } from './catalog-watch';
@@ -24,13 +26,34 @@ export const sourceLooks = (watch: Looked): Duty[] => [
   { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
 ];
 
+/** On the way back: writes that are refused, and a server that is another, may not wait for changes that take hours. */
+export const looksWhileFed = ({ context, ends: { source, target } }: Looked): Duty[] => [
+  {
+    name: 'queues',
+    everyMs: 10_000,
+    run: async () => void (await mendQueues(context, source, await readRelations(source, context.config))),
+  },
+  {
+    name: 'identity',
+    everyMs: 5_000,
+    run: async () => {
+      await watchIdentity(context, target, 'target');
+      await watchIdentity(context, source);
+    },
+  },
+];
+
 /**
  * Goes on looking, with sessions of its own, while something is done that may take hours. What is found stands as a
  * problem, as ever. Looks that fail are made again and do not end the work, which has its own sessions to fail by.
  */
-export async function whileLooking<T>(context: Context, work: () => Promise<T>): Promise<T> {
+export async function whileLooking<T>(
+  context: Context,
+  looks: (looked: Looked) => readonly Duty[],
+  work: () => Promise<T>,
+): Promise<T> {
   const done = new AbortController();
-  const looking = look(context, done.signal);
+  const looking = look(context, looks, done.signal);
   try {
     return await work();
   } finally {
@@ -39,15 +62,14 @@ export async function whileLooking<T>(context: Context, work: () => Promise<T>):
   }
 }
 
-async function look(context: Context, done: AbortSignal): Promise<void> {
+async function look(context: Context, looks: (looked: Looked) => readonly Duty[], done: AbortSignal): Promise<void> {
   const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal: done }).catch(() => undefined);
   await pause(ROUND_MS);
   while (!done.aborted) {
     try {
       await context.with('source', (source) =>
         context.with('target', async (target) => {
-          const looked = { context, ends: { source, target } };
-          const duties = new Duties([captureLook(looked), ...sourceLooks(looked)]);
+          const duties = new Duties(looks({ context, ends: { source, target } }));
           while (!done.aborted) {
             // What the brake has taken off is no finding.
             context.brake.throwIfOff();

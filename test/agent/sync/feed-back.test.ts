@@ -30,8 +30,11 @@ beforeAll(async () => {
   source = await migration.admin('source');
   target = await migration.admin('target');
   for (const client of [source, target])
-    await client.query('CREATE TABLE public.item (id int PRIMARY KEY, v int); INSERT INTO public.item VALUES (1, 1)');
-  await target.query('ALTER TABLE public.item OWNER TO master');
+    await client.query(`
+      CREATE TABLE public.item (id int PRIMARY KEY, v int);
+      INSERT INTO public.item VALUES (1, 1);
+      CREATE TABLE public.keyed (id int PRIMARY KEY)`);
+  await target.query('ALTER TABLE public.item OWNER TO master; ALTER TABLE public.keyed OWNER TO master');
   context = await migration.context('cutover');
   back = context.turned();
   const ends = { source: await context.connect('source'), target: await context.connect('target') };
@@ -95,6 +98,36 @@ describe('a table that is altered on the end that serves', () => {
       await until(async () => (await problems()).length === 0);
     }));
 });
+
+it('a key that is altered on the end that serves costs it no writes for as long as changes of another table take', () =>
+  feeding(async () => {
+    await target.query('INSERT INTO public.keyed VALUES (1)');
+    const holder = await migration.admin('source');
+    await holder.query('BEGIN; SELECT FROM public.item FOR UPDATE');
+    try {
+      await target.query('UPDATE public.item SET v = v + 1');
+      const stands = `SELECT FROM pg_stat_activity WHERE application_name = 'ibex catch-up' AND wait_event_type = 'Lock'`;
+      await until(async () => (await source.query(stands)).rowCount === 1);
+      const alter = 'ALTER TABLE public.keyed ALTER id TYPE uuid USING md5(id::text)::uuid';
+      await target.query(alter);
+      const write = (): Promise<unknown> => target.query(`INSERT INTO public.keyed VALUES (md5('new')::uuid)`);
+      await expect(write()).rejects.toThrow();
+      const isTaken = async (): Promise<boolean> =>
+        write().then(
+          () => true,
+          () => false,
+        );
+      await until(isTaken, { seconds: 20 });
+      expect((await source.query(stands)).rowCount).toBe(1);
+      await source.query(alter);
+    } finally {
+      await holder.end();
+    }
+    await until(areAlike);
+    const fed = 'SELECT FROM public.keyed';
+    await until(async () => (await source.query(fed)).rowCount === 2, { seconds: 20 });
+    await until(async () => (await problems()).length === 0);
+  }));
 
 it('the old end, restored to an earlier time, may have lost what it was fed: the way back is closed until all was compared again', () =>
   feeding(async () => {
