@@ -115,14 +115,16 @@ function oneNaN(value: string, type: string): string {
 const notANumber = (type: string): string | undefined =>
   type === 'real' || type === 'double precision' ? `'NaN'::pg_catalog.${builtInName(type)}` : undefined;
 
-/** The bits of an array name its element type by object id, which is the same everywhere only for built-in types. */
+/**
+ * The bits of an array name its element type by object id, which is the same everywhere only for built-in types. Bytes 5
+ * to 8 say whether there is room for NULLs, which a server keeps when the last of them has gone, and text does not move.
+ */
 function portableArray(value: string, { element, foreign }: TypeShape & { kind: 'array' }, depth: number): string {
   if (element.kind === 'scalar' && !foreign) {
     const array = `${value}::pg_catalog.${builtInName(element.type)}[]`;
     const nan = notANumber(element.type);
-    return hex(
-      `pg_catalog.array_send(${nan === undefined ? array : `pg_catalog.array_replace(${array}, ${nan}, ${nan})`})`,
-    );
+    const sent = `pg_catalog.array_send(${nan === undefined ? array : `pg_catalog.array_replace(${array}, ${nan}, ${nan})`})`;
+    return hex(`pg_catalog.overlay(${sent}, '\\x00000000'::pg_catalog.bytea, 5, 4)`);
   }
   const item = `e${depth}`;
   return whenGiven(
