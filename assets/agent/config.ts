@@ -121,7 +121,8 @@ export interface AgentConfig {
     readonly dirtyKeysPerSecond: number;
     /**
      * When each table's key index is held against a sequential pass on both sides, since a corrupt or wrongly sorted index
-     * hides rows from the copy and from the comparison: once as long as its files are the same, at each verify, or never.
+     * hides rows from the copy and from the comparison: once as long as its files are the same and the server runs on, at
+     * each verify, or never.
      * One snapshot for each table, which holds back vacuum: it is read in one go, and `maxRowsPerSecond` is waited for after it.
      */
     readonly sequentialCheck: 'once' | 'always' | 'never';

@@ -37,7 +37,7 @@ export interface IndexChecks {
 
 /**
  * Holds each relation's key index against a sequential pass, on both ends, with `verify.jobs` workers: once as long as
- * table and indexes stay the same files, or each time, or never, as the settings say. Leaves evidence, also of what was
+ * table and indexes stay the same files of a server that runs on, or each time, or never, as the settings say. Leaves evidence, also of what was
  * not looked at.
  */
 export async function checkKeyIndexes(context: Context, relations: readonly Relation[]): Promise<IndexChecks> {
@@ -177,11 +177,14 @@ class Run {
   }
 }
 
-/** The files of a relation and its indexes, which are others after a REINDEX or a rewrite. */
+/**
+ * The files of a relation and its indexes, which are others after a REINDEX or a rewrite, and since when the server runs: a
+ * standby that took over has files of the same names, and a machine that was upgraded may sort by other rules.
+ */
 async function filesOf(client: Client, relation: Relation): Promise<string> {
   const { rows } = await client.query(
     sql`
-      SELECT string_agg(pg_relation_filenode(o)::text, ' ' ORDER BY o) AS files FROM (
+      SELECT pg_postmaster_start_time() || ' ' || string_agg(pg_relation_filenode(o)::text, ' ' ORDER BY o) AS files FROM (
         SELECT $1::oid AS o UNION ALL SELECT indexrelid FROM pg_index WHERE indrelid = $1::oid) AS s`,
     [relation.oid],
   );

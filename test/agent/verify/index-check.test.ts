@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { UNBRAKED } from '../../../assets/agent/brake/paced';
 import { readRelations } from '../../../assets/agent/catalog/relations';
-import type { Key } from '../../../assets/agent/catalog/relations';
+import type { Key, Relation } from '../../../assets/agent/catalog/relations';
 import { Context } from '../../../assets/agent/context';
 import type { End } from '../../../assets/agent/endpoints';
 import { checkKeyIndex, type IndexCheck } from '../../../assets/agent/verify/index-check';
@@ -192,6 +192,15 @@ describe('the checks of a whole database', () => {
   });
   afterAll(() => rmSync(directory, { recursive: true }));
 
+  async function checksOf(others: Ends, relation: Relation) {
+    const context = await Context.create(agentConfig(others, directory), 'verify');
+    try {
+      return await checkKeyIndexes(context, [relation]);
+    } finally {
+      await context.close();
+    }
+  }
+
   /** What the checks found under that setting, and the last evidence of them. */
   async function checks(sequentialCheck: 'once' | 'always' | 'never') {
     const settings = agentConfig(ends, directory);
@@ -210,6 +219,21 @@ describe('the checks of a whole database', () => {
     expect((await checks('once')).found).toEqual({ checked: 0, known: 2, problems: [] });
     await ends.source.query(`REINDEX TABLE ${NAME}`);
     expect((await checks('once')).found).toEqual({ checked: 1, known: 1, problems: [] });
+  });
+
+  it('are made again on a server that was started anew: it may be another, or sort by other rules', async () => {
+    const others = await startEnds();
+    try {
+      await others.run('both', `CREATE TABLE ${NAME} (k text PRIMARY KEY)`);
+      const relation = await others.relation(NAME);
+      await others.source.end();
+      expect(await checksOf(others, relation)).toEqual({ checked: 2, known: 0, problems: [] });
+      await others.servers.source.kill();
+      await others.servers.source.start();
+      expect(await checksOf(others, relation)).toEqual({ checked: 1, known: 1, problems: [] });
+    } finally {
+      await others.stop();
+    }
   });
 
   it('skip nothing, when always asked for', async () => {
