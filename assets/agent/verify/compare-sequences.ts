@@ -6,8 +6,8 @@ import { qualified } from '../sql';
 type Sequence = Awaited<ReturnType<typeof readSequences>>[number];
 
 /**
- * What is wrong with the target's sequences, each a sentence: missing, of another definition, or behind. One that cycles
- * is never behind.
+ * What is wrong with the target's sequences, each a sentence: missing or behind. One that cycles is never behind. Their
+ * definitions are compared with the catalogs.
  */
 export function sequencesBehind(source: readonly Sequence[], target: readonly Sequence[]): string[] {
   const name = ({ schema, name: own }: Sequence): string => qualified(schema, own);
@@ -15,16 +15,9 @@ export function sequencesBehind(source: readonly Sequence[], target: readonly Se
   return source.flatMap((here) => {
     const other = there.get(name(here));
     if (!other) return [`sequence ${name(here)} is missing on the target`];
-    const parts = (['increment', 'min', 'max', 'cycle'] as const).filter((part) => here[part] !== other[part]);
-    return [
-      ...parts.map(
-        (part) =>
-          `sequence ${name(here)} differs: ${part} ${String(here[part])} on the source, ${String(other[part])} on the target`,
-      ),
-      ...(isBehind(here, other)
-        ? [`sequence ${name(here)} is behind: ${here.last} on the source, ${other.last} on the target`]
-        : []),
-    ];
+    return isBehind(here, other)
+      ? [`sequence ${name(here)} is behind: ${here.last} on the source, ${other.last} on the target`]
+      : [];
   });
 }
 
