@@ -38,7 +38,8 @@ const relations = sql`
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) ELSE pg_get_expr(k.partexprs, k.partrelid) END AS text,
     format('%I.%I', n.nspname, c.relname) AS reads
   FROM ${FROM} LEFT JOIN pg_partitioned_table k ON k.partrelid = c.oid
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND ${OURS}`;
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND ${OURS}
+    AND (c.relkind <> 'c' OR ${notOfExtension('pg_type', 'c.reltype')})`;
 
 const OWNED_BY = sql`
   'OWNED BY ' || (SELECT format('%I.%I.%I', m.nspname, t.relname, a.attname)

@@ -104,6 +104,13 @@ export function judge(
     const other = there.get(idOf(object));
     if (!other) {
       if (PARTS.has(object.kind)) continue;
+      // No dump has it: CREATE or REINDEX INDEX CONCURRENTLY is at it, or has failed.
+      if (object.kind === 'index' && !object.valid) {
+        warnings.push(
+          `${idOf(object)} is not valid on the source and missing on the target; unless it is just being made, DROP it on the source`,
+        );
+        continue;
+      }
       const noRole = object.role !== null && !roles.has(object.role);
       const text = `${idOf(object)} is missing on the target${noRole ? ', and so is the role' : ''}`;
       (noRole || DISPENSABLE.has(object.kind) ? warnings : failures).push(text);

@@ -271,6 +271,33 @@ describe('what a relation is beside its columns', () => {
   });
 });
 
+describe('what only the source has', () => {
+  it.each([
+    [
+      'what an extension brings, of which the extension stands for all',
+      'CREATE EXTENSION tablefunc SCHEMA app',
+      'DROP EXTENSION tablefunc',
+      'extension tablefunc is missing on the target',
+    ],
+    [
+      'an index that is not valid, which no dump has',
+      `CREATE INDEX rich_b ON app.rich (b); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'app.rich_b'::regclass`,
+      'DROP INDEX app.rich_b',
+      'index app.rich_b is not valid on the source and missing on the target; unless it is just being made, DROP it on the source',
+    ],
+  ])('blocks nothing where it is %s', async (_what, make, drop, warning) => {
+    const usual = (await catalogs.compare()).warnings;
+    await ends.source.query(make);
+    try {
+      const { failures, warnings } = await catalogs.compare();
+      expect(failures).toEqual([]);
+      expect(warnings.filter((one) => !usual.includes(one))).toEqual([warning]);
+    } finally {
+      await ends.source.query(drop);
+    }
+  });
+});
+
 it.each([
   ['CREATE TABLE app.more ()', 'table app.more is only on the target'],
   [
