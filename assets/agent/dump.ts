@@ -6,13 +6,15 @@ import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
-import { explainDump, RowTooLong } from './dump/explain';
+import { explainDump, RowTooLong, TableWanted } from './dump/explain';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
+import { heldBy, rememberHeld } from './dump/held';
 import { leftOutOf, rememberLeftOut, type LeftOut } from './dump/left-out';
 import { endPartialDump, partialDump } from './dump/partial';
 import { bytesBelow, runDump } from './dump/run-dump';
 import { dumpBytes, freeBytes, size } from './dump/disk';
 import { Failure, oneLine } from './errors';
+import { listed } from './failures';
 import { copiedRelations } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 
@@ -31,8 +33,8 @@ export const dump: Phase = {
 
 /** What a dump asks of the outside; replaced in tests. */
 export interface DumpProbes {
-  /** Relations whose changes are not captured, one line each. */
-  readonly checkCapture: (context: Context, source: Client) => Promise<string[]>;
+  /** Relations whose changes are not captured, one line each; `among` these, as far as they are still there. */
+  readonly checkCapture: (context: Context, source: Client, among?: readonly Relation[]) => Promise<string[]>;
   readonly freeBytes: (path: string) => Promise<number>;
 }
 
@@ -67,19 +69,33 @@ export async function dumpRows(
     else await context.state.setFact(DUMPED_OIDS_FACT, {});
     await endPartialDump(config.host.stateDirectory, fork ?? source);
     await requireSpace(context, wanted, probes);
+    await rememberHeld(context, relations);
     const partial = `${partialDump(config.host.stateDirectory)}.${process.pid}`;
     const leftOut = await dumpWhatCanBe(context, relations, wanted, partial);
-    await requireCapture(context, source, probes, 'after the dump; remove the cause, start capture, then dump again');
+    const afterwards = 'after the dump; remove the cause, start capture, then dump again';
+    await requireCapture(context, source, probes, afterwards, relations).catch((error: unknown) => {
+      rmSync(partial, { recursive: true, force: true });
+      throw error;
+    });
     await rememberLeftOut(context, leftOut);
     await rememberFiles(context, partial);
     renameSync(partial, directory);
   }
   const bytes = bytesBelow(directory);
+  const now = await readRelations(source, config);
+  const isHeld = await heldBy(context);
+  const late = now.filter((relation) => !isHeld(relation)).map(({ sql }) => sql);
+  const lacking =
+    late.length === 0
+      ? ''
+      : `; without what was made or renamed meanwhile: ${listed(late)}; restore says how that is brought`;
   const without = Object.entries(await leftOutOf(context));
-  const tables = wanted.filter(({ sql }) => without.every(([name]) => name !== sql)).length;
+  const isDumped = (relation: Relation): boolean =>
+    isHeld(relation) && !restored.has(relation.sql) && without.every(([name]) => name !== relation.sql);
+  const tables = now.filter(isDumped).length;
   const named = without.map(([name, why]) => `; ${name} was left out: ${why}`).join('');
   return {
-    message: `${tables} tables dumped, ${size(bytes)}${named}`,
+    message: `${tables} tables dumped, ${size(bytes)}${named}${lacking}`,
     result: { tables, bytes, leftOut: without.map(([name]) => name) },
   };
 }
@@ -102,6 +118,9 @@ async function restoredAlready(context: Context): Promise<ReadonlyMap<string, nu
   }
 }
 
+/** How often a dump ends because somebody wants a table for himself, until that is called the end. */
+const MOST_INTERRUPTED = 3;
+
 /** Dumps what is wanted, without relations that cannot be dumped. Returns those. */
 async function dumpWhatCanBe(
   context: Context,
@@ -110,6 +129,7 @@ async function dumpWhatCanBe(
   directory: string,
 ): Promise<LeftOut> {
   const leftOut = new Map<string, string>();
+  let interrupted = 0;
   const restored = relations.filter((relation) => !wanted.includes(relation)).sort((a, b) => b.bytes - a.bytes);
   for (;;) {
     const dumped = wanted.filter(({ sql }) => !leftOut.has(sql));
@@ -121,6 +141,10 @@ async function dumpWhatCanBe(
       // The host's own PostgreSQL may share this volume, and needs the room at once.
       rmSync(directory, { recursive: true, force: true });
       const told = await explainDump(context, dumped, error);
+      if (told instanceof TableWanted && (interrupted += 1) < MOST_INTERRUPTED) {
+        context.log.warn(`the dump begins again: ${told.message}`);
+        continue;
+      }
       if (!(told instanceof RowTooLong)) throw told;
       context.log.warn(`${told.relation.sql} is left out of the dump, which begins again without it: ${told.why}`);
       leftOut.set(told.relation.sql, told.why);
@@ -129,12 +153,16 @@ async function dumpWhatCanBe(
 }
 
 /** A change that nobody recorded while its table was dumped would be lost, so the phase stops by the table's name. */
-async function requireCapture(context: Context, source: Client, probes: DumpProbes, when: string): Promise<void> {
-  const problems = await probes.checkCapture(context, source);
+async function requireCapture(
+  context: Context,
+  source: Client,
+  probes: DumpProbes,
+  when: string,
+  among?: readonly Relation[],
+): Promise<void> {
+  const problems = await probes.checkCapture(context, source, among);
   if (problems.length === 0) return;
-  const shown = problems.slice(0, 5).join('; ');
-  const more = problems.length > 5 ? ` and ${problems.length - 5} more` : '';
-  throw new Failure(`changes are not captured ${when}: ${shown}${more}`);
+  throw new Failure(`changes are not captured ${when}: ${listed(problems)}`);
 }
 
 async function requireSpace(context: Context, relations: readonly Relation[], probes: DumpProbes): Promise<void> {

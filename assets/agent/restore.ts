@@ -9,10 +9,11 @@ import { damageOf, DumpDamaged, rememberDamage } from './dump/damage';
 import { endLeftCopy } from './copy/onetimecopy';
 import { prepareTargetPlan } from './copy/target-plan';
 import { DUMPED_OIDS_FACT } from './dump/fork';
+import { heldBy } from './dump/held';
 import { leftOutOf, notDumped } from './dump/left-out';
 import { Failure, oneLine } from './errors';
 import { concernsAll, inOne } from './failures';
-import { copiedRelations, Lease } from './lease';
+import { copiedRelations, Lease, prepareLeases } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 import { copyTable, type TableCopy } from './restore/copy-table';
 
@@ -29,6 +30,7 @@ export async function restoreRows(context: Context): Promise<PhaseOutcome> {
   )) as [Client, ...Client[]];
   const [target] = workers;
   await endLeftCopy(context, { source, target });
+  await prepareLeases(target, relations);
   const rows = await copyRows(context, workers, relations);
   const indexes = await buildIndexes(context, source, workers, relations);
   await analyze(context, workers, relations);
@@ -56,7 +58,7 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
   if (missing.length === 0) return 0;
   const known = await damageOf(context, archive);
   if (known !== undefined) throw new DumpDamaged(known);
-  const { waiting, failures } = await copiesOf(context, archive, missing);
+  const { waiting, failures } = await copiesOf(context, { archive, target }, missing);
   await prepareTargetPlan(target);
   const lease = await Lease.take(target, 'copy');
   const expected = Math.max(
@@ -93,10 +95,10 @@ async function copyRows(context: Context, workers: readonly Client[], relations:
   return copied;
 }
 
-/** Relations with their entries in the dump, and a failure for each that is not in it. */
+/** Relations with their entries in the dump, and a failure for each that is not in it, or not on the target. */
 async function copiesOf(
   context: Context,
-  archive: string,
+  { archive, target }: { readonly archive: string; readonly target: Client },
   relations: readonly Relation[],
 ): Promise<{ readonly waiting: readonly TableCopy[]; readonly failures: unknown[] }> {
   const entries = await readToc(context.config, archive).catch(async (error: unknown) => {
@@ -112,12 +114,15 @@ async function copiesOf(
   );
   const dumped = (await context.state.fact<Readonly<Record<string, number>>>(DUMPED_OIDS_FACT)) ?? {};
   const leftOut = await leftOutOf(context);
+  const isHeld = await heldBy(context);
+  const there = new Set((await readRelations(target, context.config)).map((relation) => relation.sql));
   const waiting: TableCopy[] = [];
   const failures: unknown[] = [];
   for (const relation of relations) {
-    const entry = data.get(dumped[relation.sql] ?? relation.oid);
+    const entry = isHeld(relation) ? data.get(dumped[relation.sql] ?? relation.oid) : undefined;
     const why = leftOut[relation.sql];
-    if (entry) waiting.push({ relation, entry });
+    if (entry && there.has(relation.sql)) waiting.push({ relation, entry });
+    else if (entry) failures.push(undefinedThere(relation));
     else if (why !== undefined) failures.push(notDumped(relation.sql, why));
     else failures.push(absent(relation, archive));
   }
@@ -126,8 +131,11 @@ async function copiesOf(
 
 const absent = ({ sql }: Relation, archive: string): Failure =>
   new Failure(
-    `${sql} is not in the dump ${archive}: it was made after the dump began, or emptied on the target since; remove that directory, start schema, capture and dump again`,
+    `${sql} is not in the dump ${archive}: it was made or renamed after the dump began, or emptied on the target since; remove that directory, start schema, capture, dump and restore again; what is restored is kept`,
   );
+
+const undefinedThere = ({ sql }: Relation): Failure =>
+  new Failure(`${sql} is missing on the target; start schema, then restore again; what is restored is kept`);
 
 async function analyze(context: Context, workers: readonly Client[], relations: readonly Relation[]): Promise<void> {
   let done = 0;

@@ -191,11 +191,18 @@ async function inspect(
   return { captured, problems, broken, strange };
 }
 
-/** What is wrong with the capture of any relation, one line each; empty when every change is known. */
-export async function checkCapture(context: Context, source: Client): Promise<string[]> {
-  const relations = await readRelations(source, context.config);
+/**
+ * What is wrong with the capture of any relation, one line each; empty when every change is known.
+ *
+ * @param among looks at these alone, as far as they are still there. @default all, and those that are gone
+ */
+export async function checkCapture(context: Context, source: Client, among?: readonly Relation[]): Promise<string[]> {
+  const all = await readRelations(source, context.config);
+  const names = among && new Set(among.map((relation) => relation.sql));
+  const relations = names === undefined ? all : all.filter((relation) => names.has(relation.sql));
   const { problems } = await inspectCapture(context, source, relations);
-  const lines = [...problems.values()];
+  const isLookedAt = (name: string): boolean => names === undefined || relations.some((each) => each.sql === name);
+  const lines = [...problems].flatMap(([name, problem]) => (isLookedAt(name) ? [problem] : []));
   await context.evidence('capture in place', lines.length === 0, TRIGGERS, {
     relations: relations.length,
     problems: lines.slice(0, 20),

@@ -31,7 +31,8 @@ export async function readPending(context: Context, target: Client, relations: r
   for (const relation of pending) {
     const [difference] = columnDifferences([relation], there);
     if (difference !== undefined) {
-      refused.set(relation.sql, `${difference}; make both alike, then start copy again`);
+      const wayOn = known.has(relation.sql) || context.phase !== 'copy' ? 'make both alike' : 'start schema';
+      refused.set(relation.sql, `${difference}; ${wayOn}, then start copy again`);
     } else if (foreign.has(relation.sql)) {
       refused.set(
         relation.sql,

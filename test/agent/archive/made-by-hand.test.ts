@@ -1,4 +1,4 @@
-import { defineNew } from '../../../assets/agent/add';
+import { defineNew } from '../../../assets/agent/schema/define-new';
 import { buildConstraints, missingConstraints } from '../../../assets/agent/constraints';
 import { CopyTest } from '../../helpers/copy-test';
 
