@@ -6,7 +6,7 @@ import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
-import { explainDump, RowTooLong, TableWanted } from './dump/explain';
+import { explainDump, Undumpable, TableWanted } from './dump/explain';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
 import { heldBy, rememberHeld } from './dump/held';
 import { leftOutOf, rememberLeftOut, type LeftOut } from './dump/left-out';
@@ -43,7 +43,7 @@ export const rowArchive = (stateDirectory: string): string => join(stateDirector
 
 /**
  * Dumps all rows that the target lacks. A dump that was cut off begins again; one that is complete is kept. A relation
- * with a row that no server can write as text is left out and named, and all else is dumped.
+ * with a row that cannot be read is left out and named, and all else is dumped.
  */
 export async function dumpRows(
   context: Context,
@@ -145,7 +145,7 @@ async function dumpWhatCanBe(
         context.log.warn(`the dump begins again: ${told.message}`);
         continue;
       }
-      if (!(told instanceof RowTooLong)) throw told;
+      if (!(told instanceof Undumpable)) throw told;
       context.log.warn(`${told.relation.sql} is left out of the dump, which begins again without it: ${told.why}`);
       leftOut.set(told.relation.sql, told.why);
     }

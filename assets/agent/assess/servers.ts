@@ -55,6 +55,13 @@ const databases: Check = {
         ),
       );
     }
+    if (from.encoding === 'SQL_ASCII') {
+      findings.push(
+        warning(
+          'source database has encoding SQL_ASCII, in which text may be any bytes, and Ibex reads it as UTF-8: a table with other bytes is left out of the dump, or stops by name; correct it beforehand',
+        ),
+      );
+    }
     if (from.collation !== to.collation || from.ctype !== to.ctype) {
       findings.push(
         warning(

@@ -4,6 +4,7 @@ import { copiedColumns, type Relation } from '../catalog/relations';
 import { ENCODING_CURES } from '../copy/explain';
 import { isTooLong, largestRow, TOO_LONG_CURE } from '../copy/largest-row';
 import { PipeBroken } from '../copy/pipe';
+import { isUnreadable, UNREADABLE_CURE, unreadableRow } from '../copy/unreadable-row';
 import { Failure, oneLine } from '../errors';
 import { identList } from '../sql';
 import { isQueued } from './queue';
@@ -37,8 +38,9 @@ export async function explain(
       { cause },
     );
   }
-  const row = isTooLong(cause) ? await ask?.((source) => longestQueued(source, relation, range)).catch(() => '') : '';
-  const cure = isTooLong(cause) ? TOO_LONG_CURE : ENCODING_CURES[code];
+  const find = isTooLong(cause) ? largestRow : isUnreadable(error) ? unreadableRow : undefined;
+  const row = find && (await ask?.((source) => findQueued(source, relation, range, find)).catch(() => ''));
+  const cure = isTooLong(cause) ? TOO_LONG_CURE : isUnreadable(error) ? UNREADABLE_CURE : ENCODING_CURES[code];
   // A value is at fault: where it is helps to find it.
   const place = row || (code.startsWith('22') && where && oneLine(where));
   return new Failure(
@@ -47,14 +49,15 @@ export async function explain(
   );
 }
 
-/** The longest of the rows that changed; of all rows, when the relation was truncated and none stands in its queue. */
-async function longestQueued(
+/** The row at fault among those that changed; among all, when the relation was truncated and none stands in its queue. */
+async function findQueued(
   source: Client,
   relation: Relation,
   range: KeyRange | undefined,
+  find: typeof largestRow,
 ): Promise<string | undefined> {
   const names = identList(copiedColumns(relation).map(({ name }) => name));
   const rows = `ONLY ${relation.sql} AS t`;
   const queued = `(SELECT ${names} FROM ${rows} WHERE ${isQueued(relation, range)}) AS t`;
-  return (await largestRow(source, relation, queued)) ?? largestRow(source, relation, rows);
+  return (await find(source, relation, queued)) ?? find(source, relation, rows);
 }

@@ -2,6 +2,7 @@ import type { Relation } from '../catalog/relations';
 import { Failure, oneLine } from '../errors';
 import { describePart, type Part } from './cuts';
 import { isTooLong, TOO_LONG_CURE } from './largest-row';
+import { isUnreadable, UNREADABLE_CURE } from './unreadable-row';
 
 /** What to do about text that the target's encoding does not allow, by the server's code. */
 export const ENCODING_CURES: Readonly<Record<string, string>> = {
@@ -36,8 +37,13 @@ export function explainCopy(relation: Relation, error: unknown, part?: Part, row
   const places = [isValue && part && describePart(part), row, where && oneLine(where)].filter(Boolean).join(', ');
   const place = places === '' ? '' : ` (${places})`;
   const cure =
-    (isTooLong(root) ? TOO_LONG_CURE : code === '53100' ? fullVolume(where) : code !== undefined && CURES[code]) ||
-    undefined;
+    (isTooLong(root)
+      ? TOO_LONG_CURE
+      : isUnreadable(error)
+        ? UNREADABLE_CURE
+        : code === '53100'
+          ? fullVolume(where)
+          : code !== undefined && CURES[code]) || undefined;
   return new Failure(
     `rows of ${relation.sql} cannot be copied: ${oneLine(root)}${place}${cure === undefined ? '' : `; ${cure}`}; start copy again, it resumes`,
     { cause: error },

@@ -14,6 +14,7 @@ import { MOST_GIVEN_BACK } from './pieces';
 import { Reconnecting } from './reconnecting';
 import { Schedule, type Chunk } from './schedule';
 import { isPassing, openEnds, type Ends } from './sessions';
+import { isUnreadable, unreadableRow } from './unreadable-row';
 
 /** What a worker is told. */
 export interface WorkerOptions {
@@ -92,8 +93,9 @@ async function oneChunk(
     if (!(error instanceof LeaseLost) && !isPassing(error)) {
       const columns = identList(copiedColumns(relation).map((column) => column.name));
       const rows = rowsOf(relation, columns, chunk.part, terms.sourceVersion);
-      const find = (source: Client) => largestRow(source, relation, rows);
-      const row = isTooLong(error) ? await context.with('source', find).catch(() => undefined) : undefined;
+      const find = isTooLong(error) ? largestRow : isUnreadable(error) ? unreadableRow : undefined;
+      const row =
+        find && (await context.with('source', (source) => find(source, relation, rows)).catch(() => undefined));
       await schedule.failed(chunk.relation, explainCopy(relation, error, chunk.part, row).message);
       return true;
     }

@@ -1,11 +1,14 @@
-import type { Relation } from '../catalog/relations';
+import type { Client } from 'pg';
+import { copiedColumns, serverVersion, type Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { cut, rowsOf } from '../copy/cuts';
 import { largestRow } from '../copy/largest-row';
+import { UNREADABLE_CURE, unreadableRow } from '../copy/unreadable-row';
 import { Failure, oneLine } from '../errors';
+import { identList } from '../sql';
 import { DUMP_SESSIONS } from './hold';
 
 const FULL = /No space left on device/;
-const TOO_LONG = /invalid memory alloc request size|Cannot enlarge string buffer/;
 
 /** A job of pg_dump does not wait for a table that it begins with, since it would wait for ever: pg_dump itself has it. */
 const WANTED = /could not obtain lock on relation/;
@@ -13,11 +16,34 @@ const WANTED = /could not obtain lock on relation/;
 /** How pg_dump tells which table it was at; it quotes names where it must. */
 const STATEMENT = /Command was: COPY ((?:"(?:[^"]|"")+"|[^".])+)\.((?:"(?:[^"]|"")+"|[^". ])+) \(/;
 
-const CURE =
-  'a row of that table is longer than 1 GB as text, which neither dump, catch-up nor verify can take; make it smaller, or keep that value in parts';
+/** Why one relation cannot be dumped while others can. */
+interface Reason {
+  readonly words: RegExp;
+  /** What is to be done with the row. */
+  readonly cure: string;
+  /** Finds that row, in words; undefined where it cannot be told which it is. */
+  readonly find?: (context: Context, source: Client, relation: Relation) => Promise<string | undefined>;
+}
 
-/** A row of one relation cannot be dumped. The others can, without it. */
-export class RowTooLong extends Failure {
+const REASONS: readonly Reason[] = [
+  {
+    words: /invalid memory alloc request size|Cannot enlarge string buffer/,
+    cure: 'a row of that table is longer than 1 GB as text, which neither dump, catch-up nor verify can take; make it smaller, or keep that value in parts',
+    find: (_, source, relation) => largestRow(source, relation, `ONLY ${relation.sql} AS t`),
+  },
+  {
+    words: /invalid byte sequence for encoding|has no equivalent in encoding/,
+    cure: UNREADABLE_CURE,
+    find: findUnreadable,
+  },
+  {
+    words: /(missing|unexpected) chunk number|invalid page in block|could not read block/,
+    cure: 'the files of that table are damaged there; bring back what cannot be read from a backup, or delete it',
+  },
+];
+
+/** Rows of one relation cannot be dumped. The others can, without it. */
+export class Undumpable extends Failure {
   /** @param why which row it is, and what is to be done with it */
   constructor(
     readonly relation: Relation,
@@ -32,7 +58,7 @@ export class RowTooLong extends Failure {
 export class TableWanted extends Failure {}
 
 /**
- * What pg_dump said, with the way on where that is known; and the row at fault, where one is longer than a server can take.
+ * What pg_dump said, with the way on where that is known; and the row at fault, where one cannot be dumped.
  *
  * @param relations those that were to be dumped
  */
@@ -49,14 +75,27 @@ export async function explainDump(context: Context, relations: readonly Relation
       { cause: error },
     );
   }
-  if (!TOO_LONG.test(words)) return error;
+  const reason = REASONS.find((each) => each.words.test(words));
+  if (reason === undefined) return error;
   const relation = relationOf(relations, words);
-  if (relation === undefined) return new Failure(`${words}; ${CURE}, then start dump again`, { cause: error });
+  if (relation === undefined) return new Failure(`${words}; ${reason.cure}, then start dump again`, { cause: error });
   const end = context.config.dumpSource ? 'dumpSource' : 'source';
   const row = await context
-    .with(end, (client) => largestRow(client, relation, `ONLY ${relation.sql} AS t`))
+    .with(end, async (client) => reason.find?.(context, client, relation))
     .catch(() => undefined);
-  return new RowTooLong(relation, `${words}${row === undefined ? '' : ` (${row})`}; ${CURE}`, error);
+  return new Undumpable(relation, `${words}${row === undefined ? '' : ` (${row})`}; ${reason.cure}`, error);
+}
+
+/** Looks in one part after the other, so that neither a lock nor a snapshot of ours is held for long. */
+async function findUnreadable(context: Context, source: Client, relation: Relation): Promise<string | undefined> {
+  const columns = identList(copiedColumns(relation).map(({ name }) => name));
+  const version = await serverVersion(source);
+  for (const part of await cut(source, relation, version, context.config.copy.chunkMegabytes * 1_000_000)) {
+    await context.brake.clear();
+    const row = await unreadableRow(source, relation, rowsOf(relation, columns, part, version));
+    if (row !== undefined) return row;
+  }
+  return undefined;
 }
 
 function relationOf(relations: readonly Relation[], words: string): Relation | undefined {

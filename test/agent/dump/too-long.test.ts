@@ -110,3 +110,14 @@ describe('a row that is longer than 1 GB as text', () => {
     expect(dumps()).toEqual([]);
   });
 });
+
+describe('a row in a damaged file', () => {
+  it('keeps its table out of the dump as well, by name', async () => {
+    await copy.target.query('UPDATE ibex.relation SET copied_at = NULL');
+    const damaged = WORDS.replace(/invalid memory.*/, 'missing chunk number 0 for toast value 16390 in pg_toast_16384');
+    expect((await dump(failingTools(damaged))).message).toMatch(
+      /^1 tables dumped, .*; "Shop"."Huge" was left out: .*missing chunk number 0 .*; the files of that table are damaged there; bring back what cannot be read from a backup, or delete it$/,
+    );
+    expect(dumped()).toEqual(['public Huge']);
+  });
+});
