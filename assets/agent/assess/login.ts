@@ -68,6 +68,8 @@ const SEQUENCE_RIGHTS = sql`
   SELECT format('%I.%I', n.nspname, c.relname) AS name, current_user AS login
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> ALL ($1::text[])
+    AND NOT EXISTS (SELECT FROM pg_depend d
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     AND CASE c.relkind WHEN 'S' THEN NOT has_sequence_privilege(c.oid, 'SELECT') ELSE false END ORDER BY 1`;
 
 /** Without them the cutover, which arms the way back, does not begin; a login that cannot be given them is told once. */

@@ -1,7 +1,8 @@
 import type { Client } from 'pg';
-import { hiddenSchemas, isApplicationSchema } from '../catalog/schemas';
+import { hiddenSchemas } from '../catalog/schemas';
 import type { AgentConfig } from '../config';
 import { literal, qualified, sql } from '../sql';
+import { notOfExtension, SCHEMA } from '../verify/catalog-sql';
 
 /** A sequence as the source has it. */
 interface Sequence {
@@ -17,9 +18,11 @@ interface Sequence {
 }
 
 const SEQUENCES = sql`
-  SELECT schemaname AS schema, sequencename AS name, last_value::text AS last, increment_by::text AS increment,
-    min_value::text AS min, max_value::text AS max, cycle
-  FROM pg_sequences WHERE ${isApplicationSchema('schemaname', '$1')}
+  SELECT s.schemaname AS schema, s.sequencename AS name, s.last_value::text AS last, s.increment_by::text AS increment,
+    s.min_value::text AS min, s.max_value::text AS max, s.cycle
+  FROM pg_sequences s JOIN pg_namespace n ON n.nspname = s.schemaname
+  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.sequencename
+  WHERE ${SCHEMA} AND ${notOfExtension('pg_class', 'c.oid')}
   ORDER BY 1, 2`;
 
 type Listed = Omit<Sequence, 'last' | 'called'> & { readonly last: string | null };

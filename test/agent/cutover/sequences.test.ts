@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { forwarded, forwardSequences, readSequences, setSequences } from '../../../assets/agent/cutover/sequences';
+import { verifySequences } from '../../../assets/agent/verify/compare-sequences';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 const MARGIN = 100;
@@ -98,6 +99,23 @@ describe('the sequences of the target, set by its master user, who is no superus
       (s) => s.name,
     );
     expect(names).not.toContain('other');
+  });
+
+  it('are those of the application: what an extension brings is not ours to read, to set or to miss', async () => {
+    const admins = await Promise.all((['source', 'target'] as const).map((end) => migration.admin(end)));
+    for (const admin of admins) {
+      await admin.query(`CREATE EXTENSION citext; CREATE SEQUENCE public.of_extension;
+        ALTER EXTENSION citext ADD SEQUENCE public.of_extension`);
+    }
+    await admins[0]?.query('CREATE SEQUENCE public.of_other; ALTER EXTENSION citext ADD SEQUENCE public.of_other');
+    const config = { ...migration.config, excludeSchemas: ['left_out'] };
+    try {
+      await expect(target.query('SELECT last_value FROM public.of_extension')).rejects.toThrow('permission denied');
+      expect((await readSequences(source, config)).map(({ name }) => name)).not.toContain('of_extension');
+      expect(await verifySequences(source, target, config)).toEqual([]);
+    } finally {
+      for (const admin of admins) await admin.query('DROP EXTENSION citext');
+    }
   });
 
   it('are told one by one, with where each end stands', async () => {
