@@ -199,11 +199,8 @@ describe.each<[string, string, string, string]>([
 it('refuses a source login without rights, table by table', async () => {
   await source.query(
     `CREATE TABLE closed (id int PRIMARY KEY); CREATE ROLE poor LOGIN; GRANT SELECT ON closed TO poor;
-<<<<<<< ours
-     CREATE SCHEMA apart; CREATE TABLE apart.fenced (id int PRIMARY KEY)`,
-=======
+     CREATE SCHEMA apart; CREATE TABLE apart.fenced (id int PRIMARY KEY);
     CREATE EXTENSION citext; CREATE SEQUENCE of_extension; ALTER EXTENSION citext ADD SEQUENCE of_extension`,
->>>>>>> theirs
   );
   await source.query(`ALTER ROLE poor PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
   const secret = JSON.stringify({ username: 'poor', password: PASSWORD });

@@ -41,7 +41,7 @@ export async function madeByHand(
   const names = await namesOf(source, preData, entries);
   if (names.size === 0) return new Set();
   const { rows } = await target.query<{ name: string }>(BESIDE);
-  const objects = await readCatalog(target, hiddenSchemas(context.config));
+  const objects = await readCatalog(target, hiddenSchemas(context.config), 'target');
   const there = new Set([...rows.map(({ name }) => name), ...objects.map(idOf)]);
   const made = new Map([...names].filter(([, name]) => there.has(name)));
   if (made.size === 0) return new Set();

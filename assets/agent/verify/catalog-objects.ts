@@ -1,5 +1,8 @@
 import type { Client } from 'pg';
+import { blockersOf, inTheWay, isBusy, pauseAfter } from '../capture/busy';
 import { serverVersion } from '../catalog/relations';
+import type { End } from '../endpoints';
+import { Failure } from '../errors';
 import { sql } from '../sql';
 import { codeQueries } from './catalog-code';
 import { columnQueries } from './catalog-columns';
@@ -57,16 +60,58 @@ export const catalogQuery = (version: number): string =>
 /** The major of a server: 11 for 11.22. */
 export const majorOf = async (client: Client): Promise<number> => Math.floor((await serverVersion(client)) / 10_000);
 
-/** How long reading may wait for whoever holds a lock on a view or table that is described; milliseconds. */
-const LOCK_TIMEOUT_MS = 60_000;
+/** How long reading may wait, in many tries, for whoever holds a lock on a view or table that is described; milliseconds. */
+const PATIENCE_MS = 60_000;
+
+/** How long one try may wait, in which it keeps others from all that it has described so far; milliseconds. */
+const LOCK_TIMEOUT_MS = 500;
+
+/** What nobody else may look at, or will not be let to. */
+const LOCKED = sql`
+  SELECT DISTINCT c.oid::int8::float8 AS oid, format('%I.%I', n.nspname, c.relname) AS name
+  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND ${SCHEMA} ORDER BY 2`;
 
 /**
- * All objects of the application's schemas, except what extensions bring and what is ours.
+ * All objects of the application's schemas, except what extensions bring and what is ours. Throws Failure, with the
+ * relations that are locked and by whom, when they stay so.
  *
  * @param client a session in no transaction
+ * @param end which it is of, for the error
+ * @param patienceMs how long locks are waited for; milliseconds. @default a minute
  */
-export async function readCatalog(client: Client, hidden: readonly string[]): Promise<CatalogObject[]> {
+export async function readCatalog(
+  client: Client,
+  hidden: readonly string[],
+  end: End,
+  patienceMs = PATIENCE_MS,
+): Promise<CatalogObject[]> {
   const query = catalogQuery(await serverVersion(client));
+  const deadline = performance.now() + patienceMs;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await readOnce(client, query, hidden);
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      if (performance.now() > deadline) {
+        throw new Failure(
+          `the catalog of the ${end} could not be read in ${patienceMs / 1000} s; locked: ${await whatIsLocked(client, hidden)}; end that, or wait, and start again`,
+        );
+      }
+    }
+    await pauseAfter(attempt);
+  }
+}
+
+async function whatIsLocked(client: Client, hidden: readonly string[]): Promise<string> {
+  const { rows } = await client.query<{ oid: number; name: string }>(LOCKED, [hidden]);
+  const words: string[] = [];
+  for (const { oid, name } of rows) words.push(`${name} by ${inTheWay(await blockersOf(client, oid, true))}`);
+  return words.join('; ') || 'nothing at this moment';
+}
+
+async function readOnce(client: Client, query: string, hidden: readonly string[]): Promise<CatalogObject[]> {
   await client.query('BEGIN READ ONLY');
   try {
     await client.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);

@@ -53,7 +53,7 @@ export async function compareCatalogs(source: Client, target: Client, config: Ag
   const sameMajor = (await majorOf(source)) === (await majorOf(target));
   const hidden = hiddenSchemas(config);
   const roles = await readRoles(target);
-  const reading = [readCatalog(source, hidden), readCatalog(target, hidden)] as const;
+  const reading = [readCatalog(source, hidden, 'source'), readCatalog(target, hidden, 'target')] as const;
   // When one fails, the session of the other must not be left in a transaction.
   await Promise.allSettled(reading);
   const [here, there] = await Promise.all(reading);

@@ -16,7 +16,7 @@ beforeAll(async () => {
     CREATE RULE "no more" AS ON INSERT TO public."Item" WHERE NEW.id > 10 DO INSTEAD NOTHING;
     CREATE VIEW public.notes AS SELECT "Note" FROM public."Item";
     SET search_path = pg_catalog; SET default_transaction_read_only = on`);
-  objects = (await readCatalog(client, [])).filter(({ text }) => text !== null);
+  objects = (await readCatalog(client, [], 'source')).filter(({ text }) => text !== null);
 });
 afterAll(() => server?.stop());
 
