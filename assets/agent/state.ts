@@ -101,8 +101,13 @@ export class State {
       const found = await maintenance.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
       if (found.rowCount === 0) await maintenance.query(`CREATE DATABASE ${ident(DATABASE)}`);
       const client = await connectToHost(host, DATABASE);
-      await client.query('SET client_min_messages = warning');
-      for (const table of TABLES) await client.query(table);
+      try {
+        await client.query('SET client_min_messages = warning');
+        for (const table of TABLES) await client.query(table);
+      } catch (error) {
+        await client.end().catch(() => undefined);
+        throw error;
+      }
       return new State(client);
     } finally {
       await maintenance.end();

@@ -8,7 +8,7 @@ import { Failure } from '../errors';
 import type { Ends } from './applier';
 import { watchCatalog } from './catalog-watch';
 import type { Looked } from './duty';
-import { PROBLEM_FACT } from './facts';
+import { PROBLEM_FACT, type Problems } from './facts';
 import { markAnew } from './mark-anew';
 
 /**
@@ -20,15 +20,20 @@ export async function watchCapture({ context, ends, relations: applied }: Looked
   const { relations, synced, strange, problems } = await inspectCaptured(context, ends);
   // First: who undoes what the problem tells of must meet the mark.
   await distrust(context, ends, strange);
-  if (problems.size > 0) {
-    context.log.error({ problems: [...problems.values()] }, 'capture is not complete');
-    await context.state.setFact(PROBLEM_FACT, { problems: [...problems.values()] });
-  }
+  await keepProblems(context, [...problems.values()]);
   // A key that has changed again since the tables were read is found at the next look.
   const mended = await mendQueues(context, ends.source, relations);
   // A changed key stands as a problem at once.
   if (mended.length > 0) await watchCatalog(context, ends.source);
   if (applied) await requireSame(ends, applied, synced, strange);
+}
+
+/** Says what has changed, and nothing of what stands: that may be long, and stand for days. */
+async function keepProblems({ state, log }: Context, problems: readonly string[]): Promise<void> {
+  const known = await state.fact<Problems | null>(PROBLEM_FACT);
+  if (problems.length === 0 || problems.join() === known?.problems.join()) return;
+  log.error({ problems }, 'capture is not complete');
+  await state.setFact(PROBLEM_FACT, { problems } satisfies Problems);
 }
 
 /**

@@ -71,7 +71,6 @@ async function readRuns({ host }: AgentConfig): Promise<Runs[]> {
 export class Healer implements Duty {
   readonly name = 'heal';
   readonly everyMs = 1_000;
-  private plan: Plan | undefined;
 
   constructor(
     private readonly watch: Watch,
@@ -82,8 +81,9 @@ export class Healer implements Duty {
   async run(): Promise<void> {
     const { context } = this.watch;
     const { host } = context.config;
-    this.plan ??= await context.state.fact<Plan>(PLAN_FACT);
-    if (!this.plan || !bucardoRuns(host)) return this.startAll('dead');
+    // Catch-up may have handed over to other syncs meanwhile.
+    const plan = await context.state.fact<Plan>(PLAN_FACT);
+    if (!plan || !bucardoRuns(host)) return this.startAll('dead');
     this.tries.failing = false;
     const { alone } = this.tries;
     const runs = await readRuns(context.config);
@@ -91,7 +91,7 @@ export class Healer implements Duty {
     const refused = runs.filter((each) => each.refused >= FAILED_RUNS);
     if (refused[0] && this.tries.refusals.ready) return this.catchUp(refused[0]);
     // Those fail however often they are started.
-    const names = Object.keys(this.plan).filter((name) => !refused.some((each) => each.name === name));
+    const names = Object.keys(plan).filter((name) => !refused.some((each) => each.name === name));
     const dead = names.filter((name) => syncProcesses(host, name).controller.length === 0);
     const stuck = runs.filter((each) => names.includes(each.name) && this.isStuck(each)).map(({ name }) => name);
     const sick = new Set([...dead, ...stuck]);
@@ -134,7 +134,7 @@ export class Healer implements Duty {
     tries.alone.clear();
     tries.failing = true;
     try {
-      this.plan = await handOver(context, ends, await syncedRelations(context, ends));
+      await handOver(context, ends, await syncedRelations(context, ends));
       tries.failing = false;
     } catch (error) {
       if (isLost(error)) throw error;

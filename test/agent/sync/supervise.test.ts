@@ -1,6 +1,8 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readdirSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { takenOff } from '../../../assets/agent/brake/capture-off';
+import { processTag } from '../../../assets/agent/bucardo/program';
 import { capture } from '../../../assets/agent/capture';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
@@ -10,6 +12,7 @@ import { ensureFenceSchema, fenceFunction } from '../../../assets/agent/fence/ob
 import { prepareLeases } from '../../../assets/agent/lease';
 import { Heartbeats, type SeenLag } from '../../../assets/agent/sync/beat';
 import type { Trouble } from '../../../assets/agent/sync/facts';
+import { Healer } from '../../../assets/agent/sync/heal';
 import { prepareHeartbeats } from '../../../assets/agent/sync/heartbeat';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
 import { guardQueues, watch } from '../../../assets/agent/sync/supervise';
@@ -93,6 +96,60 @@ test('the lag of a sync that stands still grows on when the supervisor begins an
   await until(async () => (await beat()) > first);
   await ends.target.query('INSERT INTO ibex.heartbeat_ibex VALUES (1, clock_timestamp())');
   expect(await beat()).toBe(0);
+});
+
+test('a sync that catch-up has handed over to meanwhile is started like the others when it dies', async () => {
+  const server = await migration.host.connect();
+  await server.query('CREATE DATABASE bucardo');
+  const bucardo = await migration.host.connect('bucardo');
+  await bucardo.query(`
+    CREATE SCHEMA bucardo;
+    CREATE TABLE bucardo.sync (name text, cdate timestamptz DEFAULT now());
+    CREATE TABLE bucardo.syncrun (sync text, started timestamptz, ended timestamptz, lastgood bool, lastempty bool,
+      lastbad bool, status text);
+    INSERT INTO bucardo.sync VALUES ('one'), ('two')`);
+  const tag = `(${processTag(config.host)})`;
+  const processes = [`Bucardo Master ${tag}`, `Bucardo Controller Sync "one" ${tag}`].map((argv0) =>
+    spawn('sleep', ['600'], { argv0, stdio: 'ignore' }),
+  );
+  const ends = { source: await context.connect('source'), target: await context.connect('target') };
+  const { starts, recopies } = new SupervisorMemory();
+  const healer = new Healer({ context, ends, relations: [] }, starts, recopies);
+  const restarts = async (): Promise<number> => (await context.state.counters())['bucardo.sync-restarts'] ?? 0;
+  try {
+    await context.state.setFact('sync.plan', { one: [] });
+    await healer.run();
+    expect(await restarts()).toBe(0);
+    await context.state.setFact('sync.plan', { one: [], two: [] });
+    await healer.run();
+    expect(await restarts()).toBe(1);
+    expect([...starts.alone.keys()]).toEqual(['two']);
+    await context.state.setFact('sync.plan', { one: [] });
+    await healer.run();
+    expect([...starts.alone.keys()]).toEqual([]);
+  } finally {
+    for (const process of processes) process.kill();
+    await bucardo.end();
+    await server.query('DROP DATABASE bucardo');
+    await server.end();
+  }
+});
+
+test('however often it begins anew, or fails to, the supervisor holds its log open once', async () => {
+  const away = { ...config, host: { ...config.host, postgres: { ...config.host.postgres, port: 1 } } };
+  for (let look = 0; look < 3; look += 1) {
+    await guardQueues(config);
+    await expect(guardQueues(away)).rejects.toThrow('cannot connect');
+  }
+  const log = realpathSync(join(config.host.stateDirectory, 'log', 'supervise.jsonl'));
+  const held = readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(join('/proc/self/fd', fd)) === log;
+    } catch {
+      return false;
+    }
+  });
+  expect(held).toHaveLength(1);
 });
 
 test('the hard limit holds without a sync also after a cutover that was refused, but not while one has stopped the writes', async () => {

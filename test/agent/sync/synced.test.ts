@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { capture } from '../../../assets/agent/capture';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { AgentConfig } from '../../../assets/agent/config';
@@ -86,6 +88,22 @@ describe('a table that is renamed away, with another made under its name', () =>
       expect((await dirty.count(before)).unverified).toEqual(['"public"."item"']);
       await dirty.close();
     });
+  });
+});
+
+test('a problem of capture that stands for days is written to the log once, and again when it has changed', async () => {
+  const file = join(copy.migration.config.host.stateDirectory, 'log', 'supervise.jsonl');
+  const lines = (): number => readFileSync(file, 'utf8').split('capture is not complete').length - 1;
+  await withEnds(async (context, ends) => {
+    for (const [table, told] of [
+      ['item', 1],
+      ['other', 2],
+    ] as const) {
+      await copy.source.query(`ALTER TABLE ${table} DISABLE TRIGGER bucardo_delta`);
+      for (let look = 0; look < 3; look += 1) await watchCapture({ context, ends });
+      expect(lines()).toBe(told);
+      expect(await standingProblems(context.state)).toHaveLength(told);
+    }
   });
 });
 
