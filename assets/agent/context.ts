@@ -4,6 +4,7 @@ import { UNBRAKED, type Paced } from './brake/paced';
 import type { AgentConfig } from './config';
 import { connectTo } from './connect';
 import { endpointOf, type Direction, type End, type Endpoint, type Server } from './endpoints';
+import { Failure } from './errors';
 import { openLog, type Logger } from './log';
 import { ProgressReport } from './progress';
 import { openStateSession, State } from './state';
@@ -12,6 +13,7 @@ import { openStateSession, State } from './state';
 interface Shared {
   readonly endpoints: Map<Server, Promise<Endpoint>>;
   readonly open: Set<Client>;
+  closed: boolean;
 }
 
 /** On the way back, what is acknowledged to stay behind is left out. */
@@ -47,6 +49,7 @@ export class Context {
     return new Context(configFacing(config, direction), phase, state, log, progress, direction, {
       endpoints: new Map(),
       open: new Set(),
+      closed: false,
     });
   }
 
@@ -74,20 +77,29 @@ export class Context {
     return found;
   }
 
-  /** A new session on one end. */
-  async connect(end: Server, purpose: string = this.phase): Promise<Client> {
-    return this.opened(await connectTo(await this.endpoint(end), purpose));
+  /** A new session on one end. Throws Failure once this is closed. */
+  connect(end: Server, purpose: string = this.phase): Promise<Client> {
+    return this.opened(`the ${end}`, async () => connectTo(await this.endpoint(end), purpose));
   }
 
-  /** A further session on Ibex's own database on the host, for marks that must be durable before something else is. */
-  async connectMemory(): Promise<Client> {
-    return this.opened(await openStateSession(this.config.host));
+  /**
+   * A further session on Ibex's own database on the host, for marks that must be durable before something else is. Throws
+   * Failure once this is closed.
+   */
+  connectMemory(): Promise<Client> {
+    return this.opened("the host's PostgreSQL", () => openStateSession(this.config.host));
   }
 
-  /** A session that nobody closed would keep the program from ending. */
-  private opened(client: Client): Client {
-    this.shared.open.add(client);
-    client.once('end', () => this.shared.open.delete(client));
+  /** A session that nobody closed would keep the program from ending, and work that nobody waits for from ending with us. */
+  private async opened(where: string, connect: () => Promise<Client>): Promise<Client> {
+    const { shared } = this;
+    const client = shared.closed ? undefined : await connect();
+    if (client === undefined || shared.closed) {
+      await client?.end().catch(() => undefined);
+      throw new Failure(`cannot connect to ${where}: ${this.phase} has ended`);
+    }
+    shared.open.add(client);
+    client.once('end', () => shared.open.delete(client));
     return client;
   }
 
@@ -108,6 +120,7 @@ export class Context {
   }
 
   async close(): Promise<void> {
+    this.shared.closed = true;
     await Promise.allSettled([...this.shared.open].map((client) => client.end()));
     await this.state.close().catch(() => undefined);
   }

@@ -86,7 +86,7 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
   let check = 0;
   let fed = 0;
   const verifier = new DirtyVerifier(context, relations, memory.compare);
-  const again = new VerifyAgain(context);
+  const again = new VerifyAgain(context, memory.verifyAgain);
   while (wantedDirection(context.config) === 'back') {
     context.brake.throwIfOff();
     if (performance.now() >= check) {

@@ -11,6 +11,8 @@ export class SupervisorMemory {
   readonly takeBacks = new BackOff();
   /** Heartbeats on their way by sync, oldest first; microseconds since 1970. */
   readonly beats = new Map<string, bigint[]>();
+  /** When each relation may be compared as a whole again, by quoted name; milliseconds of the process's clock. */
+  readonly verifyAgain = new Map<string, number>();
   readonly compare = new SickRelations(COMPARE_FACT, 'cannot be compared');
   readonly purge = new SickRelations(PURGE_FACT, 'cannot forget the changes that were applied');
 }

@@ -154,7 +154,7 @@ export async function watch(config: AgentConfig, memory: SupervisorMemory): Prom
 
 /** In the order in which they are run. */
 function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier: DirtyVerifier): Duty[] {
-  const again = new VerifyAgain(watch.context);
+  const again = new VerifyAgain(watch.context, memory.verifyAgain);
   return [
     // Before what may fail again and again.
     captureLook(watch),

@@ -17,10 +17,16 @@ const LOOK_MS = 5_000;
  */
 export class VerifyAgain {
   private running: Promise<void> | undefined;
-  private readonly notBefore = new Map<string, number>();
   private lookAt = -Infinity;
 
-  constructor(private readonly context: Context) {}
+  /**
+   * @param notBefore when each relation may be tried again; milliseconds of the process's clock. To be kept by who begins
+   * anew after a failure, so that a long comparison which that cut off does not begin anew each time. @default at once
+   */
+  constructor(
+    private readonly context: Context,
+    private readonly notBefore = new Map<string, number>(),
+  ) {}
 
   /**
    * Compares one relation that needs it, unless one is under way or the source is in need. Who has other work does not
@@ -43,10 +49,10 @@ export class VerifyAgain {
     const every = this.context.direction === 'back';
     const next = standing.find(
       ({ relation, verifiedAt, again }) =>
-        verifiedAt === null && (again || every) && Date.now() >= (this.notBefore.get(relation.sql) ?? 0),
+        verifiedAt === null && (again || every) && performance.now() >= (this.notBefore.get(relation.sql) ?? 0),
     );
     if (next === undefined) return;
-    this.notBefore.set(next.relation.sql, Date.now() + AGAIN_MS);
+    this.notBefore.set(next.relation.sql, performance.now() + AGAIN_MS);
     const { ok, rowsCompared, rowsDifferent, notCompared } = await compareRows(this.context, [next.relation]);
     const found = { relation: next.relation.sql, rowsCompared, rowsDifferent, notCompared };
     if (rowsDifferent > 0) {

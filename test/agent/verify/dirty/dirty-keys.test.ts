@@ -18,6 +18,7 @@ import { DirtyVerifier } from '../../../../assets/agent/verify/dirty/verify-dirt
 import { LastKeys } from '../../../../assets/agent/verify/dirty/last-keys';
 import { VerifyAgain } from '../../../../assets/agent/verify/dirty/verify-again';
 import { verifyRows } from '../../../../assets/agent/verify/rows';
+import { until } from '../../../helpers/until';
 import { agentConfig, startEnds, type Ends } from '../ends';
 
 let ends: Ends;
@@ -69,6 +70,12 @@ const write = (sql: string): Promise<void> => ends.run('source', sql);
 const apply = async (sql: string): Promise<void> => {
   await ends.run('target', sql);
   await write(`INSERT INTO bucardo.track_public_t SELECT DISTINCT txntime, '${DBGROUP}' FROM bucardo.delta_public_t`);
+};
+const sessionsOf = async (end: 'source' | 'target', purpose: string): Promise<number[]> => {
+  const { rows } = await ends[end].query('SELECT pid FROM pg_stat_activity WHERE application_name = $1', [
+    `ibex ${purpose}`,
+  ]);
+  return (rows as { pid: number }[]).map(({ pid }) => pid);
 };
 const purge = (): Promise<number> => purgeApplied(purger, relation, dirty);
 const change = async (sql: string): Promise<void> => {
@@ -345,6 +352,55 @@ it('a relation that was truncated and copied anew has to be compared as a whole,
     { rows: 1, again: false, verifiedAt: expect.any(Date) as Date },
   ]);
   expect(await context.state.fact('sync.unequal')).toEqual({});
+});
+
+it('a comparison that its context does not outlive ends with it, although it has sections left', async () => {
+  await ends.run(
+    'both',
+    'CREATE TABLE public.n AS SELECT i FROM generate_series(1, 2000) i; ALTER TABLE public.n ADD PRIMARY KEY (i)',
+  );
+  const numbered = await ends.relation('"public"."n"');
+  for (const statement of queueStatements(numbered)) await write(statement);
+  await verifyRows(context, [numbered]);
+  await dirty.markAll(numbered);
+  const settings = { ...context.config.verify, chunkRows: 10, jobs: 2 };
+  const own = await Context.create({ ...context.config, verify: settings }, 'outlived');
+  const holder = await ends.open('target');
+  await holder.query('BEGIN; LOCK TABLE public.n');
+  let ended = false;
+  const step = new VerifyAgain(own).step([{ ...numbered, rows: 2000 }]).finally(() => (ended = true));
+  const waiting = async (): Promise<number> => {
+    const { rowCount } = await ends.target.query(
+      `SELECT FROM pg_stat_activity WHERE application_name = 'ibex outlived' AND wait_event_type = 'Lock'`,
+    );
+    return rowCount ?? 0;
+  };
+  try {
+    await until(async () => (await waiting()) === 2, { seconds: 20 });
+    await own.close();
+    await until(async () => ended || (await waiting()) > 2);
+    expect(ended).toBe(true);
+  } finally {
+    await holder.query('ROLLBACK');
+    await Promise.all([holder.end(), step]);
+  }
+  await expect(own.connect('source')).rejects.toThrow('cannot connect to the source: outlived has ended');
+  await expect(own.connectMemory()).rejects.toThrow('outlived has ended');
+  await until(async () => (await sessionsOf('target', 'outlived')).length === 0);
+  expect(await sessionsOf('source', 'outlived')).toEqual([]);
+  await ends.run('both', 'DROP TABLE public.n');
+});
+
+it('a relation whose comparison was cut off is not begun anew each time that the supervisor begins anew', async () => {
+  await verify();
+  await dirty.markAll(relation);
+  const notBefore = new Map<string, number>();
+  const away = Object.create(context, {
+    connect: { value: () => Promise.reject(new Failure('cannot connect to source x: connection refused')) },
+  }) as Context;
+  await new VerifyAgain(away, notBefore).step([relation]);
+  await new VerifyAgain(context, notBefore).step([relation]);
+  expect((await dirty.count([relation])).unverified).toEqual(['"public"."t"']);
 });
 
 it('a relation that never was verified waits for a verify: only on the way back nobody starts one', async () => {
