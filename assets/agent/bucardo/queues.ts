@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { CAPTURE_SCHEMA, queueOf, trackOf } from '../capture/names';
 import type { Relation } from '../catalog/relations';
+import { isLost } from '../copy/sessions';
 import { literal, qualified, QUOTED_NAME } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { DBGROUP } from './names';
@@ -35,6 +36,27 @@ export async function readLag(source: Client, relations: readonly Relation[], li
 }
 
 /**
+ * Those of the relations of which Bucardo has noted that it applied something, asked in few statements: most have nothing,
+ * and the source may be far away. Where that cannot be said of one, it and its neighbours are among them.
+ */
+export async function notedRelations(source: Client, relations: readonly Relation[]): Promise<Relation[]> {
+  const noted: Relation[] = [];
+  for (let start = 0; start < relations.length; start += BATCH) {
+    const batch = relations.slice(start, start + BATCH);
+    const parts = batch.map((relation, i) => `SELECT ${i} AS i WHERE EXISTS (SELECT FROM ${trackOf(relation)})`);
+    try {
+      const { rows } = await source.query(parts.join(' UNION ALL '));
+      const found = new Set((rows as { i: number }[]).map(({ i }) => i));
+      noted.push(...batch.filter((_, i) => found.has(i)));
+    } catch (error) {
+      if (isLost(error)) throw error;
+      noted.push(...batch);
+    }
+  }
+  return noted;
+}
+
+/**
  * Forgets what Bucardo has applied and noted: first the changes, then the notes that no change needs any more, in one
  * transaction, so that a run of Bucardo sees both or neither. Replaces Bucardo's own VAC, which is not started when the
  * sync is activated late, and which deletes too much when notes are doubled (Bucardo pull request 260).
@@ -48,9 +70,9 @@ export async function purgeApplied(source: Client, relation: Relation, dirty?: D
       WHERE t.txntime = d.txntime AND t.target = ${literal(DBGROUP)}`;
     const forgotten = dirty ? await dirty.forget(source, relation, deletion) : (await source.query(deletion)).rowCount;
     await source.query(
-      `DELETE FROM ${trackOf(relation)} AS t WHERE NOT EXISTS (SELECT FROM ${queueOf(relation)} AS d WHERE d.txntime = t.txntime)`,
+      `DELETE FROM ${trackOf(relation)} AS t WHERE NOT EXISTS (SELECT FROM ${queueOf(relation)} AS d WHERE d.txntime = t.txntime);
+      COMMIT`,
     );
-    await source.query('COMMIT');
     return forgotten ?? 0;
   } catch (error) {
     await source.query('ROLLBACK').catch(() => undefined);

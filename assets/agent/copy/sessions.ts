@@ -41,6 +41,9 @@ const MAY_PASS = /^(40001|40P01|55P03)$/;
 export const isPassing = (error: unknown): boolean =>
   isLost(error) || causesOf(error).some(({ code }) => code !== undefined && MAY_PASS.test(code));
 
+/** Whether a server has room for no further session now; those that are open go on. */
+export const isFull = (error: unknown): boolean => causesOf(error).some(({ code }) => code === '53300');
+
 /** Whether a server is gone, or takes no sessions. */
 export const isLost = (error: unknown): boolean =>
   causesOf(error).some((each) => {

@@ -1,4 +1,4 @@
-import { purgeApplied } from '../bucardo/queues';
+import { notedRelations, purgeApplied } from '../bucardo/queues';
 import { PipeBroken } from '../copy/pipe';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { Duty, Watch } from './duty';
@@ -6,11 +6,16 @@ import { heartbeatOf } from './heartbeat';
 import { PLAN_FACT, type Plan } from './plan';
 import type { SickRelations } from './sick-relations';
 
+/** How long one purge may take before it leaves the rest to the next one: other duties wait meanwhile; milliseconds. */
+const LONGEST_MS = 5_000;
+
 /** Forgets what Bucardo has applied, relation by relation, and marks it to be compared again. */
 export class Purge implements Duty {
   readonly name = 'purge';
   readonly everyMs = 5_000;
   private dirty: DirtyKeys | undefined;
+  /** The relation that was purged last. */
+  private last = '';
 
   constructor(
     private readonly watch: Watch,
@@ -22,8 +27,17 @@ export class Purge implements Duty {
     const plan = (await context.state.fact<Plan>(PLAN_FACT)) ?? {};
     const all = [...relations, ...Object.keys(plan).map(heartbeatOf)];
     this.sick.only(all);
-    for (const relation of all) {
-      if (!this.sick.mayBeTried(relation)) continue;
+    const began = performance.now();
+    const next = all.findIndex(({ sql }) => sql === this.last) + 1;
+    const turn = [...all.slice(next), ...all.slice(0, next)].filter((relation) => this.sick.mayBeTried(relation));
+    const noted = new Set(await notedRelations(ends.source, turn));
+    for (const relation of turn) {
+      if (!noted.has(relation)) {
+        this.sick.well(relation);
+        continue;
+      }
+      if (performance.now() - began > LONGEST_MS) break;
+      this.last = relation.sql;
       const dirty = (this.dirty ??= await DirtyKeys.open(context));
       try {
         await purgeApplied(ends.source, relation, dirty);

@@ -1,5 +1,5 @@
 import type { Relation } from '../catalog/relations';
-import { isLost, isPassing } from '../copy/sessions';
+import { isFull, isLost, isPassing } from '../copy/sessions';
 import { HostFull } from '../host-volume';
 import type { Logger } from '../log';
 import type { State } from '../state';
@@ -35,9 +35,12 @@ export class SickRelations {
     return this.sick.get(sql)?.backOff.ready ?? true;
   }
 
-  /** Takes note of a failure. Throws it again when it is no fault of the relation's, but of a server that is gone, or of a host that is full. */
+  /**
+   * Takes note of a failure. Throws it again when it is no fault of the relation's, but of a server that is gone, or of a
+   * host that is full. Where only there is no room for a session more, who has one must not lose it.
+   */
   failed({ sql }: Pick<Relation, 'sql'>, error: unknown, log: Logger): void {
-    if (isLost(error) || error instanceof HostFull) throw error;
+    if ((isLost(error) && !isFull(error)) || error instanceof HostFull) throw error;
     const before = this.sick.get(sql);
     const backOff = before?.backOff ?? new BackOff();
     backOff.tried();
@@ -48,6 +51,11 @@ export class SickRelations {
     const line = `${sql} ${this.what}: ${oneLine(error)}`;
     log.error({ relation: sql, cause: oneLine(error) }, `a relation ${this.what}`);
     this.sick.set(sql, { backOff, line });
+  }
+
+  /** Whether the relation stands as a problem. */
+  isTold({ sql }: Pick<Relation, 'sql'>): boolean {
+    return this.sick.get(sql)?.line !== undefined;
   }
 
   well({ sql }: Pick<Relation, 'sql'>): void {

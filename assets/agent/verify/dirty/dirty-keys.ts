@@ -17,7 +17,7 @@ export interface Standing {
   readonly rows: number | null;
   /** Whether it was verified once, and was copied anew since. */
   readonly again: boolean;
-  /** Keys applied since they were compared last; one applied often counts as often. */
+  /** Keys applied since they were compared last; one forgotten several times counts as often. */
   readonly keys: number;
   /** Keys among them that were looked at again and again, and differ. */
   readonly different: number;
@@ -66,6 +66,12 @@ export const STRIKES = 3;
 /** How long an applier's transaction may take that was under way when a comparison began; milliseconds. */
 const PATIENCE_MS = 60_000;
 
+/** Table of one session, empty outside of a transaction. */
+const STAGE = 'pg_temp.ibex_forgotten';
+
+/** Marks that are read for each key that is asked for: in a backlog, keys that change often have several. */
+const MARKS_FOR_KEY = 4;
+
 /** Purposes of sessions that forget changes. */
 const APPLIERS = ['ibex supervise', 'ibex catch-up', 'ibex sync', 'ibex cutover'];
 
@@ -76,6 +82,8 @@ const APPLIERS = ['ibex supervise', 'ibex catch-up', 'ibex sync', 'ibex cutover'
  * every range dirty, and a key costs no more to compare than it cost to apply.
  */
 export class DirtyKeys {
+  private hasStage = false;
+
   private constructor(private readonly host: Client) {}
 
   /** Works with a session of its own on the host's database, which ends with the context at the latest. */
@@ -88,8 +96,9 @@ export class DirtyKeys {
   }
 
   /**
-   * Deletes changes from a relation's queue within the source's open transaction, and leaves durable marks of their keys
-   * before it returns; the caller commits the source after that. Returns how many it deleted.
+   * Deletes changes from a relation's queue within the source's open transaction, and leaves durable marks of their keys,
+   * one for each, before it returns; the caller commits the source after that. Returns how many changes it deleted. An
+   * older mark of the same key does not do: a look that it asked for may have been before the change.
    *
    * @param deletion DELETE of the queue, whose alias is `d`, without parameters
    */
@@ -101,12 +110,28 @@ export class DirtyKeys {
     if (rows.length === 0) return (await source.query(deletion)).rowCount ?? 0;
     const key = keyOf(relation).columns.map((column) => keyText(column, 'd'));
     const marks = `${literal(relation.schema)}::text, ${literal(relation.name)}::text, ARRAY[${key.join(', ')}]`;
-    return copyRows(
-      source,
-      `${deletion} RETURNING ${marks}`,
-      this.host,
-      'ibex.dirty_key (schema_name, relation_name, key)',
+    await this.makeStage();
+    await this.host.query('BEGIN');
+    try {
+      const deleted = await copyRows(source, `${deletion} RETURNING ${marks}`, this.host, STAGE);
+      await this.host.query(
+        `INSERT INTO ibex.dirty_key (schema_name, relation_name, key) SELECT DISTINCT * FROM ${STAGE}`,
+      );
+      await this.host.query('COMMIT');
+      return deleted;
+    } catch (error) {
+      await this.host.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** A row may have changed thousands of times; to find its key among them is not for the source to do. */
+  private async makeStage(): Promise<void> {
+    if (this.hasStage) return;
+    await this.host.query(
+      `CREATE TEMP TABLE ${STAGE} (schema_name text, relation_name text, key text[]) ON COMMIT DELETE ROWS`,
     );
+    this.hasStage = true;
   }
 
   /** Marks keys, for example those that were still on their way when a comparison ended. */
@@ -143,6 +168,33 @@ export class DirtyKeys {
         WHERE schema_name = $1 AND relation_name = $2`,
       names(relation),
     );
+  }
+
+  /**
+   * Forgets marks where these relations have too many together, and has those with the most be compared as a whole instead.
+   * Returns their quoted names.
+   *
+   * @param most marks that may stay
+   */
+  async keepAtMost(most: number, relations: readonly Relation[]): Promise<string[]> {
+    // A comparison that began before is void then; one that begins later waits for the row, and finds no mark deleted since.
+    const { rows } = await this.host.query<{ name: string }>(
+      sql`
+        WITH marked AS (
+          SELECT schema_name, relation_name, sum(count(*)) OVER (ORDER BY count(*), schema_name, relation_name) AS marks
+          FROM ibex.dirty_key
+          WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($2::text[], $3::text[])) GROUP BY 1, 2),
+        again AS (
+          UPDATE ibex.verified AS v SET verified_at = NULL, again_since = clock_timestamp(), round = round + 1 FROM marked AS m
+          WHERE m.marks > $1 AND (m.schema_name, m.relation_name) = (v.schema_name, v.relation_name)
+          RETURNING v.schema_name, v.relation_name),
+        gone AS (
+          DELETE FROM ibex.dirty_key AS d USING again AS a
+          WHERE (d.schema_name, d.relation_name) = (a.schema_name, a.relation_name))
+        SELECT ${QUOTED_NAME} AS name FROM again`,
+      [most, relations.map(({ schema }) => schema), relations.map(({ name }) => name)],
+    );
+    return rows.map(({ name }) => name);
   }
 
   /** Forgets tables that are no more, by quoted name: one that is made again under such a name was never compared. */
@@ -225,7 +277,7 @@ export class DirtyKeys {
     };
   }
 
-  /** The oldest marks of any of these relations that are in doubt, each key once. */
+  /** The oldest marked keys of any of these relations that are in doubt, each once, with the marks that are old, too. */
   async oldest(relations: readonly Relation[], limit: number): Promise<MarkedKey[]> {
     const { rows } = await this.host.query(
       sql`
@@ -234,9 +286,9 @@ export class DirtyKeys {
         FROM (
           SELECT * FROM ibex.dirty_key
           WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND strikes < ${STRIKES}
-          ORDER BY id LIMIT $3) AS k
-        GROUP BY 1, 2, 3`,
-      [relations.map(({ schema }) => schema), relations.map(({ name }) => name), limit],
+          ORDER BY id LIMIT $4) AS k
+        GROUP BY 1, 2, 3 ORDER BY min(id) LIMIT $3`,
+      [relations.map(({ schema }) => schema), relations.map(({ name }) => name), limit, limit * MARKS_FOR_KEY],
     );
     return rows as MarkedKey[];
   }

@@ -123,14 +123,20 @@ export class Looking {
 
   private async open(): Promise<Pair> {
     const source = await this.context.connect('source', 'compare keys');
-    const pair = { source, target: await this.context.connect('target', 'compare keys') };
-    await prepareSessions(pair.source, pair.target);
-    const settings = { lock_timeout: `${this.lockTimeoutMs}ms` };
-    await Promise.all([setKnown(pair.source, settings), setKnown(pair.target, settings)]);
-    return pair;
+    let target: Client | undefined;
+    try {
+      target = await this.context.connect('target', 'compare keys');
+      await prepareSessions(source, target);
+      const settings = { lock_timeout: `${this.lockTimeoutMs}ms` };
+      await Promise.all([setKnown(source, settings), setKnown(target, settings)]);
+      return { source, target };
+    } catch (error) {
+      await end({ source, target });
+      throw error;
+    }
   }
 }
 
-async function end({ source, target }: Pair): Promise<void> {
-  await Promise.allSettled([source.end(), target.end()]);
+async function end({ source, target }: Pick<Pair, 'source'> & { target: Client | undefined }): Promise<void> {
+  await Promise.allSettled([source.end(), target?.end()]);
 }

@@ -6,11 +6,15 @@ import { batchesOf, Looking, SESSIONS, type Batch } from './looking';
 import { SickRelations } from '../../sync/sick-relations';
 import { sideBySide } from '../../tasks';
 
-/**
- * Keys that wait to be looked at are let pile up for so long at most; seconds of the limit. More than a round of the
- * supervisor's duties takes on a busy host: what a longer one would have to be looked at is never caught up with.
- */
-const BURST_SECONDS = 5;
+/** Keys that one look takes in, however long the last one was ago: all are held in memory. */
+const MOST_KEYS = 100_000;
+
+/** Marks that are kept, some 2 GB, and those of relations that cannot be compared, over which each look has to go. */
+const MOST_MARKS = 10_000_000;
+const MOST_SICK_MARKS = 1_000_000;
+
+/** Time between two looks whether there are more; milliseconds. */
+const COUNT_EVERY_MS = 60_000;
 
 /** How long a look may wait for a lock that somebody has on a relation; milliseconds. Its keys are looked at later then. */
 const LOCK_TIMEOUT_MS = 500;
@@ -24,11 +28,15 @@ export interface DirtyOutcome {
   readonly different: number;
 }
 
-/** Compares marked keys while writes go on. A relation that cannot be compared keeps its marks, and holds up no other. */
+/**
+ * Compares marked keys while writes go on. A relation that cannot be compared keeps its marks, and holds up no other. Where
+ * there are so many marks that they would fill the host, relations are compared as a whole instead.
+ */
 export class DirtyVerifier {
   private readonly looking: Looking;
   private dirty: DirtyKeys | undefined;
   private last = performance.now();
+  private countAt = -Infinity;
 
   constructor(
     private readonly context: Context,
@@ -50,9 +58,9 @@ export class DirtyVerifier {
    */
   async step(): Promise<DirtyOutcome> {
     const now = performance.now();
-    const seconds = Math.min(BURST_SECONDS, (now - this.last) / 1000);
+    const seconds = (now - this.last) / 1000;
     this.last = now;
-    return this.look(Math.floor(seconds * this.context.config.verify.dirtyKeysPerSecond));
+    return this.look(Math.min(MOST_KEYS, Math.floor(seconds * this.context.config.verify.dirtyKeysPerSecond)));
   }
 
   async close(): Promise<void> {
@@ -65,6 +73,7 @@ export class DirtyVerifier {
     const { sick } = this;
     sick.only(this.relations);
     await sick.tell(this.context.state);
+    await this.keepFew(dirty);
     if (limit === 0) return { equal: 0, pending: 0, different: 0 };
     const relations = this.relations.filter((relation) => sick.mayBeTried(relation));
     const marked = await dirty.oldest(relations, limit);
@@ -95,6 +104,17 @@ export class DirtyVerifier {
       sum.different += found.different;
     }
     return sum;
+  }
+
+  private async keepFew(dirty: DirtyKeys): Promise<void> {
+    if (performance.now() < this.countAt) return;
+    this.countAt = performance.now() + COUNT_EVERY_MS;
+    const ill = this.relations.filter((relation) => this.sick.isTold(relation));
+    const relations = [
+      ...(ill.length === 0 ? [] : await dirty.keepAtMost(MOST_SICK_MARKS, ill)),
+      ...(await dirty.keepAtMost(MOST_MARKS, this.relations)),
+    ];
+    if (relations.length > 0) this.context.log.warn({ relations }, 'too many keys wait: compared as a whole again');
   }
 
   private async judge(
