@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
-import { Lease, LeaseLost } from '../lease';
+import { copiedRelations, Lease, LeaseLost } from '../lease';
 import { COPY_LEASE_FACT, copyTerms, runWorkers } from './beside';
 import { endCopies, endPagedCopy } from './end-copy';
 import { explainCopy } from './explain';
@@ -45,8 +45,8 @@ const LEFT_BEHIND_LOOKS = 200;
  * copied, one line each. Throws when nothing more can be done: a server stays away, or another run has taken over.
  */
 export async function copyPending(context: Context, copying: CopyWork): Promise<string[]> {
-  const { relations, source, target } = copying;
-  const lease = await Lease.take(target, 'copy', relations);
+  const { source, target } = copying;
+  const { lease, relations } = await takeUncopied(copying);
   await context.state.setFact(COPY_LEASE_FACT, lease.generation);
   const schedule = new Schedule(context.state.client);
   const terms = await copyTerms(context, source, relations, lease);
@@ -71,6 +71,21 @@ export async function copyPending(context: Context, copying: CopyWork): Promise<
     await ending.close();
   }
   return [...(await schedule.failures()).map(({ error }) => error), ...ending.failures];
+}
+
+/**
+ * Takes the relations, and tells which of them are to be copied. What a restore has committed since they were read, or
+ * until it yielded, is not emptied: it counts as copied, and its indexes are built.
+ */
+export async function takeUncopied({
+  relations,
+  target,
+  indexes,
+}: CopyWork): Promise<{ readonly lease: Lease; readonly relations: readonly Relation[] }> {
+  const lease = await Lease.take(target, 'copy', relations);
+  const copied = await copiedRelations(target);
+  for (const relation of relations) if (copied.has(relation.sql)) indexes.add(relation);
+  return { lease, relations: relations.filter((relation) => !copied.has(relation.sql)) };
 }
 
 /** Looks for relations that are complete, and ends them. */

@@ -21,7 +21,7 @@ import { Lease } from '../lease';
 import { inTransaction } from '../schema/tried';
 import { sql } from '../sql';
 import { Kicks } from '../sync/kicks';
-import type { CopyWork } from './drive';
+import { takeUncopied, type CopyWork } from './drive';
 import { requireForOnetimecopy } from './onetimecopy-limits';
 import { beginPlans } from './target-plan';
 
@@ -47,15 +47,15 @@ type Ends = Pick<CopyWork, 'source' | 'target'>;
  * The queues of changes stay as they are, for catch-up. Meanwhile the relations are leased to Bucardo; what an attempt
  * that broke off has left is removed, so it may be repeated at any point. Throws Failure when it does not succeed.
  */
-export async function copyByBucardo(
-  context: Context,
-  { relations, source, target, indexes }: CopyWork,
-): Promise<string[]> {
+export async function copyByBucardo(context: Context, work: CopyWork): Promise<string[]> {
+  const { source, target, indexes } = work;
   const { host } = context.config;
-  await requireForOnetimecopy(context.config, source, relations);
+  await requireForOnetimecopy(context.config, source, work.relations);
   await context.brake.clear();
   await shutOut(context, { source, target });
-  await empty(target, await Lease.take(target, 'copy', relations), relations);
+  const { lease, relations } = await takeUncopied(work);
+  if (relations.length === 0) return [];
+  await empty(target, lease, relations);
   await context.state.setFact(UNDER_WAY_FACT, true);
   await Lease.take(target, 'bucardo', relations);
   try {

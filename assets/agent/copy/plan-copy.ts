@@ -26,14 +26,16 @@ export async function readPending(context: Context, target: Client, relations: r
   const plans = await targetPlans(target);
   const known = new Set(there.map((relation) => relation.sql));
   const unplanned = pending.filter((relation) => known.has(relation.sql) && !plans.has(relation.sql));
-  const foreign = await withRows(target, unplanned);
+  const filled = await withRows(target, unplanned);
+  // Those of a restore beside this one are known to be ours as soon as they are seen.
+  const restored = filled.size > 0 ? await copiedRelations(target) : copied;
   const refused = new Map<string, string>();
   for (const relation of pending) {
     const [difference] = columnDifferences([relation], there);
     if (difference !== undefined) {
       const wayOn = known.has(relation.sql) || context.phase !== 'copy' ? 'make both alike' : 'start schema';
       refused.set(relation.sql, `${difference}; ${wayOn}, then start copy again`);
-    } else if (foreign.has(relation.sql)) {
+    } else if (filled.has(relation.sql) && !restored.has(relation.sql)) {
       refused.set(
         relation.sql,
         `${relation.sql} on the target holds rows that Ibex did not copy; empty it there (SET session_replication_role = replica; TRUNCATE), then start copy again`,
