@@ -14,11 +14,12 @@ import { claimMove } from './cutover/claim';
 import { endPartialDump } from './dump/partial';
 import { Failure } from './errors';
 import { openSource } from './fence/source';
+import { Jobs } from './job';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
 import type { Phase, PhaseOutcome } from './phase';
 import { ident } from './sql';
 import { dropHeartbeats } from './sync/heartbeat';
-import { stopSupervisor } from './sync/supervisor-job';
+import { stopSupervisor, SUPERVISOR } from './sync/supervisor-job';
 
 async function run(context: Context): Promise<PhaseOutcome> {
   // A login that cannot be made is told by its connection; the source is cleaned all the same.
@@ -42,7 +43,10 @@ async function run(context: Context): Promise<PhaseOutcome> {
     throw new Failure(`still there: ${left.join('; ')}${reached.untouched.length > 0 ? '' : '; start cleanup again'}`);
   await retireLogin(context);
   // What a new migration would find done, or refuse for, is gone. Where the target kept the writes the record is kept.
-  if (!keepFence && !(await isMoved(context, gone !== undefined))) await context.state.startOver();
+  if (!keepFence && !(await isMoved(context, gone !== undefined))) {
+    await context.state.startOver();
+    new Jobs(context.config).forget((job) => job !== cleanup.name && job !== SUPERVISOR);
+  }
   const fence = keepFence ? '; the source stays fenced, so that no stray client writes there' : '';
   return {
     message: `${triggers} triggers and all objects of Ibex and Bucardo are gone from ${gone ? 'the target; the source, gone for good, was left as it is' : 'both ends'}${fence}`,

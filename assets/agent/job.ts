@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -81,6 +82,14 @@ export class Jobs {
     const record = this.read(phase);
     if (record?.process.pid === process.pid) {
       this.write({ ...record, outcome: { status, message, endedAt: Date.now() } });
+    }
+  }
+
+  /** Forgets how jobs ended, as if they had never been started here; one that runs is left. */
+  forget(isMeant: (phase: string) => boolean): void {
+    for (const file of readdirSync(this.directory)) {
+      const phase = /^(\w+)\.json$/.exec(file)?.[1];
+      if (phase !== undefined && isMeant(phase) && !this.isRunning(phase)) rmSync(this.file(phase), { force: true });
     }
   }
 

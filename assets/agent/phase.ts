@@ -68,6 +68,8 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
       await requireCapture(context, phase);
       requireEarlier(phase, known);
     }
+    // The runbook migrate asks for no approval of a cleanup that has succeeded, and that was an earlier migration's.
+    if (phase.name === FIRST) new Jobs(config).forget((job) => job === 'cleanup');
     await context.state.phaseStarted(phase.name);
     return await recorded(context, phase);
   } finally {
@@ -76,6 +78,9 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
 }
 
 const holds = (phase: Phase, context: Context): Promise<boolean> => phase.holds?.(context) ?? Promise.resolve(true);
+
+/** The first phase that leaves something behind, with which a migration begins. */
+const FIRST = 'schema';
 
 /** Phases that may be run when capture was taken off: one changes nothing, the other removes the rest. */
 const WITHOUT_CAPTURE = ['assess', 'cleanup'];

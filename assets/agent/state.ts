@@ -207,10 +207,11 @@ export class State {
     return (rows[0] as { value: T } | undefined)?.value;
   }
 
-  /** Forgets phases and facts, but for the cleanup that asks for it; evidence and counters stay. */
+  /** Forgets phases, facts and comparisons, but for the cleanup that asks for it; evidence and counters stay. */
   async startOver(): Promise<void> {
     await this.client.query(`DELETE FROM ibex.phase WHERE name <> 'cleanup'`);
     await this.client.query('DELETE FROM ibex.fact');
+    await this.client.query('TRUNCATE ibex.verified, ibex.dirty_key');
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ import { dumpDirectory, leftovers } from '../../assets/agent/cleanup/leftovers';
 import type { AgentConfig } from '../../assets/agent/config';
 import type { End } from '../../assets/agent/endpoints';
 import { fenceFunction, type FenceState } from '../../assets/agent/fence/objects';
+import { Jobs } from '../../assets/agent/job';
 import { UNFENCE_WORDS } from '../../assets/agent/unfence';
 import { listCatalog } from '../helpers/catalog';
 import { PASSWORD } from '../helpers/migration';
@@ -192,19 +193,34 @@ describe('cleanup', () => {
 
   it('keeps the record of a cutover, and after a rollback forgets it with all that a new migration would refuse for', async () => {
     const { state } = await ways.migration.context('report');
+    const jobs = new Jobs(ways.migration.config);
     const known = async (): Promise<string[]> => (await state.phases()).map(({ name }) => name);
     const succeeded = async (phase: string): Promise<void> => {
       await state.phaseStarted(phase);
       await state.phaseEnded(phase, 'succeeded', 'by the test');
+      jobs.begin(phase);
+      jobs.end(phase, 'succeeded', 'by the test');
     };
+    const compared = async (): Promise<string[]> => {
+      const tables = ['verified', 'dirty_key'].map((table) => `SELECT relation_name FROM ibex.${table}`);
+      return (await state.client.query({ text: tables.join(' UNION ALL '), rowMode: 'array' })).rows.flat() as string[];
+    };
+    await state.client.query(`
+      TRUNCATE ibex.phase;
+      INSERT INTO ibex.verified (schema_name, relation_name) VALUES ('public', 'item');
+      INSERT INTO ibex.dirty_key (schema_name, relation_name, key, strikes) VALUES ('public', 'item', '{1}', 3)`);
     await succeeded('schema');
     await succeeded('cutover');
     await clean();
     expect(await known()).toEqual(['schema', 'cutover']);
+    expect(jobs.line('cutover')).toBe('succeeded cutover: by the test');
+    expect(await compared()).toEqual(['item', 'item']);
     await succeeded('rollback');
     await state.setFact(OFF_FACT, { reason: 'the captured changes take 900 MB' });
     await clean();
-    expect([await known(), await takenOff(state)]).toEqual([[], undefined]);
+    expect([await known(), await takenOff(state), await compared()]).toEqual([[], undefined, []]);
+    // What the runbook migrate goes by.
+    expect(jobs.line('cutover')).toMatch(/^failed cutover: it was never started here/);
   });
 });
 

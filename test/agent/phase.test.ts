@@ -71,6 +71,19 @@ describe('a phase', () => {
     expect(runs).toEqual(['verify', 'verify']);
   });
 
+  it('that begins a migration forgets the cleanup of an earlier one: this one is to be approved again', async () => {
+    const line = (): string => new Jobs(config).line('cleanup');
+    await runPhase(config, phase('cleanup', { once: false }));
+    await runPhase(config, phase('assess', { once: false }));
+    expect(line()).toBe('succeeded cleanup: cleanup is done');
+    await runPhase(config, phase('schema'));
+    expect(line()).toMatch(/^failed cleanup: it was never started here/);
+
+    await runPhase(config, phase('cleanup', { once: false }));
+    await runPhase(config, phase('schema'));
+    expect(line()).toBe('succeeded cleanup: cleanup is done');
+  });
+
   it('names those that must have succeeded before it, also when one of them failed', async () => {
     const restore = phase('restore', { after: ['capture', 'dump'] });
     await expect(runPhase(config, restore)).rejects.toThrow(
