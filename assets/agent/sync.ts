@@ -15,6 +15,7 @@ import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
 import { takeOverSynced, type Ends } from './sync/applier';
 import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
+import { watchIdentities } from './sync/identity';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
 import { SETTINGS_FACT, settingsOf } from './sync/settings';
 import { startSupervisor, stopSupervisor, supervisorRuns, wantedDirection } from './sync/supervisor-job';
@@ -75,6 +76,7 @@ const isWaiting = async ({ state }: Context): Promise<string> =>
 const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
 
 async function begin(context: Context, ends: Ends): Promise<number> {
+  await watchIdentities(context, ends);
   const wasWanted = wantedDirection(context.config) !== undefined;
   await stopSupervisor(context.config);
   await beginMeasuring(context, ends);

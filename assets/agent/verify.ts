@@ -5,7 +5,8 @@ import type { Context } from './context';
 import { Failure } from './errors';
 import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
-import { clearIdentity, watchIdentity } from './sync/identity';
+import type { Ends } from './sync/applier';
+import { clearIdentity, watchIdentities } from './sync/identity';
 import { catalogQuery } from './verify/catalog-objects';
 import { untilComparedAgain } from './verify/dirty/compared-again';
 import { checkKeyIndexes } from './verify/index-checks';
@@ -24,7 +25,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   }
   if (captured.length > 0)
     throw new Failure(`changes may have been missed: ${captured.join('; ')}; run cleanup and migrate again`);
-  const identity = await context.with('source', (source) => watchIdentity(context, source));
+  const identities = await withEnds(context, (ends) => watchIdentities(context, ends));
   const catalog = await verifyCatalogs(context);
   const relations = await context.with('source', (source) => readRelations(source, context.config));
   const sequences = await lookAtSequences(context);
@@ -37,7 +38,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     ...sequences,
   ];
   if (problems.length > 0) throw new Failure(problems.join('; '));
-  await context.with('source', (source) => clearIdentity(context, source, identity));
+  await withEnds(context, (ends) => clearIdentity(context, ends, identities));
   const keysLeft = await untilComparedAgain(context, relations);
   const count = (value: number): string => value.toLocaleString('en-US');
   const unchecked = context.config.verify.sequentialCheck === 'never' ? '; key indexes were not checked' : '';
@@ -59,14 +60,15 @@ async function run(context: Context): Promise<PhaseOutcome> {
   };
 }
 
+const withEnds = <T>(context: Context, work: (ends: Ends) => Promise<T>): Promise<T> =>
+  context.with('source', (source) => context.with('target', (target) => work({ source, target })));
+
 async function verifyCatalogs(context: Context): Promise<CatalogComparison> {
   const { config } = context;
-  const [catalog, query] = await context.with('source', (source) =>
-    context.with('target', async (target) => [
-      await compareCatalogs(source, target, config),
-      catalogQuery(await serverVersion(source)),
-    ]),
-  );
+  const [catalog, query] = await withEnds(context, async ({ source, target }) => [
+    await compareCatalogs(source, target, config),
+    catalogQuery(await serverVersion(source)),
+  ]);
   const { objects, failures, warnings } = catalog;
   await context.evidence('catalogs agree', failures.length === 0, `${query} with ${hiddenSchemas(config).join()}`, {
     objects,
@@ -77,9 +79,7 @@ async function verifyCatalogs(context: Context): Promise<CatalogComparison> {
 }
 
 async function lookAtSequences(context: Context): Promise<string[]> {
-  const problems = await context.with('source', (source) =>
-    context.with('target', (target) => verifySequences(source, target, context.config)),
-  );
+  const problems = await withEnds(context, ({ source, target }) => verifySequences(source, target, context.config));
   await context.evidence('no sequence is behind', problems.length === 0, 'forwardSequences, sequencesBehind', problems);
   return problems;
 }

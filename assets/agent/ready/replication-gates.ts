@@ -2,7 +2,7 @@ import { readLag } from '../bucardo/queues';
 import { inspectCapture } from '../capture/check';
 import { watchCatalog } from '../sync/catalog-watch';
 import { standingProblems, TROUBLE_FACT, type Problems, type Trouble } from '../sync/facts';
-import { watchIdentity } from '../sync/identity';
+import { watchIdentities } from '../sync/identity';
 import { COMPARE_FACT, UNEQUAL_FACT, type Unequal } from '../sync/relation-problems';
 import { supervisorRuns } from '../sync/supervisor-job';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
@@ -33,8 +33,8 @@ const syncHealthy: Gate = {
   query: `standingProblems, fact ${TROUBLE_FACT}`,
   again: true,
   forwardOnly: false,
-  ask: async ({ context, source, freezing }) => {
-    await watchIdentity(context, source);
+  ask: async ({ context, source, target, freezing }) => {
+    await watchIdentities(context, { source, target });
     await watchCatalog(context, source);
     const problems = await standingProblems(context.state);
     const trouble = await context.state.fact<Trouble | null>(TROUBLE_FACT);

@@ -19,7 +19,7 @@ import { LAG_FACT, type SeenLag } from './beat';
 import { readTables } from './catalog-watch';
 import { takeInAltered } from './fed-tables';
 import { noteTrouble, PROBLEM_FACT, TROUBLE_FACT } from './facts';
-import { clearIdentity, watchIdentity } from './identity';
+import { clearIdentity, watchIdentities } from './identity';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { takeOver, type Ends } from './applier';
 import { looksWhileFed, whileLooking } from './looks';
@@ -115,16 +115,11 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
 }
 
 /** A jump of either end stands as a problem until every relation has been compared as a whole after it. */
-async function watchOverIdentity(
-  context: Context,
-  { source, target }: Ends,
-  relations: readonly Relation[],
-): Promise<void> {
-  await watchIdentity(context, target, 'target');
-  const identity = await watchIdentity(context, source);
+async function watchOverIdentity(context: Context, ends: Ends, relations: readonly Relation[]): Promise<void> {
+  const identities = await watchIdentities(context, ends);
   const dirty = await DirtyKeys.open(context);
   const { unverified } = await dirty.count(relations).finally(() => dirty.close());
-  if (unverified.length === 0) await clearIdentity(context, source, identity);
+  if (unverified.length === 0) await clearIdentity(context, ends, identities);
 }
 
 /** All at once; when a row is refused, table by table, so that one table does not hold up the others. */

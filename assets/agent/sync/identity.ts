@@ -3,12 +3,13 @@ import type { Context } from '../context';
 import type { End } from '../endpoints';
 import { sql } from '../sql';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
+import type { Ends } from './applier';
 import { IDENTITY_FACT, type Problems } from './facts';
 
 /** Facts of each end as it was last seen. */
 const SEEN_FACTS: Readonly<Record<End, string>> = { source: 'source.seen', target: 'target.seen' };
 
-/** Which server answers as the source, and how far it is. What its version or provider does not tell is null. */
+/** Which server answers as an end, and how far it is. What its version or provider does not tell is null. */
 export interface Identity {
   /** Given to a cluster when it is made; a copy of its files has the same. */
   readonly system: string | null;
@@ -18,10 +19,13 @@ export interface Identity {
   readonly started: string;
   /** The next transaction id; it never goes back, but for a server that lost transactions. */
   readonly txid: string;
-  /** How far the log of changes is written; bytes. */
+  /** How far the log of changes is written durably, which no crash takes back; bytes. */
   readonly wal: string | null;
   readonly isStandby: boolean;
 }
+
+/** What both ends were at one time. */
+export type Identities = Readonly<Record<End, Identity>>;
 
 const COMMON = sql`
   SELECT pg_postmaster_start_time()::text AS started, txid_snapshot_xmax(txid_current_snapshot())::text AS txid,
@@ -30,24 +34,24 @@ const COMMON = sql`
 const CONTROL = sql`
   SELECT s.system_identifier::text AS system, c.timeline_id AS timeline FROM pg_control_system() s, pg_control_checkpoint() c`;
 
-const WAL = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::text AS wal WHERE NOT pg_is_in_recovery()`;
+const WAL = `SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::text AS wal WHERE NOT pg_is_in_recovery()`;
 
 /** Asks the server who it is. Needs no more than a login; what a provider forbids is left out. */
-export async function readIdentity(source: Client): Promise<Identity> {
+export async function readIdentity(client: Client): Promise<Identity> {
   const optional = async <T>(query: string): Promise<Partial<T>> => {
     try {
-      return ((await source.query(query)).rows[0] as T | undefined) ?? {};
+      return ((await client.query(query)).rows[0] as T | undefined) ?? {};
     } catch {
       return {};
     }
   };
-  const common = (await source.query(COMMON)).rows[0] as Pick<Identity, 'started' | 'txid' | 'isStandby'>;
+  const common = (await client.query(COMMON)).rows[0] as Pick<Identity, 'started' | 'txid' | 'isStandby'>;
   const { system = null, timeline = null } = await optional<{ system: string; timeline: number }>(CONTROL);
   const { wal = null } = await optional<{ wal: string }>(WAL);
   return { system, timeline, wal, ...common };
 }
 
-/** What happened to the source between two looks, in words; undefined when nothing did. */
+/** What happened to a source between two looks, in words; undefined when nothing did. */
 export function jumpBetween(before: Identity, now: Identity): string | undefined {
   if (now.isStandby && !before.isStandby) return 'it is a standby now, so another server takes the writes';
   const differs = (name: 'system' | 'timeline'): boolean =>
@@ -63,6 +67,16 @@ export function jumpBetween(before: Identity, now: Identity): string | undefined
   return undefined;
 }
 
+/** What happened to an end. What is applied is committed durably: a crash of the end that is fed loses none of it. */
+const jumpOf = (end: End, before: Identity, now: Identity): string | undefined =>
+  jumpBetween(end === 'target' ? { ...before, started: now.started } : before, now);
+
+/** Looks at both ends; see `watchIdentity`. */
+export const watchIdentities = async (context: Context, { source, target }: Ends): Promise<Identities> => ({
+  source: await watchIdentity(context, source),
+  target: await watchIdentity(context, target, 'target'),
+});
+
 /**
  * Looks whether the source is the server that it was, and has lost nothing that the target may already have. A jump
  * stands as a problem until a full verify that began after it has passed. Returns what is known now.
@@ -72,18 +86,16 @@ export function jumpBetween(before: Identity, now: Identity): string | undefined
 export async function watchIdentity(context: Context, client: Client, end: End = 'source'): Promise<Identity> {
   const before = await context.state.fact<Identity | null>(SEEN_FACTS[end]);
   const now = await readIdentity(client);
-  // What is applied is committed durably, so that a crash of the end that is fed loses none of it.
-  const jump = before && jumpBetween(end === 'target' ? { ...before, started: now.started } : before, now);
+  // It can be fed nothing: what became of it is seen on the server that takes its place.
+  if (end === 'target' && now.isStandby) return now;
+  const jump = before && jumpOf(end, before, now);
   if (before && jump !== undefined) {
-    const wayOn =
-      context.direction === 'forward'
-        ? 'start verify, which finds it, and then go on'
-        : 'all is compared again by itself: wait for that';
     const [here, there] = [context.real('source'), context.real('target')];
-    const lost =
+    const [lost, forward] =
       end === 'source'
-        ? `the ${here} may have lost what the ${there} has`
-        : `the ${there} may have lost what it was given`;
+        ? [`the ${here} may have lost what the ${there} has`, 'start verify, which finds it, and then go on']
+        : [`the ${there} may have lost what it was given`, 'start verify with Repair, which brings that again'];
+    const wayOn = context.direction === 'forward' ? forward : 'all is compared again by itself: wait for that';
     const line = `${lost}: ${jump}; ${wayOn}`;
     const known = (await context.state.fact<Problems | null>(IDENTITY_FACT))?.problems ?? [];
     await context.state.setFact(IDENTITY_FACT, { problems: [...known, line].slice(-5) });
@@ -109,11 +121,12 @@ async function forgetComparisons(context: Context): Promise<void> {
 }
 
 /** To be called when a full verify has passed: what happened before it began can have done no harm. */
-export async function clearIdentity(context: Context, source: Client, atStart: Identity): Promise<void> {
-  const jump = jumpBetween(atStart, await readIdentity(source));
-  if (jump !== undefined) return;
+export async function clearIdentity(context: Context, ends: Ends, atStart: Identities): Promise<void> {
+  for (const end of ['source', 'target'] as const) {
+    if (jumpOf(end, atStart[end], await readIdentity(ends[end])) !== undefined) return;
+  }
   if (await context.state.fact<Problems | null>(IDENTITY_FACT)) {
-    await context.evidence('the source is the same', true, 'a full verify passed after the jump', atStart);
+    await context.evidence('both ends are the same', true, 'a full verify passed after the jump', atStart);
   }
   await context.state.setFact(IDENTITY_FACT, null);
 }

@@ -5,7 +5,7 @@ import type { Context } from '../context';
 import { watchCapture } from './capture-watch';
 import { watchCatalog } from './catalog-watch';
 import { Duties, type Duty, type Looked } from './duty';
-import { watchIdentity } from './identity';
+import { watchIdentities } from './identity';
 
 /** Time between two rounds, and before the first: what is done sooner needs no looks beside it; milliseconds. */
 const ROUND_MS = 1_000;
@@ -20,9 +20,9 @@ export const captureLook = (watch: Looked): Duty => ({
   run: () => watchCapture(watch),
 });
 
-/** Whether the source is the server that it was, and its tables are those that were captured. */
+/** Whether both ends are the servers that they were, and the source's tables are those that were captured. */
 export const sourceLooks = (watch: Looked): Duty[] => [
-  { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentity(watch.context, watch.ends.source)) },
+  { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentities(watch.context, watch.ends)) },
   { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
 ];
 
@@ -79,7 +79,7 @@ async function look(context: Context, looks: (looked: Looked) => readonly Duty[]
         }),
       );
     } catch (error) {
-      context.log.warn({ err: error }, 'the source could not be looked at beside catch-up');
+      context.log.warn({ err: error }, 'the ends could not be looked at beside catch-up');
       await pause(AGAIN_MS);
     }
   }

@@ -6,6 +6,7 @@ import { prepareLeases } from '../../../assets/agent/lease';
 import { sync } from '../../../assets/agent/sync';
 import { watchCapture } from '../../../assets/agent/sync/capture-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
+import { forgetIdentity, readIdentity } from '../../../assets/agent/sync/identity';
 import { syncedRelations } from '../../../assets/agent/sync/synced';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { forgetCapture, runCapture } from './recorded';
@@ -221,6 +222,21 @@ describe('a sync that is started', () => {
     expect(await standingProblems(context.state)).toEqual(['"public"."other" has no trigger "bucardo_delta"']);
     await expect(sync.run(context)).rejects.toThrow('"public"."other" has no trigger "bucardo_delta"');
     expect(await standingProblems(context.state)).toHaveLength(1);
+  });
+
+  it('first looks whether an end was put back to an earlier time: what it had may be in no queue any more', async () => {
+    const context = await copied('item', 'other');
+    const lost = { ...(await readIdentity(source)), txid: '9000000000' };
+    for (const end of ['source', 'target']) await context.state.setFact(`${end}.seen`, lost);
+    const handlers = [{ file: '/missing', when: 'exception' as const }];
+    const config = { ...context.config, sync: { ...context.config.sync, handlers } };
+    const refused = Object.create(context, { config: { value: config } }) as Context;
+    await expect(sync.run(refused)).rejects.toThrow('/missing cannot be read');
+    expect(await standingProblems(context.state)).toEqual([
+      expect.stringMatching(/^the source may have lost what the target has: /),
+      expect.stringMatching(/^the target may have lost what it was given: /),
+    ]);
+    await forgetIdentity(context);
   });
 
   it('is looked at in one reading of the tables, of which none is missed that is captured meanwhile', async () => {

@@ -9,6 +9,7 @@ import { GATES } from '../../../assets/agent/ready/gates';
 import { gateLine, gateTable } from '../../../assets/agent/ready/table';
 import { report } from '../../../assets/agent/report';
 import { Switches } from '../../../assets/agent/switch/switches';
+import { forgetIdentity, readIdentity } from '../../../assets/agent/sync/identity';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 let migration: TestMigration;
@@ -88,6 +89,18 @@ describe('the gates', () => {
     expect(asked.map(({ verdict }) => verdict)).toEqual(['block', 'pass']);
     expect(blocked(asked)).toBe('broken: cannot be asked: no answer; mend that and start ready again');
   });
+});
+
+test('a target that was put back to an earlier time since it was last looked at blocks', async () => {
+  const { state } = context;
+  await state.setFact('target.seen', { ...(await readIdentity(target)), txid: '9000000000' });
+  expect(await ask('sync healthy')).toMatchObject({
+    verdict: 'block',
+    figure: expect.stringMatching(
+      /^the target may have lost what it was given: it was restored \(transaction id 9000000000/,
+    ),
+  });
+  await forgetIdentity(context);
 });
 
 test('the report names the snapshot that was found last, and once a cutover has found one, that of the last cutover', async () => {

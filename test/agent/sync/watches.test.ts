@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
@@ -8,7 +9,14 @@ import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { Ends } from '../../../assets/agent/sync/applier';
 import { acceptAltered, keepCatalog, watchCatalog } from '../../../assets/agent/sync/catalog-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
-import { clearIdentity, jumpBetween, readIdentity, watchIdentity } from '../../../assets/agent/sync/identity';
+import {
+  clearIdentity,
+  jumpBetween,
+  readIdentity,
+  watchIdentities,
+  watchIdentity,
+  type Identities,
+} from '../../../assets/agent/sync/identity';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 let migration: TestMigration;
@@ -285,7 +293,12 @@ describe('tables that were altered', () => {
   });
 });
 
-describe('the watch of the source itself', () => {
+describe('the watch of the ends themselves', () => {
+  const look = (): Promise<Identities> => withEnds((ends) => watchIdentities(context, ends));
+  const clear = (atStart: Identities): Promise<void> => withEnds((ends) => clearIdentity(context, ends, atStart));
+  const withEnds = <T>(work: (ends: Ends) => Promise<T>): Promise<T> =>
+    context.with('source', (here) => context.with('target', (there) => work({ source: here, target: there })));
+
   const seen = {
     system: '7',
     timeline: 1,
@@ -317,20 +330,62 @@ describe('the watch of the source itself', () => {
 
   test('a crash stands as a problem until a verify that began after it has passed', async () => {
     await context.state.setFact('sync.catalog', null);
-    const beforeCrash = await watchIdentity(context, source);
+    const beforeCrash = await look();
     expect(await standingProblems(context.state)).toEqual([]);
     await migration.source.kill();
     await migration.source.start();
     source = await migration.admin('source');
-    await watchIdentity(context, source);
+    await look();
     const problem = expect.stringMatching(/may have lost what the target has: it was started anew .*; start verify/);
     expect(await standingProblems(context.state)).toEqual([problem]);
-    const atStart = await watchIdentity(context, source);
+    const atStart = await look();
     expect(await standingProblems(context.state)).toEqual([problem]);
     // A verify that ran over the crash proves nothing of what went before.
-    await clearIdentity(context, source, beforeCrash);
+    await clear(beforeCrash);
     expect(await standingProblems(context.state)).toEqual([problem]);
-    await clearIdentity(context, source, atStart);
+    await clear(atStart);
+    expect(await standingProblems(context.state)).toEqual([]);
+  });
+
+  test('so does a target that was put back to an earlier time, whose log and transactions went back', async () => {
+    const { dataDirectory } = migration.target;
+    const copyFiles = (from: string, to: string): void => {
+      execFileSync('rm', ['-rf', to]);
+      execFileSync('cp', ['-a', from, to]);
+    };
+    await migration.target.kill();
+    copyFiles(dataDirectory, `${dataDirectory}.earlier`);
+    await migration.target.start();
+    const target = await migration.admin('target');
+    for (let transaction = 0; transaction < 20; transaction += 1) await target.query('SELECT txid_current()');
+    await target.end();
+    const beforeRestore = await look();
+    expect(await standingProblems(context.state)).toEqual([]);
+
+    await migration.target.kill();
+    copyFiles(`${dataDirectory}.earlier`, dataDirectory);
+    await migration.target.start();
+    const atStart = await look();
+    const problem = expect.stringMatching(
+      /^the target may have lost what it was given: it was restored \(transaction id \d+, now \d+\); start verify with Repair/,
+    );
+    expect(await standingProblems(context.state)).toEqual([problem]);
+    await clear(beforeRestore);
+    expect(await standingProblems(context.state)).toEqual([problem]);
+    await clear(atStart);
+    expect(await standingProblems(context.state)).toEqual([]);
+  });
+
+  test('a target that is only started anew, or a standby of it that answers for a moment, loses nothing', async () => {
+    const before = await look();
+    await migration.target.kill();
+    await migration.target.start();
+    await look();
+    const asked = jest.fn(() => ({ ...before.target, isStandby: true, txid: '3' }));
+    const standby = { query: async () => ({ rows: [asked()] }) } as unknown as Client;
+    await watchIdentity(context, standby, 'target');
+    expect(asked).toHaveBeenCalled();
+    await look();
     expect(await standingProblems(context.state)).toEqual([]);
   });
 });

@@ -12,6 +12,8 @@ import { DirtyKeys } from '../../../assets/agent/verify/dirty/dirty-keys';
 import { runPhase } from '../../../assets/agent/phase';
 import { readProgress } from '../../../assets/agent/progress';
 import { State } from '../../../assets/agent/state';
+import { standingProblems } from '../../../assets/agent/sync/facts';
+import { readIdentity } from '../../../assets/agent/sync/identity';
 import { verify } from '../../../assets/agent/verify';
 import { agentConfig, startEnds, type Ends } from './ends';
 
@@ -49,6 +51,17 @@ afterAll(async () => {
 });
 
 const run = (): Promise<string> => runPhase(config, verify);
+
+it('sees a target that was put back to an earlier time, and settles that when all is equal', async () => {
+  await state.setFact('target.seen', { ...(await readIdentity(ends.target)), txid: '9000000000' });
+  await run();
+  const evidence = (await state.allEvidence()).filter(({ gate }) => /(is|are) the same$/.test(String(gate)));
+  expect(evidence.map(({ gate, passed }) => [gate, passed])).toEqual([
+    ['the target is the same', false],
+    ['both ends are the same', true],
+  ]);
+  expect(await standingProblems(state)).toEqual([]);
+});
 
 it('tells what was compared, and leaves figures, evidence and progress', async () => {
   await writer.query(`UPDATE public.t SET v = 'new' WHERE id <= 2`);
