@@ -67,9 +67,15 @@ export function jumpBetween(before: Identity, now: Identity): string | undefined
   return undefined;
 }
 
-/** What happened to an end. What is applied is committed durably: a crash of the end that is fed loses none of it. */
-const jumpOf = (end: End, before: Identity, now: Identity): string | undefined =>
-  jumpBetween(end === 'target' ? { ...before, started: now.started } : before, now);
+/**
+ * What happened to an end. What is applied is committed durably: a crash of the end that is fed loses none of it, but
+ * numbers of transactions that had not ended may be given once more, so that only its log tells whether it lost any.
+ */
+function jumpOf(end: End, before: Identity, now: Identity): string | undefined {
+  if (end === 'source') return jumpBetween(before, now);
+  const txid = before.wal === null || now.wal === null ? before.txid : now.txid;
+  return jumpBetween({ ...before, txid, started: now.started }, now);
+}
 
 /** Looks at both ends; see `watchIdentity`. */
 export const watchIdentities = async (context: Context, { source, target }: Ends): Promise<Identities> => ({

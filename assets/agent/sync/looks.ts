@@ -27,20 +27,13 @@ export const sourceLooks = (watch: Looked): Duty[] => [
 ];
 
 /** On the way back: writes that are refused, and a server that is another, may not wait for changes that take hours. */
-export const looksWhileFed = ({ context, ends: { source, target } }: Looked): Duty[] => [
+export const looksWhileFed = ({ context, ends }: Looked): Duty[] => [
   {
     name: 'queues',
     everyMs: 10_000,
-    run: async () => void (await mendQueues(context, source, await readRelations(source, context.config))),
+    run: async () => void (await mendQueues(context, ends.source, await readRelations(ends.source, context.config))),
   },
-  {
-    name: 'identity',
-    everyMs: 5_000,
-    run: async () => {
-      await watchIdentity(context, target, 'target');
-      await watchIdentity(context, source);
-    },
-  },
+  { name: 'identity', everyMs: 5_000, run: async () => void (await watchIdentities(context, ends)) },
 ];
 
 /**
