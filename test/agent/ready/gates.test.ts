@@ -93,11 +93,11 @@ describe('the gates', () => {
 
 test('a target that was put back to an earlier time since it was last looked at blocks', async () => {
   const { state } = context;
-  await state.setFact('target.seen', { ...(await readIdentity(target)), txid: '9000000000' });
+  await state.setFact('target.seen', { ...(await readIdentity(target)), wal: '9000000000000000' });
   expect(await ask('sync healthy')).toMatchObject({
     verdict: 'block',
     figure: expect.stringMatching(
-      /^the target may have lost what it was given: it was restored \(transaction id 9000000000/,
+      /^the target may have lost what it was given: it has lost a part of its log \(9000000000000000 bytes/,
     ),
   });
   await forgetIdentity(context);

@@ -132,8 +132,8 @@ it('a key that is altered on the end that serves costs it no writes for as long 
 it('the old end, restored to an earlier time, may have lost what it was fed: the way back is closed until all was compared again', () =>
   feeding(async () => {
     const seen = await until(() => back.state.fact<Identity | null>('target.seen'));
-    await back.state.setFact('target.seen', { ...seen, txid: '9000000000' });
-    const told = await until(async () => (await problems()).find((line) => line.includes('it was restored')));
+    await back.state.setFact('target.seen', { ...seen, wal: '9000000000000000' });
+    const told = await until(async () => (await problems()).find((line) => line.includes('it has lost a part of its log')));
     expect(told).toMatch(/^the source may have lost what it was given: .*; all is compared again by itself/);
     await until(async () => (await problems()).length === 0);
     expect(await areAlike()).toBe(true);

@@ -347,7 +347,7 @@ describe('the watch of the ends themselves', () => {
     expect(await standingProblems(context.state)).toEqual([]);
   });
 
-  test('so does a target that was put back to an earlier time, whose log and transactions went back', async () => {
+  test('so does a target that was put back to an earlier time, whose log went back', async () => {
     const { dataDirectory } = migration.target;
     const copyFiles = (from: string, to: string): void => {
       execFileSync('rm', ['-rf', to]);
@@ -357,7 +357,7 @@ describe('the watch of the ends themselves', () => {
     copyFiles(dataDirectory, `${dataDirectory}.earlier`);
     await migration.target.start();
     const target = await migration.admin('target');
-    for (let transaction = 0; transaction < 20; transaction += 1) await target.query('SELECT txid_current()');
+    await target.query('CREATE TABLE lost AS SELECT generate_series(1, 1000) AS id');
     await target.end();
     const beforeRestore = await look();
     expect(await standingProblems(context.state)).toEqual([]);
@@ -367,7 +367,7 @@ describe('the watch of the ends themselves', () => {
     await migration.target.start();
     const atStart = await look();
     const problem = expect.stringMatching(
-      /^the target may have lost what it was given: it was restored \(transaction id \d+, now \d+\); start verify with Repair/,
+      /^the target may have lost what it was given: it has lost a part of its log \(\d+ bytes, now \d+\); start verify with Repair/,
     );
     expect(await standingProblems(context.state)).toEqual([problem]);
     await clear(beforeRestore);

@@ -53,7 +53,7 @@ afterAll(async () => {
 const run = (): Promise<string> => runPhase(config, verify);
 
 it('sees a target that was put back to an earlier time, and settles that when all is equal', async () => {
-  await state.setFact('target.seen', { ...(await readIdentity(ends.target)), txid: '9000000000' });
+  await state.setFact('target.seen', { ...(await readIdentity(ends.target)), wal: '9000000000000000' });
   await run();
   const evidence = (await state.allEvidence()).filter(({ gate }) => /(is|are) the same$/.test(String(gate)));
   expect(evidence.map(({ gate, passed }) => [gate, passed])).toEqual([
