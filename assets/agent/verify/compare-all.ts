@@ -5,6 +5,8 @@ import type { Relation } from '../catalog/relations';
 import { oneLine } from '../errors';
 import { readTypeShapes } from '../type-shapes';
 import { RateLimit } from '../copy/rate-limit';
+import { Reconnecting, type Closable } from '../copy/reconnecting';
+import { isLost } from '../copy/sessions';
 import { compareRelation, type CompareOptions } from './compare-relation';
 import { differing, joinComparisons, type DifferenceKind, type RelationComparison } from './comparison';
 import { explainTooLarge } from './too-large';
@@ -25,6 +27,10 @@ export interface CompareAllOptions {
   readonly paced?: Pick<Paced, 'wait' | 'clear'>;
   /** Rows in one chunk. */
   readonly chunkRows: number;
+  /** Pauses between tries of a section whose server is gone; milliseconds. @default none: it is tried once */
+  readonly pauses?: readonly number[];
+  /** Told of each section that is tried again. */
+  readonly onInterrupted?: (relation: string, error: unknown, pause: number) => void;
   /** Called after each chunk. */
   readonly onProgress?: (progress: CompareProgress) => void;
   /** Opens a session on the host's memory, as `CompareOptions` tell. @default none */
@@ -118,26 +124,39 @@ class Run {
     this.limit = new RateLimit(options.maxRowsPerSecond ?? 0);
   }
 
-  /** Takes sections until none is left. Sessions are replaced after an error, which may have left them unusable. */
+  /**
+   * Takes sections until none is left. Sessions are replaced after an error, which may have left them unusable. A server
+   * that stays away is waited for once: what is left then could not be compared either.
+   */
   async work(): Promise<void> {
-    let sessions: Sessions | undefined;
+    const { options } = this;
+    const sessions = new Reconnecting(() => openSessions(options), options.pauses ?? []);
     try {
       for (let section = this.queue.shift(); section; section = this.queue.shift()) {
+        const { relation } = section;
         try {
-          sessions ??= await openSessions(this.options);
-          this.comparisons.push(await this.one(sessions, section));
+          this.comparisons.push(
+            await sessions.run(
+              (open) => this.one(open, section as Section),
+              (error, pause) => options.onInterrupted?.(relation.sql, error, pause),
+            ),
+          );
         } catch (error) {
-          this.fail(section.relation, (await explainTooLarge(error, section, this.options)) ?? oneLine(error));
-          await closeSessions(sessions);
-          sessions = undefined;
+          if (isLost(error) && options.pauses) this.giveUp(section, error);
+          else this.fail(relation, (await explainTooLarge(error, section, options)) ?? oneLine(error));
         }
-        const left = (this.left.get(section.relation) ?? 1) - 1;
-        this.left.set(section.relation, left);
+        const left = (this.left.get(relation) ?? 1) - 1;
+        this.left.set(relation, left);
         if (left === 0) this.relationsDone++;
       }
     } finally {
-      await closeSessions(sessions);
+      await sessions.close();
     }
+  }
+
+  private giveUp(section: Section, error: unknown): void {
+    const cause = `${oneLine(error)}; bring that server back, then start verify again`;
+    for (const { relation } of [section, ...this.queue.splice(0)]) this.fail(relation, cause);
   }
 
   /** A relation of which one section cannot be compared is not compared, whatever its others found. */
@@ -146,10 +165,12 @@ class Run {
     this.notCompared.push({ relation: relation.sql, cause });
   }
 
-  private one(sessions: Sessions, { relation, ...range }: Section): Promise<RelationComparison> {
+  private one({ source, target, shapes }: Sessions, { relation, ...range }: Section): Promise<RelationComparison> {
     const { chunkRows, onProgress, openMemory, paced = UNBRAKED, compare = compareRelation } = this.options;
     return compare({
-      ...sessions,
+      source,
+      target,
+      shapes,
       ...(openMemory && { openMemory }),
       relation,
       range,
@@ -165,20 +186,18 @@ class Run {
   }
 }
 
-type Sessions = Required<Pick<CompareOptions, 'source' | 'target' | 'shapes'>>;
+type Sessions = Required<Pick<CompareOptions, 'source' | 'target' | 'shapes'>> & Closable;
 
 async function openSessions({ openSource, openTarget }: CompareAllOptions): Promise<Sessions> {
   const [source, target] = await Promise.allSettled([openSource(), openTarget()]);
   if (source.status === 'fulfilled' && target.status === 'fulfilled') {
+    const ends = [source.value, target.value] as const;
+    const end = (): Promise<unknown> => Promise.allSettled(ends.map((client) => client.end()));
     const shapes = await readTypeShapes(source.value);
-    return { source: source.value, target: target.value, shapes };
+    return { source: source.value, target: target.value, shapes, end };
   }
   for (const end of [source, target]) if (end.status === 'fulfilled') await end.value.end().catch(() => undefined);
   throw (source.status === 'rejected' ? source : (target as PromiseRejectedResult)).reason;
-}
-
-async function closeSessions(sessions: Sessions | undefined): Promise<void> {
-  await Promise.allSettled([sessions?.source.end(), sessions?.target.end()]);
 }
 
 function summary(

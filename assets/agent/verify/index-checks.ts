@@ -4,6 +4,8 @@ import { readRelations, type Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { GivenBack, givingWay } from '../copy/give-way';
 import { RateLimit } from '../copy/rate-limit';
+import { PAUSES_MS, Reconnecting } from '../copy/reconnecting';
+import { isLost } from '../copy/sessions';
 import type { End } from '../endpoints';
 import { oneLine } from '../errors';
 import { sql } from '../sql';
@@ -39,8 +41,14 @@ export interface IndexChecks {
  * Holds each relation's key index against a sequential pass, on both ends, with `verify.jobs` workers: once as long as
  * table and indexes stay the same files of a server that runs on, or each time, or never, as the settings say. Leaves evidence, also of what was
  * not looked at.
+ *
+ * @param pauses between tries of a check whose server is gone; milliseconds. @default a minute and a half
  */
-export async function checkKeyIndexes(context: Context, relations: readonly Relation[]): Promise<IndexChecks> {
+export async function checkKeyIndexes(
+  context: Context,
+  relations: readonly Relation[],
+  pauses: readonly number[] = PAUSES_MS,
+): Promise<IndexChecks> {
   const { sequentialCheck, jobs } = context.config.verify;
   if (sequentialCheck === 'never') {
     const todo = `agent.verify.sequentialCheck is 'never': a corrupt index may hide rows; set 'once' and start verify again`;
@@ -49,7 +57,7 @@ export async function checkKeyIndexes(context: Context, relations: readonly Rela
     return { checked: 0, known: 0, problems: [] };
   }
   const before = (await context.state.fact<Checked>(CHECKED_FACT)) ?? {};
-  const run = new Run(context, sequentialCheck === 'once' ? before : {});
+  const run = new Run(context, sequentialCheck === 'once' ? before : {}, pauses);
   const names = new Set(relations.map((relation) => relation.sql));
   await context.with('source', async (source) => {
     await context.with('target', async (target) => {
@@ -88,6 +96,7 @@ class Run {
   constructor(
     private readonly context: Context,
     private readonly before: Checked,
+    private readonly pauses: readonly number[],
   ) {
     this.limit = new RateLimit(context.config.verify.maxRowsPerSecond);
   }
@@ -98,16 +107,22 @@ class Run {
 
   async work(): Promise<void> {
     for (let item = this.queue.shift(); item; item = this.queue.shift()) {
-      const { end } = item;
+      const { end, relation } = item;
       if (end === 'source') await this.context.brake.clear();
-      const read = await this.context
-        .with(end, (client) => this.look(client, item as Item))
-        .catch((error: unknown) => this.failed(item as Item, error));
+      const session = new Reconnecting(() => this.context.connect(end), this.pauses);
+      const read = await session
+        .run(
+          (client) => this.look(client, item as Item),
+          (error, pause) =>
+            this.context.log.warn({ relation: relation.sql, pause, cause: oneLine(error) }, 'check interrupted'),
+        )
+        .catch((error: unknown) => this.failed(item as Item, error))
+        .finally(() => session.close());
       if (end === 'source') await this.pay(this.limit.take(read));
     }
   }
 
-  /** What others wait for comes again, last of all; a few times. */
+  /** What others wait for comes again, last of all; a few times. A server that stays away is waited for once. */
   private failed(item: Item, error: unknown): number {
     const { end, relation, givenBack = 0 } = item;
     if (error instanceof GivenBack) {
@@ -118,6 +133,11 @@ class Run {
         this.problems.push(
           `${relation.sql} on the ${end}: its index was not checked, since each of ${times} times others waited for its lock, at last ${error.waiter}; keep such statements away meanwhile, or raise brake.lockWaitMs`,
         );
+    } else if (isLost(error)) {
+      const others = this.queue.splice(0).length;
+      this.problems.push(
+        `${relation.sql} on the ${end}: ${oneLine(error)}; its index${others > 0 ? ` and ${others} others were` : ' was'} not checked: bring that server back, then start verify again`,
+      );
     } else this.problems.push(`${relation.sql} on the ${end}: ${oneLine(error)}`);
     return 0;
   }

@@ -1,5 +1,7 @@
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { PAUSES_MS } from '../copy/reconnecting';
+import { oneLine } from '../errors';
 import { compareAll, type CompareAllOptions, type Comparison } from './compare-all';
 import { compareLive } from './compare-live';
 import { differing } from './comparison';
@@ -40,9 +42,10 @@ async function compareOnce(
   const { progress } = context;
   progress.restart();
   const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
-  return compareRows(context, relations, repairs, ({ rows, relation }) =>
-    progress.report(rows, Math.max(rows, expected), 'rows', relation),
-  );
+  return compareRows(context, relations, repairs, {
+    pauses: PAUSES_MS,
+    onProgress: ({ rows, relation }) => progress.report(rows, Math.max(rows, expected), 'rows', relation),
+  });
 }
 
 /**
@@ -54,11 +57,11 @@ export async function compareRows(
   context: Context,
   relations: readonly Relation[],
   repairs?: Map<Relation, number>,
-  onProgress?: CompareAllOptions['onProgress'],
+  more: Pick<CompareAllOptions, 'onProgress' | 'pauses'> = {},
 ): Promise<Comparison> {
   const dirty = await DirtyKeys.open(context);
   try {
-    const comparison = await compareAndKeep(context, relations, repairs, dirty, onProgress);
+    const comparison = await compareAndKeep(context, relations, repairs, dirty, more);
     await keepEvidence(context, relations, comparison);
     return comparison;
   } finally {
@@ -72,7 +75,7 @@ async function compareAndKeep(
   relations: readonly Relation[],
   repairs: Map<Relation, number> | undefined,
   dirty: DirtyKeys,
-  onProgress: CompareAllOptions['onProgress'],
+  more: Pick<CompareAllOptions, 'onProgress' | 'pauses'>,
 ): Promise<Comparison> {
   const { verify } = context.config;
   const begun = await context.with('source', (source) => dirty.begin(source, relations));
@@ -85,7 +88,9 @@ async function compareAndKeep(
     chunkRows: verify.chunkRows,
     maxRowsPerSecond: verify.maxRowsPerSecond,
     paced: context.brake,
-    ...(onProgress && { onProgress }),
+    onInterrupted: (relation, error, pause) =>
+      context.log.warn({ relation, pause, cause: oneLine(error) }, 'comparison interrupted'),
+    ...more,
     compare: (options) =>
       compareLive(
         {

@@ -132,6 +132,46 @@ it('reports a relation whose session is killed in the middle, and compares the n
   ]);
 });
 
+/** An end that is away as soon as chunks have been read, and a comparison that learns of it. */
+function goingAway(back: () => boolean): { readonly options: CompareAllOptions; readonly tries: () => number } {
+  let away = false;
+  let tries = 0;
+  const lost = (): Error => Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { code: 'ECONNREFUSED' });
+  return {
+    tries: () => tries,
+    options: {
+      ...options(['a', 'b', 'by_text']),
+      jobs: 1,
+      pauses: [10, 20, 30],
+      openTarget: async () => {
+        if (!away) return ends.open('target');
+        tries += 1;
+        if (!back()) throw lost();
+        return ends.open('target');
+      },
+      compare: async (one) => {
+        if (tries > 0) return compareRelation(one);
+        away = true;
+        throw lost();
+      },
+    },
+  };
+}
+
+it('waits for an end that is away for a while, and compares every relation', async () => {
+  const { options: disturbed, tries } = goingAway(() => tries() > 2);
+  expect(await compareAll(disturbed)).toMatchObject({ ok: true, relations: 3, rowsCompared: 6500, notCompared: [] });
+});
+
+it('waits once for an end that stays away, and says of every relation what to do', async () => {
+  const { options: disturbed, tries } = goingAway(() => false);
+  const { notCompared } = await compareAll(disturbed);
+  expect(tries()).toBe(3);
+  expect(notCompared).toHaveLength(3);
+  for (const { cause } of notCompared)
+    expect(cause).toBe('connect ECONNREFUSED 127.0.0.1:1; bring that server back, then start verify again');
+});
+
 it('shows some examples of what differs', async () => {
   await ends.run('target', 'BEGIN; UPDATE public.b SET v = NULL WHERE id <= 30; COMMIT');
   const result = await compareAll(options(['a', 'b']));

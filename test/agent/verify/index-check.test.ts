@@ -8,6 +8,7 @@ import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { Key, Relation } from '../../../assets/agent/catalog/relations';
 import { Context } from '../../../assets/agent/context';
 import type { End } from '../../../assets/agent/endpoints';
+import { Failure } from '../../../assets/agent/errors';
 import { checkKeyIndex, type IndexCheck } from '../../../assets/agent/verify/index-check';
 import { checkKeyIndexes } from '../../../assets/agent/verify/index-checks';
 import { agentConfig, config, startEnds, type Ends } from './ends';
@@ -177,6 +178,50 @@ describe('a check for which others wait', () => {
         /^"public"."wanted" on the source: its index was not checked, since each of 5 times .* an ALTER TABLE of pid 1; keep/,
       ),
     ]);
+  });
+});
+
+describe('an end that goes away', () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'ibex-index-away-'));
+    for (const name of ['near', 'far', 'beyond'])
+      await ends.run('both', `CREATE TABLE public.${name} (k int PRIMARY KEY); INSERT INTO public.${name} VALUES (1)`);
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  /** What the checks come to when the target takes no session for so many tries, once they are under way. */
+  async function checks(refused: number) {
+    const settings = agentConfig(ends, directory);
+    const verify = { ...settings.verify, sequentialCheck: 'always' as const, jobs: 1 };
+    const context = await Context.create({ ...settings, verify }, 'verify');
+    const connect = context.connect.bind(context);
+    let opened = 0;
+    context.connect = (end, ...rest) => {
+      if (end === 'target' && (opened += 1) > 1 && opened <= 1 + refused)
+        throw new Failure('cannot connect to target: connect ECONNREFUSED');
+      return connect(end, ...rest);
+    };
+    try {
+      const relations = await ends.relations('"public"."near"', '"public"."far"', '"public"."beyond"');
+      const { checked, problems } = await checkKeyIndexes(context, relations, [10, 20]);
+      return { checked, problems };
+    } finally {
+      await context.close();
+    }
+  }
+
+  it('is waited for', async () => {
+    expect(await checks(2)).toEqual({ checked: 6, problems: [] });
+  });
+
+  it('and stays away ends the checks, with one line', async () => {
+    expect(await checks(1000)).toEqual({
+      checked: 3,
+      problems: [
+        '"public"."beyond" on the target: cannot connect to target: connect ECONNREFUSED; its index and 2 others were not checked: bring that server back, then start verify again',
+      ],
+    });
   });
 });
 
