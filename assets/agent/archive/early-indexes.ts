@@ -1,11 +1,13 @@
 import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import { concernsAll, inOne } from '../failures';
 import { readForeignOwners } from '../schema/source-roles';
 import { sql } from '../sql';
+import { runTasks, type Task } from '../tasks';
 import { entryScripts } from './entry-sql';
 import { indexesFirst } from './index-first';
-import { makeEntries, type EntryMaker } from './make-entries';
+import { entryTask, type EntryMaker } from './make-entries';
 import { applicationEntries, classify, type EntryKind, type PostDataEntry } from './post-data';
 import { prepareRestored, unrestored } from './restored';
 import { schemaArchive } from './schema-dump';
@@ -64,7 +66,10 @@ export async function entryMaker(
   return { workers, owners, warnings: [], scripts, indexesFirst: await indexesFirst(source, entries, scripts), made };
 }
 
-/** Builds the keys and plain indexes that the target does not have yet. Returns how many. */
+/**
+ * Builds the keys and plain indexes that the target does not have yet. Returns how many. One that cannot be built does not
+ * keep the others from it; which those were is thrown at the end.
+ */
 export async function buildIndexes(
   context: Context,
   source: Client,
@@ -78,6 +83,24 @@ export async function buildIndexes(
   const maker = await entryMaker(context, source, workers, missing, (entry) =>
     progress.report((built += 1), missing.length, 'indexes', entry.text),
   );
-  await makeEntries(maker, missing);
+  const failures: unknown[] = [];
+  const noting = (task: Task<Client>): Task<Client> => ({
+    ...task,
+    run: async (worker) => {
+      try {
+        const next = await task.run(worker);
+        return next && noting(next);
+      } catch (error) {
+        if (concernsAll(error)) throw error;
+        context.log.error({ err: error }, 'index not built');
+        failures.push(error);
+      }
+    },
+  });
+  await runTasks(
+    missing.map((entry) => noting(entryTask(maker, entry))),
+    workers,
+  );
+  if (failures.length > 0) throw inOne(failures);
   return built;
 }

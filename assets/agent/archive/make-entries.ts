@@ -193,14 +193,22 @@ function scriptOf({ scripts }: EntryMaker, entry: PostDataEntry): string {
   return script;
 }
 
+/** Codes of a target that refuses an index or a constraint for what rows hold. */
+const REFUSED_FOR_ROWS = /^(23503|23505|23P01|54000)$/;
+
+/** Before changes are applied: what is corrected at the source does not come by itself. */
+const CORRECT_BOTH =
+  'the source holds such rows too, behind a corrupt index where a key is held twice: correct them there, and REINDEX; correct them on the target by hand (SET session_replication_role = replica); then start this phase again';
+
+const CORRECT_SOURCE =
+  "the source has such rows too, or the target's differ: correct them at the source, where an UPDATE that changes nothing has a row brought anew; then start this phase again, which applies that first";
+
 function explain(entry: PostDataEntry, error: unknown): Failure {
-  const { code, detail, constraint } = error as { code?: string; detail?: string; constraint?: string };
+  const { code = '', detail } = error as { code?: string; detail?: string };
   const text = `${entry.text} cannot be made on the target: ${oneLine(error)}${detail === undefined ? '' : ` (${detail})`}`;
-  const cures: Record<string, string> = {
-    '23505': `the target's rows differ from the source's, or the source breaks ${constraint ?? 'this constraint'} itself; start verify, then this again`,
-    '23503': `rows without their counterpart: the source has them too, or the target's rows differ; look there, then start again`,
-  };
-  return new Failure(`${text}; ${(code !== undefined && cures[code]) || 'correct that and start again'}`, {
+  const isEarly = entry.kind === 'key' || entry.kind === 'plain index';
+  const cure = isEarly ? CORRECT_BOTH : CORRECT_SOURCE;
+  return new Failure(`${text}; ${REFUSED_FOR_ROWS.test(code) ? cure : 'correct that and start again'}`, {
     cause: error,
   });
 }

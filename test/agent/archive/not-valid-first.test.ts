@@ -130,7 +130,7 @@ it('names the constraint that rows break, and goes on with its validation once t
   await target.query('SET session_replication_role = replica');
   await target.query(`INSERT INTO public.parent VALUES (1, 'a'); INSERT INTO public.child VALUES (1, 77)`);
   await expect(make()).rejects.toThrow(
-    /FK CONSTRAINT public child child_parent .* cannot be made on the target: .*"child_parent".*\(parent\)=\(77\).*; rows without their counterpart: the source has them too, or/,
+    /FK CONSTRAINT public child child_parent .* cannot be made on the target: .*"child_parent".*\(parent\)=\(77\).*; the source has such rows too, or the target's differ: correct them at the source/,
   );
   const before = await states();
   await target.query('UPDATE public.child SET parent = 1');
