@@ -1,8 +1,10 @@
-import { checkCapture } from './capture/check';
+import { inspectCapture } from './capture/check';
+import { wayOnOf } from './capture/way-on';
 import { readRelations, serverVersion } from './catalog/relations';
 import { hiddenSchemas } from './catalog/schemas';
 import type { Context } from './context';
 import { Failure } from './errors';
+import { listed } from './failures';
 import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
 import type { Ends } from './sync/applier';
@@ -16,15 +18,10 @@ import { problemsOfCatalogs, problemsOfRows } from './verify/problems';
 import { inFlightByRelation, verifyRows } from './verify/rows';
 
 async function run(context: Context): Promise<PhaseOutcome> {
-  const captured = await context.with('source', async (source) => {
-    if (await isPastNoReturn(source)) return undefined;
-    return checkCapture(context, source);
-  });
-  if (captured === undefined) {
+  if (await context.with('source', isPastNoReturn)) {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
   }
-  if (captured.length > 0)
-    throw new Failure(`changes may have been missed: ${captured.join('; ')}; run cleanup and migrate again`);
+  await requireCapture(context);
   const identities = await withEnds(context, (ends) => watchIdentities(context, ends));
   const catalog = await verifyCatalogs(context);
   const relations = await context.with('source', (source) => readRelations(source, context.config));
@@ -62,6 +59,21 @@ async function run(context: Context): Promise<PhaseOutcome> {
 
 const withEnds = <T>(context: Context, work: (ends: Ends) => Promise<T>): Promise<T> =>
   context.with('source', (source) => context.with('target', (target) => work({ source, target })));
+
+async function requireCapture(context: Context): Promise<void> {
+  const [relations, problems] = await context.with('source', async (source) => {
+    const all = await readRelations(source, context.config);
+    return [all, (await inspectCapture(context, source, all)).problems];
+  });
+  const lines = [...problems.values()];
+  await context.evidence('capture in place', lines.length === 0, 'inspectCapture: pg_trigger of every relation', {
+    relations: relations.length,
+    problems: lines.slice(0, 20),
+  });
+  if (lines.length === 0) return;
+  const wayOn = await context.with('target', (target) => wayOnOf(context, target, problems, relations));
+  throw new Failure(`${listed(lines)}; ${wayOn}`);
+}
 
 async function verifyCatalogs(context: Context): Promise<CatalogComparison> {
   const { config } = context;

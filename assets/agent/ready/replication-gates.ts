@@ -1,5 +1,6 @@
 import { readLag } from '../bucardo/queues';
 import { inspectCapture } from '../capture/check';
+import { wayOnOf } from '../capture/way-on';
 import { watchCatalog } from '../sync/catalog-watch';
 import { standingProblems, TROUBLE_FACT, type Problems, type Trouble } from '../sync/facts';
 import { watchIdentities } from '../sync/identity';
@@ -19,12 +20,12 @@ const capture: Gate = {
   query: 'inspectCapture: pg_trigger of every migrated relation',
   again: true,
   forwardOnly: false,
-  ask: async ({ context, source, relations }) => {
-    const problems = [...(await inspectCapture(context, source, relations)).problems.values()];
-    const result = { relations: relations.length, problems: problems.slice(0, 20) };
-    return problems.length === 0
-      ? pass(`${relations.length} relations`, result)
-      : block(firstOf(problems), 'changes may have been missed: run cleanup and migrate again', result);
+  ask: async ({ context, source, target, relations }) => {
+    const { problems } = await inspectCapture(context, source, relations);
+    const lines = [...problems.values()];
+    const result = { relations: relations.length, problems: lines.slice(0, 20) };
+    if (lines.length === 0) return pass(`${relations.length} relations`, result);
+    return block(firstOf(lines), await wayOnOf(context, target, problems, relations), result);
   },
 };
 

@@ -5,6 +5,11 @@ import { differing, type RelationComparison } from './comparison';
 /** How many relations, keys or objects one message names. */
 const NAMED = 5;
 
+/** What either server says of a table that it does not have. */
+const IS_GONE = /^relation ".*" does not exist$/;
+
+const WHEN_DROPPED = '; where it was dropped on one end, drop it on the other too and start add, then verify again';
+
 /** What a comparison of rows found wrong, in words with the way on; empty when nothing is. */
 export function problemsOfRows(comparison: Comparison, repaired: boolean): string[] {
   const different = comparison.comparisons.filter(({ differences }) => differing(differences) > 0);
@@ -14,7 +19,10 @@ export function problemsOfRows(comparison: Comparison, repaired: boolean): strin
   return [
     ...firstOf(different, describeDifferences),
     ...(different.length > 0 ? [wayOn] : []),
-    ...firstOf(comparison.notCompared, ({ relation, cause }) => `${relation} could not be compared: ${cause}`),
+    ...firstOf(
+      comparison.notCompared,
+      ({ relation, cause }) => `${relation} could not be compared: ${cause}${IS_GONE.test(cause) ? WHEN_DROPPED : ''}`,
+    ),
   ];
 }
 

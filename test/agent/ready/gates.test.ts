@@ -1,7 +1,9 @@
 import type { Client } from 'pg';
+import { CAPTURED_FACT } from '../../../assets/agent/capture/check';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
+import { prepareLeases } from '../../../assets/agent/lease';
 import { approve } from '../../../assets/agent/ready/approvals';
 import { askAll, blocked, type Asked } from '../../../assets/agent/ready/ask';
 import type { Gate } from '../../../assets/agent/ready/gate';
@@ -478,4 +480,28 @@ test('what only AWS knows is not asked of a target that is none of AWS', async (
   for (const name of ['no alarm', 'serve profile in force', 'rollback point']) {
     expect((await ask(name)).figure).toContain('not described as one of AWS');
   }
+});
+
+describe('capture in place', () => {
+  const capture = async (): Promise<string | undefined> => (await ask('capture in place')).todo;
+  beforeAll(async () => prepareLeases(target, await readRelations(source, context.config)));
+  afterAll(() => context.state.setFact(CAPTURED_FACT, {}));
+
+  test('asks for add where a table is merely new', async () => {
+    expect(await ask('capture in place')).toMatchObject({ verdict: 'block', todo: 'start add, which takes it in' });
+  });
+
+  test('asks for add where one is gone as well', async () => {
+    await context.state.setFact(CAPTURED_FACT, { '"public"."gone"': '1:1 2:2' });
+    expect(await capture()).toBe('drop on the target too what is gone, and start add');
+  });
+
+  test('asks for a new migration where a table was captured, or copied, and its trigger is missing', async () => {
+    const anew = 'changes may have been missed: run cleanup and migrate again';
+    await context.state.setFact(CAPTURED_FACT, { '"public"."child"': '1:1 2:2' });
+    expect(await capture()).toBe(anew);
+    await context.state.setFact(CAPTURED_FACT, {});
+    await target.query(`UPDATE ibex.relation SET copied_at = now(), copied_rows = 0 WHERE relation_name = 'child'`);
+    expect(await capture()).toBe(anew);
+  });
 });

@@ -133,7 +133,9 @@ it('the old end, restored to an earlier time, may have lost what it was fed: the
   feeding(async () => {
     const seen = await until(() => back.state.fact<Identity | null>('target.seen'));
     await back.state.setFact('target.seen', { ...seen, wal: '9000000000000000' });
-    const told = await until(async () => (await problems()).find((line) => line.includes('it has lost a part of its log')));
+    const told = await until(async () =>
+      (await problems()).find((line) => line.includes('it has lost a part of its log')),
+    );
     expect(told).toMatch(/^the source may have lost what it was given: .*; all is compared again by itself/);
     await until(async () => (await problems()).length === 0);
     expect(await areAlike()).toBe(true);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { AgentConfig } from '../../../assets/agent/config';
+import { CAPTURED_FACT } from '../../../assets/agent/capture/check';
 import { installShared, queueStatements, triggerStatements } from '../../../assets/agent/capture/objects';
 import { applyChanges } from '../../../assets/agent/catch-up/apply';
 import { Context } from '../../../assets/agent/context';
@@ -36,7 +37,9 @@ beforeAll(async () => {
   await ends.run('both', `INSERT INTO public.t SELECT g, 'v' FROM generate_series(1, 2000) g`);
   await ends.run('both', `INSERT INTO public.u SELECT 'u' || g FROM generate_series(1, 100) g`);
   await installShared(ends.source);
-  for (const relation of await ends.relations('"public"."t"', '"public"."u"')) {
+  const relations = await ends.relations('"public"."t"', '"public"."u"');
+  await prepareLeases(ends.target, relations);
+  for (const relation of relations) {
     for (const statement of [...queueStatements(relation), ...triggerStatements(relation)]) {
       await ends.run('source', statement);
     }
@@ -128,7 +131,6 @@ describe('with --repair', () => {
   /** Catch-up as it runs in the sync, which takes keys of the queue to the target and forgets them. */
   async function catchingUp<T>(work: () => Promise<T>): Promise<T> {
     const relation = await ends.relation('"public"."t"');
-    await prepareLeases(ends.target, [relation]);
     const lease = await Lease.take(ends.target, 'catch-up');
     const context = await Context.create(config, 'supervise');
     const sessions = {
@@ -198,17 +200,43 @@ it('fails when a table has appeared whose changes nobody records, even if all ot
   await ends.run('both', 'CREATE TABLE public.later (id int PRIMARY KEY)');
   try {
     await expect(run()).rejects.toThrow(
-      'changes may have been missed: "public"."later" has no trigger "bucardo_delta"; run cleanup and migrate again',
+      /^"public"."later" has no trigger "bucardo_delta"; start add, which takes it in$/,
     );
   } finally {
     await ends.run('both', 'DROP TABLE public.later');
   }
 });
 
+it('says of a captured table that was dropped what forgets it', async () => {
+  await state.setFact(CAPTURED_FACT, { '"public"."dropped"': '1:1 2:2' });
+  try {
+    await expect(run()).rejects.toThrow(
+      /^"public"."dropped" was captured and is gone now; drop on the target too what is gone, and start add$/,
+    );
+  } finally {
+    await state.setFact(CAPTURED_FACT, {});
+  }
+});
+
+it('fails for good when changes of a captured table may have been missed, whatever else is new', async () => {
+  await state.setFact(CAPTURED_FACT, { '"public"."t"': '1:1 2:2' });
+  await ends.run('source', 'ALTER TABLE public.t DISABLE TRIGGER bucardo_delta; CREATE TABLE public.later ()');
+  try {
+    await expect(run()).rejects.toThrow(
+      /trigger "bucardo_delta" of "public"."t" is disabled.*; changes may have been missed: run cleanup and migrate again$/,
+    );
+  } finally {
+    await ends.run('source', 'ALTER TABLE public.t ENABLE TRIGGER bucardo_delta; DROP TABLE public.later');
+    await state.setFact(CAPTURED_FACT, {});
+  }
+});
+
 it('fails when a relation cannot be compared, even if all others are equal', async () => {
   await ends.run('target', 'ALTER TABLE public.u RENAME TO elsewhere');
   try {
-    await expect(run()).rejects.toThrow('"public"."u" could not be compared: ');
+    await expect(run()).rejects.toThrow(
+      '"public"."u" could not be compared: relation "public.u" does not exist; where it was dropped on one end, drop it on the other too and start add',
+    );
   } finally {
     await ends.run('target', 'ALTER TABLE public.elsewhere RENAME TO u');
   }
