@@ -69,10 +69,13 @@ export async function copyAll(
       failures.push(...(await bring(context, { ...probes, ...pending, source, target, indexes })));
     }
     await indexes.finish(await uncopied(context, relations));
+  } catch (error) {
+    await countRows(context).catch((other: unknown) => context.log.warn({ err: other }, 'rows are not counted'));
+    throw error;
   } finally {
     await indexes.close();
-    await countRows(context);
   }
+  await countRows(context);
   failures.push(...indexes.failures, ...(await altered(context, relations)));
   await context.with('source', (fresh) =>
     requireCapture(context, fresh, probes, 'after the copy; remove the cause, start capture, then copy again'),

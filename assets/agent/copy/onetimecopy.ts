@@ -65,10 +65,13 @@ export async function copyByBucardo(context: Context, work: CopyWork): Promise<s
     await startBucardo(host, [SYNC]);
     await arrive(context, target, relations);
   } catch (error) {
+    // A server that is gone has cut these sessions too; the next run shuts out whatever is left.
+    await shutOut(context, { source, target }).catch((other: unknown) =>
+      context.log.warn({ err: other }, 'Bucardo is not shut out'),
+    );
     throw new Failure(`Bucardo has not copied the rows: ${oneLine(error)}; ${WAY_ON}`, { cause: error });
-  } finally {
-    await shutOut(context, { source, target });
   }
+  await shutOut(context, { source, target });
   await context.state.setFact(UNDER_WAY_FACT, false);
   await forgetRuns(context);
   await end(target, await Lease.take(target, 'copy', relations), relations);

@@ -18,7 +18,7 @@ const SUSPECT_BYTES = 1_000_000_000;
 const NAMED = 3;
 
 /** Types whose length a server tells without reading the value. */
-const FACTORS: Readonly<Record<string, number>> = { bytea: 2, text: 1, 'character varying': 1, character: 1, json: 1 };
+const FACTORS: Readonly<Record<string, number>> = { bytea: 2, text: 1, 'character varying': 1, character: 1 };
 
 /**
  * Says which rows are too large to be hashed, if that is what the error is about, in one line with the way on. Undefined
@@ -33,7 +33,7 @@ export async function explainTooLarge(
   if (!TOO_LARGE.test(said)) return undefined;
   const keys = await suspects(relation, range, openSource).catch(() => []);
   const which = keys.length === 0 ? 'a row is' : `the rows of the keys ${keys.join(' ')} are`;
-  return `${which} over 1 GB as text, which no server can hash (${said}); all other tables were compared: make the value smaller, or compare this table by hand, column by column, before it is left out`;
+  return `${which} over 1 GB as text, which no server can hash (${said}); all other tables were compared: make the value smaller, or keep it in parts, then start verify again`;
 }
 
 async function suspects(

@@ -148,7 +148,7 @@ describe('a server that goes away in the middle', () => {
     await copy.migration.target.start();
     await copy.reconnect();
     expect(message).toMatch(
-      /rows of "public"."\w+" cannot be copied: .*what is there is kept; bring that server back, then start copy again, it resumes|cannot connect to target/,
+      /^rows of "public"."\w+" cannot be copied: .*what is there is kept; bring that server back, then start copy again, it resumes$/,
     );
     const before = await copy.count('ibex.chunk');
     expect(before).toBeGreaterThan(0);
@@ -164,12 +164,12 @@ describe('a row of 540 MB', () => {
     await copy.prepare(`
       CREATE TYPE pair AS (a int, b text);
       CREATE TABLE huge (id int PRIMARY KEY, body bytea);
-      CREATE TABLE textual (id int PRIMARY KEY, p pair, body bytea);
+      CREATE TABLE textual (id int PRIMARY KEY, p pair, tags text[], body bytea);
       ALTER TABLE huge ALTER body SET STORAGE EXTERNAL;
       ALTER TABLE textual ALTER body SET STORAGE EXTERNAL;
       INSERT INTO huge SELECT 1, convert_to(repeat('x', ${HUGE_BYTES}), 'UTF8');
-      INSERT INTO textual VALUES (6, ROW(1, 'a'), 'short');
-      INSERT INTO textual SELECT 7, ROW(1, 'a')::pair, body FROM huge`);
+      INSERT INTO textual VALUES (6, ROW(1, 'a'), '{a}', 'short');
+      INSERT INTO textual SELECT 7, ROW(1, 'a')::pair, '{b}', body FROM huge`);
   }, 120_000);
 
   it('goes through in binary, in little memory; one that has no binary form is named, and goes when it is smaller', async () => {
@@ -177,7 +177,7 @@ describe('a row of 540 MB', () => {
     const before = process.memoryUsage().rss;
     const watch = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 10);
     await expect(copy.run()).rejects.toThrow(
-      /^rows of "public"."textual" cannot be copied: .*its longest row has the key \(7\) and 5400000\d\d bytes.*; a server takes rows of up to 1 GB.*start copy again, it resumes$/,
+      /^rows of "public"."textual" cannot be copied: .*its longest row has the key \(7\) and 5400000\d\d bytes as stored, compressed.*; a server takes rows of up to 1 GB.*start copy again, it resumes$/,
     );
     clearInterval(watch);
     const { rows } = await copy.target.query(`SELECT count(*)::int AS n, sum(length(body))::int AS bytes FROM huge`);

@@ -74,7 +74,7 @@ it('reports a relation that is missing on the target by name, compares the other
 });
 
 it('names the key of a row that is too large to be hashed, compares the others, and is not ok', async () => {
-  await ends.run('both', 'CREATE TABLE public.large (id int PRIMARY KEY, small text, v bytea)');
+  await ends.run('both', 'CREATE TABLE public.large (id int PRIMARY KEY, small text, v bytea, j json, a varchar(9)[])');
   await ends.run('both', `INSERT INTO public.large VALUES (1, 'x', 'x'), (3, 'x', 'x'), (7, 'x', 'x')`);
   // As hexadecimal digits twice as long, and a server holds no value of 1 GB.
   await ends.run('source', `UPDATE public.large SET v = convert_to(repeat('x', 540000000), 'UTF8') WHERE id = 3`);
@@ -86,7 +86,7 @@ it('names the key of a row that is too large to be hashed, compares the others, 
     {
       relation: '"public"."large"',
       cause: expect.stringMatching(
-        /^the rows of the keys \(3\) are over 1 GB as text, which no server can hash \(invalid memory alloc request size \d+\); .* make the value smaller/,
+        /^the rows of the keys \(3\) are over 1 GB as text, which no server can hash \(invalid memory alloc request size \d+\); .* make the value smaller, or keep it in parts, then start verify again$/,
       ) as string,
     },
   ]);
