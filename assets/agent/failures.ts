@@ -5,8 +5,14 @@ import { LeaseLost } from './lease';
 /** How many failures are told in full. */
 const SHOWN = 5;
 
-/** A server that is out of disk, memory or sessions. */
-const OUT_OF_RESOURCES = /^53/;
+/** A server that is out of disk or sessions; out of memory or temporary files it may be for one relation's sake. */
+const OUT_OF_RESOURCES = /^53[013]00$/;
+
+/** What to do about a relation that takes more of a server than it gives, by the server's code. */
+export const ROOM_CURES: Readonly<Record<string, string>> = {
+  '53200': 'a server has no memory for a row of this table: give it a larger class, or lower agent.restore.jobs',
+  '53400': 'a server gives no statement so many temporary files: raise its temp_file_limit',
+};
 
 /** Whether what failed with one relation would fail with the others too: its server is gone or full, or another run works. */
 export function concernsAll(error: unknown): boolean {

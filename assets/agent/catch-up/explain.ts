@@ -6,6 +6,7 @@ import { isTooLong, largestRow, TOO_LONG_CURE } from '../copy/largest-row';
 import { PipeBroken } from '../copy/pipe';
 import { isUnreadable, UNREADABLE_CURE, unreadableRow } from '../copy/unreadable-row';
 import { Failure, oneLine } from '../errors';
+import { ROOM_CURES } from '../failures';
 import { identList } from '../sql';
 import { isQueued } from './queue';
 
@@ -40,7 +41,8 @@ export async function explain(
   }
   const find = isTooLong(cause) ? largestRow : isUnreadable(error) ? unreadableRow : undefined;
   const row = find && (await ask?.((source) => findQueued(source, relation, range, find)).catch(() => ''));
-  const cure = isTooLong(cause) ? TOO_LONG_CURE : isUnreadable(error) ? UNREADABLE_CURE : ENCODING_CURES[code];
+  const ownCure = isTooLong(cause) ? TOO_LONG_CURE : isUnreadable(error) ? UNREADABLE_CURE : undefined;
+  const cure = ownCure ?? ENCODING_CURES[code] ?? ROOM_CURES[code];
   // A value is at fault: where it is helps to find it.
   const place = row || (code.startsWith('22') && where && oneLine(where));
   return new Failure(

@@ -12,6 +12,7 @@ import { ENCODING_CURES } from '../copy/explain';
 import { targetPlans } from '../copy/target-plan';
 import { DumpDamaged } from '../dump/damage';
 import { Failure, oneLine } from '../errors';
+import { ROOM_CURES } from '../failures';
 import { LeaseLost, type Lease } from '../lease';
 import { inTransaction } from '../schema/tried';
 import { sql } from '../sql';
@@ -79,10 +80,12 @@ async function emptyOwn(target: Client, relation: Relation): Promise<void> {
 
 /** A value that stands in the dump stays there whatever is done at the source. */
 function wayOn(error: unknown, archive: string): string {
-  const cure = ENCODING_CURES[(error as { code?: string }).code ?? ''];
+  const { code = '' } = error as { code?: string };
+  const cure = ENCODING_CURES[code];
   const anew = `remove ${archive}, start dump, then restore; what is restored is kept`;
   if (cure !== undefined) return `${cure}, ${anew}`;
   const again = 'start restore again, it resumes';
+  if (ROOM_CURES[code] !== undefined) return `${ROOM_CURES[code]}; ${again}`;
   return isRefused(error) ? `if the value is at fault, correct it at the source and ${anew}; else ${again}` : again;
 }
 
