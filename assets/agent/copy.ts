@@ -17,6 +17,7 @@ import { Jobs } from './job';
 import { copiedRelations } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
 import { columnDifferences } from './schema/same-columns';
+import { noteTarget } from './sync/identity';
 
 /** Brings the rows from server to server, chunk by chunk, and builds primary keys and plain indexes. */
 export const copy: Phase = {
@@ -53,6 +54,7 @@ export async function copyAll(
   const source = await context.connect('source');
   const target = await context.connect('target');
   await endLeftCopy(context, { source, target });
+  await noteTarget(context, target);
   if (!new Jobs(context.config).isRunning('dump')) await endPartialDump(context.config.host.stateDirectory, source);
   await requireCapture(context, source, probes, 'before the copy; start capture, then copy again');
   const relations = await readRelations(source, context.config);

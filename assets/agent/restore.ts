@@ -15,6 +15,7 @@ import { Failure, oneLine } from './errors';
 import { concernsAll, inOne } from './failures';
 import { copiedRelations, Lease, prepareLeases } from './lease';
 import type { Phase, PhaseOutcome } from './phase';
+import { noteTarget } from './sync/identity';
 import { copyTable, type TableCopy } from './restore/copy-table';
 
 /** Brings the dumped rows to the target, then builds primary keys and plain indexes. */
@@ -30,6 +31,7 @@ export async function restoreRows(context: Context): Promise<PhaseOutcome> {
   )) as [Client, ...Client[]];
   const [target] = workers;
   await endLeftCopy(context, { source, target });
+  await noteTarget(context, target);
   await prepareLeases(target, relations);
   const rows = await copyRows(context, workers, relations);
   const indexes = await buildIndexes(context, source, workers, relations);

@@ -5,6 +5,7 @@ import { sql } from '../sql';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { Ends } from './applier';
 import { IDENTITY_FACT, type Problems } from './facts';
+import { recopyUnlogged } from './unlogged';
 
 /** Facts of each end as it was last seen. */
 const SEEN_FACTS: Readonly<Record<End, string>> = { source: 'source.seen', target: 'target.seen' };
@@ -77,19 +78,32 @@ function jumpOf(end: End, before: Identity, now: Identity): string | undefined {
   return jumpBetween({ ...before, txid, started: now.started }, now);
 }
 
-/** Looks at both ends; see `watchIdentity`. */
+/** Looks at both ends; see `watchIdentity`. What a restart of the end that is fed may have emptied is copied anew. */
 export const watchIdentities = async (context: Context, { source, target }: Ends): Promise<Identities> => ({
   source: await watchIdentity(context, source),
-  target: await watchIdentity(context, target, 'target'),
+  target: await watchIdentity(context, target, 'target', () => recopyUnlogged(context, source)),
 });
+
+/** To be called before rows are brought: from then on it is known whether the target was started anew. */
+export async function noteTarget({ state }: Context, target: Client): Promise<void> {
+  if (!(await state.fact<Identity | null>(SEEN_FACTS.target))) {
+    await state.setFact(SEEN_FACTS.target, await readIdentity(target));
+  }
+}
 
 /**
  * Looks whether the source is the server that it was, and has lost nothing that the target may already have. A jump
  * stands as a problem until a full verify that began after it has passed. Returns what is known now.
  *
  * @param end with `target`, whether that is the server that it was, and has lost nothing of what it was given. @default source
+ * @param onRestart called when the server was started anew, before that is taken for known
  */
-export async function watchIdentity(context: Context, client: Client, end: End = 'source'): Promise<Identity> {
+export async function watchIdentity(
+  context: Context,
+  client: Client,
+  end: End = 'source',
+  onRestart: () => Promise<void> = async () => undefined,
+): Promise<Identity> {
   const before = await context.state.fact<Identity | null>(SEEN_FACTS[end]);
   const now = await readIdentity(client);
   // It can be fed nothing: what became of it is seen on the server that takes its place.
@@ -109,6 +123,7 @@ export async function watchIdentity(context: Context, client: Client, end: End =
     await context.evidence(`the ${end} is the same`, false, 'readIdentity', { before, now, jump });
     await context.state.count(`${end}.jumps`, 1);
   }
+  if (before && before.started !== now.started) await onRestart();
   // The problem is written first: killed in between, the jump is seen and told once more.
   await context.state.setFact(SEEN_FACTS[end], now);
   return now;
