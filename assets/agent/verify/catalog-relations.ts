@@ -1,9 +1,17 @@
 import { sql } from '../sql';
 import { notOfExtension, SCHEMA } from './catalog-sql';
 
+/** Row types that are the type of a column somewhere, alone, in arrays or as domains. Few, and so an array, read once. */
+const STORED_TYPES = sql`
+  ARRAY(SELECT DISTINCT r.oid FROM pg_attribute u JOIN pg_class o ON o.oid = u.attrelid JOIN pg_type y ON y.oid = u.atttypid
+    CROSS JOIN LATERAL unnest(ARRAY[y.oid, y.typelem, y.typbasetype]) AS t (oid) JOIN pg_type r ON r.oid = t.oid
+    WHERE o.relkind IN ('r', 'p', 'f', 'c') AND u.attnum > 0 AND r.typtype = 'c')`;
+
+/** Rows are moved by the names of their columns, but a row within a column by their order. */
 const COLUMNS = sql`
   (SELECT string_agg(format('%I %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
-      CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END), ', ' ORDER BY a.attname)
+      CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END), ', '
+      ORDER BY CASE WHEN c.relkind = 'c' OR c.reltype = ANY (${STORED_TYPES}) THEN a.attnum END, a.attname)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)`;
 
 /** Expressions of the key are text, which is compared otherwise. */

@@ -298,6 +298,39 @@ describe('what only the source has', () => {
   });
 });
 
+describe('the order of columns', () => {
+  it.each([
+    [
+      'blocks in a type, whose values are moved by position',
+      'CREATE TYPE app.spot AS (x text, y text)',
+      'CREATE TYPE app.spot AS (y text, x text)',
+      'DROP TYPE app.spot',
+      ['type app.spot differs: x text, y text on the source, y text, x text on the target'],
+    ],
+    [
+      'blocks in a table whose rows are values of a column',
+      'CREATE TABLE app.spot (x int, y int); CREATE TABLE app.holder (spots app.spot[])',
+      'CREATE TABLE app.spot (y int, x int); CREATE TABLE app.holder (spots app.spot[])',
+      'DROP TABLE app.holder, app.spot',
+      ['table app.spot differs: x integer, y integer on the source, y integer, x integer on the target'],
+    ],
+    [
+      'does not matter in any other table, whose rows are moved by name',
+      'CREATE TABLE app.spot (x int, y int); CREATE VIEW app.spots AS SELECT s FROM app.spot s',
+      'CREATE TABLE app.spot (y int, x int); CREATE VIEW app.spots AS SELECT s FROM app.spot s',
+      'DROP TABLE app.spot CASCADE',
+      [],
+    ],
+  ])('%s', async (_what, here, there, drop, expected) => {
+    await ends.source.query(here);
+    try {
+      expect((await catalogs.after(there)).failures).toEqual(expected);
+    } finally {
+      await ends.source.query(drop);
+    }
+  });
+});
+
 it.each([
   ['CREATE TABLE app.more ()', 'table app.more is only on the target'],
   [
