@@ -175,7 +175,10 @@ describe.each(KINDS)('a range whose rows are $way', (kind) => {
     for (let nth = 1; ; nth += 1) {
       await change(kind);
       const hit = await struckAt(kind, nth, BOTH, strike);
-      if (hit !== undefined) expect([hit.statement, hit.outcome]).toEqual([hit.statement, expect.any(Error)]);
+      // Ended while it reads rows, it is given back and applied, as one that is ended for the sake of its queue.
+      const isGivenBack = strike === terminate && hit?.statement === 'source COPY';
+      const outcome = expect.any(isGivenBack ? Number : Error) as unknown;
+      if (hit !== undefined) expect([hit.statement, hit.outcome]).toEqual([hit.statement, outcome]);
       await expectMended(kind);
       if (hit === undefined) break;
       struck.push(hit.statement);

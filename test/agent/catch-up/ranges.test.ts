@@ -94,7 +94,7 @@ describe('a long queue', () => {
   });
 
   it('is applied while a vacuum holds it that gives way to nobody', async () => {
-    await change(3);
+    await change(8);
     const vacuum = await moving.migration.admin('source');
     await vacuum.query('BEGIN; LOCK TABLE bucardo.delta_public_plain IN SHARE UPDATE EXCLUSIVE MODE');
     try {
