@@ -16,7 +16,7 @@ import type { Ends } from './sync/applier';
 import { acceptAltered, watchCatalog } from './sync/catalog-watch';
 
 /** Takes in what was defined on the source since the migration began, while the sync goes on. */
-export const add: Phase = { name: 'add', after: ['sync'], once: false, braked: true, run };
+export const add: Phase = { name: 'add', after: ['sync'], afterAnyRun: true, once: false, braked: true, run };
 
 /**
  * Schema, capture, copy and sync once more, for what is new alone, and in this order, so that no change is missed: the

@@ -7,7 +7,7 @@ import { applicationEntries, classify, type PostDataEntry } from './archive/post
 import { markRestored, prepareRestored, restoredEntries, unrestored } from './archive/restored';
 import { schemaArchive } from './archive/schema-dump';
 import { readToc } from './archive/toc';
-import { readRelations } from './catalog/relations';
+import { readRelations, type Relation } from './catalog/relations';
 import { hiddenSchemas, isApplicationSchema } from './catalog/schemas';
 import type { AgentConfig } from './config';
 import type { Context } from './context';
@@ -36,9 +36,15 @@ export async function buildConstraints(context: Context, target: Client): Promis
     const relations = await readRelations(source, config);
     const all = await applicationEntries(source, await readToc(config, archive, 'post-data'));
     const uncopied = await uncopiedRelations(target);
-    const without = new Set(relations.filter(({ sql: name }) => uncopied.has(name)).map(({ oid }) => oid));
+    const without = await withAncestors(
+      source,
+      relations.filter(({ sql: name }) => uncopied.has(name)),
+    );
     const missing = await classify(source, await unrestored(target, all), relations);
-    const entries = missing.filter(({ tables }) => !tables.some((table) => without.has(table)));
+    // What rests on the keys of such a table does not say so.
+    const entries = missing.filter(
+      ({ kind, tables }) => without.size === 0 || (kind !== 'other' && !tables.some((table) => without.has(table))),
+    );
     const owners = await readForeignOwners(source, config);
     const warnings: string[] = [];
     let built = 0;
@@ -64,6 +70,18 @@ export async function buildConstraints(context: Context, target: Client): Promis
   } finally {
     await Promise.allSettled([source, ...helpers].map((client) => client.end()));
   }
+}
+
+/** Oids of these relations, and of all tables that show their rows as their own. */
+async function withAncestors(source: Client, relations: readonly Relation[]): Promise<Set<number>> {
+  const { rows } = await source.query<{ oid: string }>(
+    sql`
+      WITH RECURSIVE above (oid) AS (
+        SELECT unnest($1::oid[]) UNION SELECT h.inhparent FROM pg_inherits h JOIN above a ON h.inhrelid = a.oid)
+      SELECT oid::int8 AS oid FROM above`,
+    [relations.map(({ oid }) => oid)],
+  );
+  return new Set(rows.map(({ oid }) => Number(oid)));
 }
 
 /** How many objects of the archive are not on the target yet; the cutover must find none. */

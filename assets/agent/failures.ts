@@ -8,6 +8,9 @@ const SHOWN = 5;
 /** A server that is out of disk or sessions; out of memory or temporary files it may be for one relation's sake. */
 const OUT_OF_RESOURCES = /^53[013]00$/;
 
+/** Of the same code as a row that is too large for the memory, but of no relation's making: max_locks_per_transaction. */
+const OUT_OF_LOCKS = /out of shared memory/;
+
 /** What to do about a relation that takes more of a server than it gives, by the server's code. */
 export const ROOM_CURES: Readonly<Record<string, string>> = {
   '53200': 'a server has no memory for a row of this table: give it a larger class, or lower agent.restore.jobs',
@@ -22,7 +25,7 @@ export function concernsAll(error: unknown): boolean {
     error instanceof LeaseLost ||
     cause instanceof LeaseLost ||
     isLost(error) ||
-    [error, cause ?? {}].some((each) => OUT_OF_RESOURCES.test(codeOf(each)))
+    [error, cause ?? {}].some((each) => OUT_OF_RESOURCES.test(codeOf(each)) || OUT_OF_LOCKS.test(oneLine(each)))
   );
 }
 

@@ -25,6 +25,10 @@ export interface Phase {
   readonly holds?: (context: Context) => Promise<boolean>;
   /** Whether an earlier run has gone so far that this one must go on, whatever is known of the phases before. @default no */
   readonly mustGoOn?: (context: Context) => Promise<boolean>;
+  /** Whether it is enough that those before have succeeded at any time, whatever became of a later run. @default no */
+  readonly afterAnyRun?: boolean;
+  /** Throws Failure when it may not be started now, of which nothing is recorded. @default it may */
+  readonly mayStart?: (context: Context) => Promise<void>;
   /** Whether it works under the brake: changes pile up on the source meanwhile. @default false */
   readonly braked?: boolean;
   readonly run: (context: Context) => Promise<PhaseOutcome>;
@@ -68,6 +72,7 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
       await requireCapture(context, phase);
       requireEarlier(phase, known);
     }
+    await phase.mayStart?.(context);
     // The runbook migrate asks for no approval of a cleanup that has succeeded, and that was an earlier migration's.
     if (phase.name === FIRST) new Jobs(config).forget((job) => job === 'cleanup');
     await context.state.phaseStarted(phase.name);
@@ -124,7 +129,10 @@ async function recorded(context: Context, phase: Phase): Promise<string> {
 }
 
 function requireEarlier(phase: Phase, known: readonly PhaseRecord[]): void {
-  const hasSucceeded = (name: string): boolean => known.find((record) => record.name === name)?.status === 'succeeded';
+  const hasSucceeded = (name: string): boolean => {
+    const record = known.find((each) => each.name === name);
+    return record?.status === 'succeeded' || (phase.afterAnyRun === true && record?.hasSucceeded === true);
+  };
   const missing = phase.after.filter((one) => ![one].flat().some(hasSucceeded));
   if (missing.length > 0) {
     const names = missing.map((one) => [one].flat().join(' or '));

@@ -14,7 +14,10 @@ const CLAIM_TIMEOUT_MS = 5_000;
 /** What is known of one phase. */
 export interface PhaseRecord {
   readonly name: string;
+  /** Of its last run. */
   readonly status: 'running' | 'succeeded' | 'failed';
+  /** Whether any run of it has succeeded. */
+  readonly hasSucceeded: boolean;
   readonly startedAt: Date;
   readonly seconds: number | null;
   readonly message: string;
@@ -34,6 +37,7 @@ const TABLES = [
       runs integer NOT NULL DEFAULT 1,
       message text NOT NULL DEFAULT '',
       result jsonb NOT NULL DEFAULT '{}')`,
+  'ALTER TABLE ibex.phase ADD COLUMN IF NOT EXISTS has_succeeded boolean NOT NULL DEFAULT false',
   sql`
     CREATE TABLE IF NOT EXISTS ibex.evidence (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -56,6 +60,7 @@ const TABLES = [
       rows bigint,
       again_since timestamptz,
       PRIMARY KEY (schema_name, relation_name))`,
+  'ALTER TABLE ibex.verified ADD COLUMN IF NOT EXISTS begun_at timestamptz',
   sql`
     CREATE TABLE IF NOT EXISTS ibex.dirty_key (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -130,6 +135,11 @@ export class State {
     }
   }
 
+  /** Gives back what this process has claimed once. */
+  async release(name: string): Promise<void> {
+    await this.client.query('SELECT pg_advisory_unlock(4918, hashtext($1))', [name]);
+  }
+
   async phase(name: string): Promise<PhaseRecord | undefined> {
     return (await this.phases()).find((phase) => phase.name === name);
   }
@@ -137,7 +147,7 @@ export class State {
   /** All phases that were ever started, oldest first. */
   async phases(): Promise<PhaseRecord[]> {
     const { rows } = await this.client.query(sql`
-      SELECT name, status, started_at AS "startedAt", active_seconds AS seconds, message, result
+      SELECT name, status, has_succeeded AS "hasSucceeded", started_at AS "startedAt", active_seconds AS seconds, message, result
       FROM ibex.phase ORDER BY started_at, name`);
     return rows as PhaseRecord[];
   }
@@ -155,7 +165,7 @@ export class State {
   async phaseEnded(name: string, status: 'succeeded' | 'failed', message: string, result: object = {}): Promise<void> {
     await this.client.query(
       sql`
-        UPDATE ibex.phase SET status = $2, ended_at = clock_timestamp(), message = $3,
+        UPDATE ibex.phase SET status = $2, has_succeeded = has_succeeded OR $2 = 'succeeded', ended_at = clock_timestamp(), message = $3,
           active_seconds = active_seconds + extract(epoch FROM clock_timestamp() - started_at),
           result = result || $4::jsonb
         WHERE name = $1`,

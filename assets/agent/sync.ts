@@ -9,7 +9,7 @@ import type { Relation } from './catalog/relations';
 import { CatchUp } from './catch-up/rounds';
 import { buildConstraints } from './constraints';
 import type { Context } from './context';
-import { claimMove } from './cutover/claim';
+import { requireNoMove } from './cutover/claim';
 import { Failure, oneLine } from './errors';
 import { isPastNoReturn } from './fence/source';
 import type { Phase, PhaseOutcome } from './phase';
@@ -36,7 +36,6 @@ const FAILED_RUNS = 3;
 const SETTLED_SECONDS = 10;
 
 async function run(context: Context): Promise<PhaseOutcome> {
-  await claimMove(context);
   const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
   if (await isPastNoReturn(ends.source)) {
     return { message: 'nothing to do: the cutover has passed its point of no return; start cutover to go forward' };
@@ -78,9 +77,9 @@ const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '
 async function begin(context: Context, ends: Ends): Promise<number> {
   await watchIdentities(context, ends);
   const wasWanted = wantedDirection(context.config) !== undefined;
-  await stopSupervisor(context.config);
-  await beginMeasuring(context, ends);
   try {
+    await stopSupervisor(context.config);
+    await beginMeasuring(context, ends);
     const keys = await catchUpAndBuild(context, ends);
     await handOver(context);
     return keys;
@@ -144,4 +143,11 @@ async function settle(context: Context, ends: Ends, relations: readonly Relation
 }
 
 /** Catches up, builds constraints at one instant, and hands over to Bucardo under its supervisor. */
-export const sync: Phase = { name: 'sync', after: ['capture', ['restore', 'copy']], once: false, braked: true, run };
+export const sync: Phase = {
+  name: 'sync',
+  after: ['capture', ['restore', 'copy']],
+  mayStart: requireNoMove,
+  once: false,
+  braked: true,
+  run,
+};

@@ -45,8 +45,10 @@ export async function madeByHand(
   const there = new Set([...rows.map(({ name }) => name), ...objects.map(idOf)]);
   const made = new Map([...names].filter(([, name]) => there.has(name)));
   if (made.size === 0) return new Set();
-  const { failures } = await compareCatalogs(source, target, context.config);
-  const others = failures.filter((text) => [...made.values()].some((name) => text.startsWith(`${name} `)));
+  const { failures, warnings } = await compareCatalogs(source, target, context.config);
+  const others = [...failures, ...(await ownersToSet(target, warnings))].filter((text) =>
+    [...made.values()].some((name) => text.startsWith(`${name} `)),
+  );
   if (others.length > 0) {
     throw new Failure(
       `the target has already, but otherwise: ${others.join('; ')}; drop it there, or make both alike, then start ${context.phase} again`,
@@ -54,6 +56,15 @@ export async function madeByHand(
   }
   context.log.info({ made: [...made.values()] }, 'on the target already, as on the source');
   return new Set(made.keys());
+}
+
+/** Those warnings which tell of another owner, where the target has the source's: that role would have no right there. */
+async function ownersToSet(target: Client, warnings: readonly string[]): Promise<string[]> {
+  const { rows } = await target.query<{ name: string }>('SELECT rolname AS name FROM pg_roles');
+  return warnings.filter((text) => {
+    const [, owner] = / is owned by (.*) on the source, by /.exec(text) ?? [];
+    return rows.some(({ name }) => name === owner);
+  });
 }
 
 const ATTACHES = /^TABLE ATTACH /;

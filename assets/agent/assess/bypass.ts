@@ -64,7 +64,7 @@ export const REPLICA_ROLES = sql`
   FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c (setting)
   LEFT JOIN pg_roles r ON r.oid = s.setrole
   WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-    AND setting ~* '^session_replication_role=' AND setting !~* '=origin$' ORDER BY 1`;
+    AND setting ~* '^session_replication_role=' AND setting !~* '=(origin|local)$' ORDER BY 1`;
 
 const replicaRoles = askFor<{ role: string; setting: string }>(
   'roles in replica role',
@@ -77,7 +77,7 @@ const replicaRoles = askFor<{ role: string; setting: string }>(
 const REPLICA_FUNCTIONS = sql`
   SELECT p.oid::regprocedure::text AS name, setting
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace CROSS JOIN LATERAL unnest(p.proconfig) AS c (setting)
-  WHERE setting ~* '^session_replication_role=' AND setting !~* '=origin$' AND n.nspname NOT IN (${OURS}) ORDER BY 1`;
+  WHERE setting ~* '^session_replication_role=' AND setting !~* '=(origin|local)$' AND n.nspname NOT IN (${OURS}) ORDER BY 1`;
 
 const replicaFunctions = askFor<{ name: string; setting: string }>(
   'functions in replica role',

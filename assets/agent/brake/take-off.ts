@@ -4,7 +4,7 @@ import { killBucardo } from '../bucardo/daemon';
 import { endSourceSessions } from '../bucardo/login';
 import { dropCapture } from '../cleanup/source';
 import type { Context } from '../context';
-import { endPartialDump } from '../dump/partial';
+import { endDumpers, endPartialDump } from '../dump/partial';
 import { Failure, oneLine } from '../errors';
 import { OFF_FACT, takenOff } from './capture-off';
 
@@ -21,11 +21,15 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
   context.log.fatal({ reason }, `capture is taken off, to spare the ${context.real('source')}`);
   await killBucardo(context.config.host);
   await endSourceSessions(source);
-  await endPartialDump(context.config.host.stateDirectory, source);
+  // Its files may take long, or not go: the triggers come first.
+  await endDumpers(context.config.host.stateDirectory, source);
   for (;;) {
     try {
       const triggers = await dropCapture(context, source);
       await context.evidence('capture taken off', true, 'dropCapture', { reason, triggers });
+      await endPartialDump(context.config.host.stateDirectory, source).catch((err: unknown) =>
+        context.log.error({ err }, 'a dump that is not complete could not be removed; cleanup does that'),
+      );
       return;
     } catch (error) {
       // A table that is never free fails so. The application is hurt as long as a trigger stands: there is no giving up.

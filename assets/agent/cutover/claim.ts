@@ -1,16 +1,25 @@
 import type { Context } from '../context';
 import { Failure } from '../errors';
 
-/** Name of the claim, in the state, of whoever moves writes, or says who applies them: never two at once. */
+/** Name of the claim, in the state, of whoever moves writes, or takes tables in: never two at once. */
 const MOVE = 'move of writes';
 
-/** Keeps every other run that moves writes, begins to apply them, or ends the way back, out until this process ends. */
+/** How long whoever looks after the queues, or leads clients back, may take until that is called another run; milliseconds. */
+const PATIENCE_MS = 20_000;
+
+/** Keeps every other run that moves writes, or ends the way back, out until this process ends. */
 export async function claimMove({ state }: Context): Promise<void> {
-  if (await state.claim(MOVE)) return;
-  throw new Failure(
-    'cutover, rollback, finalize, sync, add or cleanup runs already in another process, or the host leads clients back after one that died; wait for it',
-  );
+  if (!(await state.claim(MOVE))) throw new Failure(TAKEN);
 }
+
+/** Throws Failure while such a run is under way. None of them begins while a sync is, which they all need. */
+export async function requireNoMove({ state }: Context): Promise<void> {
+  if (!(await state.claim(MOVE, PATIENCE_MS))) throw new Failure(TAKEN);
+  await state.release(MOVE);
+}
+
+const TAKEN =
+  'cutover, rollback, finalize, add or cleanup runs already in another process, or the host leads clients back after one that died; wait for it';
 
 /** The same at once, or not at all. Returns whether it has it. */
 export const tryClaimMove = ({ state }: Context): Promise<boolean> => state.claim(MOVE, 0);

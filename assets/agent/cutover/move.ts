@@ -20,6 +20,7 @@ import { letWait } from '../fence/turn';
 import { readFenceState } from '../fence/objects';
 import type { PhaseOutcome } from '../phase';
 import { takeOver, type Ends } from '../sync/applier';
+import { watchIdentities } from '../sync/identity';
 import { makeSwitches } from '../switch/make';
 import type { Switches } from '../switch/switches';
 import { readTables } from '../sync/catalog-watch';
@@ -157,6 +158,8 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
     lastKeys: undefined,
   };
   if (!open) {
+    // What a crash of the target has emptied meanwhile is brought by the last drain.
+    await watchIdentities(context, ends);
     sequences = await forwardSequences(ends.source, ends.target, context.config, 'leave');
     drainedKeys = await afterNoReturn(input);
   }

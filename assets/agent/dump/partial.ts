@@ -32,6 +32,12 @@ function writers(stateDirectory: string): number[] {
  * @param dumped undefined when that server is away
  */
 export async function endPartialDump(stateDirectory: string, dumped: Client | undefined): Promise<void> {
+  await endDumpers(stateDirectory, dumped);
+  for (const path of partialDumps(stateDirectory)) rmSync(path, { recursive: true, force: true });
+}
+
+/** The same for processes and sessions alone. */
+export async function endDumpers(stateDirectory: string, dumped: Client | undefined): Promise<void> {
   for (const pid of writers(stateDirectory)) {
     try {
       process.kill(pid, 'SIGKILL');
@@ -44,5 +50,4 @@ export async function endPartialDump(stateDirectory: string, dumped: Client | un
      WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,
     [DUMP_SESSIONS],
   );
-  for (const path of partialDumps(stateDirectory)) rmSync(path, { recursive: true, force: true });
 }

@@ -49,13 +49,16 @@ export async function defineNew(context: Context, { source, target }: Ends): Pro
       roles: roles.map(({ name }) => name),
     });
   }
+  // A partition that is attached is given the indexes of its table at once.
+  const later = postData.filter(({ key }) => !begun.has(key) && !made.has(key));
+  const attached = preData.length > 0 ? await madeByHand(context, { source, target }, allPreData, later) : new Set();
   await inTransaction(target, async () => {
-    for (const { key } of postData) if (made.has(key)) await markRestored(target, key);
+    for (const { key } of postData) if (made.has(key) || attached.has(key)) await markRestored(target, key);
   });
   await keepRenamed(context, { source, target }, postData);
   await prepareLeases(target, await readRelations(source, config));
   await closeTarget(context, target);
-  const added = preData.length + postData.filter(isLeft).length;
+  const added = preData.length + postData.filter((entry) => isLeft(entry) && !attached.has(entry.key)).length;
   if (added > 0) await context.state.setFact(CONSTRAINTS_FACT, false);
   renameSync(archive, kept);
   return added;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { UNBRAKED, type Paced } from '../brake/paced';
 import type { Relation } from '../catalog/relations';
-import { oneLine } from '../errors';
+import { Failure, oneLine } from '../errors';
 import { readTypeShapes } from '../type-shapes';
 import { RateLimit } from '../copy/rate-limit';
 import { Reconnecting, type Closable } from '../copy/reconnecting';
@@ -78,6 +78,9 @@ export interface Comparison {
   readonly comparisons: readonly RelationComparison[];
 }
 
+/** How often a server may be lost while it is at one section. */
+const MOST_LOSSES = 3;
+
 /** How many differences a result shows. */
 const EXAMPLES = 20;
 
@@ -135,9 +138,10 @@ class Run {
       for (let section = this.queue.shift(); section; section = this.queue.shift()) {
         const { relation } = section;
         try {
+          const losses = { count: 0 };
           this.comparisons.push(
             await sessions.run(
-              (open) => this.one(open, section as Section),
+              (open) => this.unlessLostAgain(losses, this.one(open, section as Section)),
               (error, pause) => options.onInterrupted?.(relation.sql, error, pause),
             ),
           );
@@ -151,6 +155,18 @@ class Run {
       }
     } finally {
       await sessions.close();
+    }
+  }
+
+  /** What costs a session again may cost the server each time, as a row that is too large for it: it is left alone then. */
+  private async unlessLostAgain<T>(losses: { count: number }, work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!isLost(error) || (losses.count += 1) < MOST_LOSSES) throw error;
+      throw new Failure(
+        `${MOST_LOSSES} times a server ended the session that compared it, at last with: ${oneLine(error)}; look into that server's log, then start verify again`,
+      );
     }
   }
 
@@ -193,8 +209,12 @@ async function openSessions({ openSource, openTarget }: CompareAllOptions): Prom
   if (source.status === 'fulfilled' && target.status === 'fulfilled') {
     const ends = [source.value, target.value] as const;
     const end = (): Promise<unknown> => Promise.allSettled(ends.map((client) => client.end()));
-    const shapes = await readTypeShapes(source.value);
-    return { source: source.value, target: target.value, shapes, end };
+    try {
+      return { source: source.value, target: target.value, shapes: await readTypeShapes(source.value), end };
+    } catch (error) {
+      await end();
+      throw error;
+    }
   }
   for (const end of [source, target]) if (end.status === 'fulfilled') await end.value.end().catch(() => undefined);
   throw (source.status === 'rejected' ? source : (target as PromiseRejectedResult)).reason;

@@ -16,11 +16,18 @@ export class Spool {
 
   /** @param connect opens a session on the host's memory; both are closed with the spool */
   static async open(connect: () => Promise<Client>): Promise<Spool> {
-    const here = await connect();
-    const there = await connect();
-    for (const client of [here, there]) {
-      await client.query('CREATE TEMP TABLE ibex_listed (kh text COLLATE "C", key text[], hash text)');
+    const open: Client[] = [];
+    try {
+      for (let side = 0; side < 2; side += 1) {
+        const client = await connect();
+        open.push(client);
+        await client.query('CREATE TEMP TABLE ibex_listed (kh text COLLATE "C", key text[], hash text)');
+      }
+    } catch (error) {
+      await Promise.allSettled(open.map((client) => client.end()));
+      throw error;
     }
+    const [here, there] = open as [Client, Client];
     return new Spool({ here, there });
   }
 

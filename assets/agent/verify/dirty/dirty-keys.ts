@@ -63,6 +63,9 @@ export interface Begun {
 /** Looks that agree, and prove a difference. */
 export const STRIKES = 3;
 
+/** A comparison that began earlier is taken for killed. */
+const LONGEST_COMPARISON = `interval '1 day'`;
+
 /** How long an applier's transaction may take that was under way when a comparison began; milliseconds. */
 const PATIENCE_MS = 60_000;
 
@@ -171,13 +174,13 @@ export class DirtyKeys {
   }
 
   /**
-   * Forgets marks where these relations have too many together, and has those with the most be compared as a whole instead.
-   * Returns their quoted names.
+   * Forgets marks where these relations have too many together, and has those with the most be compared as a whole instead,
+   * unless they are being compared: that would be void, and begin anew for ever. Returns their quoted names.
    *
    * @param most marks that may stay
    */
   async keepAtMost(most: number, relations: readonly Relation[]): Promise<string[]> {
-    // A comparison that began before is void then; one that begins later waits for the row, and finds no mark deleted since.
+    // One that begins later waits for the row, and finds no mark deleted since.
     const { rows } = await this.host.query<{ name: string }>(
       sql`
         WITH marked AS (
@@ -186,7 +189,8 @@ export class DirtyKeys {
           WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($2::text[], $3::text[])) GROUP BY 1, 2),
         again AS (
           UPDATE ibex.verified AS v SET verified_at = NULL, again_since = clock_timestamp(), round = round + 1 FROM marked AS m
-          WHERE m.marks > $1 AND (m.schema_name, m.relation_name) = (v.schema_name, v.relation_name)
+          WHERE m.marks > $1 AND (v.begun_at IS NULL OR v.begun_at < clock_timestamp() - ${LONGEST_COMPARISON})
+            AND (m.schema_name, m.relation_name) = (v.schema_name, v.relation_name)
           RETURNING v.schema_name, v.relation_name),
         gone AS (
           DELETE FROM ibex.dirty_key AS d USING again AS a
@@ -218,8 +222,8 @@ export class DirtyKeys {
     for (const relation of relations) {
       const { rows } = await this.host.query(
         sql`
-          INSERT INTO ibex.verified (schema_name, relation_name) VALUES ($1, $2)
-          ON CONFLICT (schema_name, relation_name) DO UPDATE SET round = verified.round + 1
+          INSERT INTO ibex.verified (schema_name, relation_name, begun_at) VALUES ($1, $2, clock_timestamp())
+          ON CONFLICT (schema_name, relation_name) DO UPDATE SET round = verified.round + 1, begun_at = excluded.begun_at
           RETURNING round::text, (SELECT coalesce(max(id), 0) FROM ibex.dirty_key)::text AS "upTo"`,
         names(relation),
       );
@@ -238,7 +242,7 @@ export class DirtyKeys {
     const equal = rows !== undefined;
     const { rowCount } = await this.host.query(
       sql`
-        UPDATE ibex.verified SET verified_at = CASE WHEN $4::bigint IS NOT NULL THEN clock_timestamp() END, rows = $4,
+        UPDATE ibex.verified SET verified_at = CASE WHEN $4::bigint IS NOT NULL THEN clock_timestamp() END, rows = $4, begun_at = NULL,
           again_since = CASE WHEN $4::bigint IS NULL THEN again_since END
         WHERE schema_name = $1 AND relation_name = $2 AND round = $3`,
       [...names(relation), round, rows ?? null],

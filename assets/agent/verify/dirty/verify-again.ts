@@ -53,12 +53,20 @@ export class VerifyAgain {
     );
     if (next === undefined) return;
     this.notBefore.set(next.relation.sql, performance.now() + AGAIN_MS);
+    const began = performance.now();
     const { ok, rowsCompared, rowsDifferent, notCompared } = await compareRows(this.context, [next.relation]);
     const found = { relation: next.relation.sql, rowsCompared, rowsDifferent, notCompared };
     if (rowsDifferent > 0) {
       await this.context.state.setFact(UNEQUAL_FACT, { ...unequal, [next.relation.sql]: rowsDifferent });
     }
     if (!ok) return this.context.log.error(found, 'a relation differs, or cannot be compared');
+    const known = await DirtyKeys.open(this.context);
+    const [now] = await known.standing([next.relation]).finally(() => known.close());
+    if (now?.verifiedAt === null) {
+      const pause = Math.min(AGAIN_MS, performance.now() - began);
+      this.notBefore.set(next.relation.sql, performance.now() + pause);
+      return this.context.log.warn(found, 'copied anew, or given up, while it was compared; compared once more later');
+    }
     this.notBefore.delete(next.relation.sql);
     this.context.log.info(found, 'verified again as a whole');
     await this.unequalAmong(unknown.filter((name) => name !== next.relation.sql));
