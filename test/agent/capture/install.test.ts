@@ -102,7 +102,7 @@ describe('capture, installed under a writer that does not end', () => {
       const old = `SELECT FROM pg_stat_activity WHERE application_name = 'nightly report' AND xact_start < clock_timestamp() - interval '1 s'`;
       while ((await source.query(old)).rowCount === 0) await sleep(20);
       const context = await migration.context('capture', { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 1 } });
-      const warn = jest.spyOn(context.log, 'warn');
+      const warn = jest.spyOn(context.log, 'warn').mockClear();
       await expect(capture.run(context)).rejects.toThrow(`${held} was never free`);
       expect(warn.mock.calls[0]).toEqual([
         { relation: held, blockers: expect.stringMatching(/^pid \d+ \(postgres, nightly report, \d+ s\): LOCK TABLE/) },
@@ -233,7 +233,7 @@ describe('a table that autovacuum is at against wraparound, and does not leave',
     const vacuum = `SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'aged'::regclass`;
     while ((await source.query(vacuum)).rowCount === 0) await sleep(20);
     const context = await migration.context('capture', { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 1 } });
-    const warn = jest.spyOn(context.log, 'warn');
+    const warn = jest.spyOn(context.log, 'warn').mockClear();
     const who =
       'pid \\d+ \\(autovacuum worker, , \\d+ s\\): autovacuum: VACUUM (?:ANALYZE )?public.aged \\(to prevent wraparound\\)';
     await expect(capture.run(context)).rejects.toThrow(

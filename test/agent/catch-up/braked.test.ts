@@ -84,7 +84,7 @@ describe('catch-up in the midst of a table', () => {
 
   it('hurries with what it has given back five times, so that it ends', async () => {
     const context = await moving.migration.context('sync');
-    const warn = jest.spyOn(context.log, 'warn');
+    const warn = jest.spyOn(context.log, 'warn').mockClear();
     const brake = { ...UNBRAKED, wait: () => 1_000, waiter: () => 'pid 7 (shop, web): LOCK TABLE large' };
     expect(await apply(brake, context)).toBe(ROWS);
     const said = warn.mock.calls as unknown as [{ cause: string }, string][];
