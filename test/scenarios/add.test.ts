@@ -189,7 +189,7 @@ describe('a table that appears while the sync runs', () => {
   test('and one whose copy takes long keeps nobody from taking over what is synced', async () => {
     await source.query(`
       CREATE SCHEMA large; CREATE TABLE large.letter (id int PRIMARY KEY, text text);
-      INSERT INTO large.letter SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 3000) i`);
+      INSERT INTO large.letter SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 4500) i`);
     const ending = { isWanted: false };
     const killed = killAdd(async () => ending.isWanted);
     const copying = `FROM pg_stat_activity WHERE state = 'active' AND query ~ '^COPY .*letter'`;
@@ -209,7 +209,7 @@ describe('a table that appears while the sync runs', () => {
     expect((await target.query(keys)).rowCount).toBe(0);
     await succeed('add');
     expect((await target.query(keys)).rowCount).toBe(1);
-  }, 180_000);
+  }, 240_000);
 
   test('all of it is equal, and the cutover moves it', async () => {
     await succeed('verify');

@@ -5,7 +5,7 @@ import { Failure } from '../errors';
 const MOVE = 'move of writes';
 
 /** How long whoever looks after the queues, or leads clients back, may take until that is called another run; milliseconds. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 10_000;
 
 /** Keeps every other run that moves writes, or ends the way back, out until this process ends. */
 export async function claimMove({ state }: Context): Promise<void> {
