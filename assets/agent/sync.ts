@@ -48,6 +48,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     const wayOn = isGone ? 'start capture, then sync again' : 'run cleanup and migrate again';
     throw new Failure(`changes may have been missed: ${[...problems.values()].join('; ')}; ${wayOn}`);
   }
+  await watchIdentities(context, ends);
   const idle = await tellIdleHandlers(context);
   const settings = await settingsOf(context, ends.source, relations);
   const isTold = (await context.state.fact(SETTINGS_FACT)) === settings;
@@ -75,7 +76,6 @@ const isWaiting = async ({ state }: Context): Promise<string> =>
 const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
 
 async function begin(context: Context, ends: Ends): Promise<number> {
-  await watchIdentities(context, ends);
   const wasWanted = wantedDirection(context.config) !== undefined;
   try {
     await stopSupervisor(context.config);

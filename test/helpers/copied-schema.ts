@@ -19,5 +19,7 @@ export async function copiedSchema(migration: TestMigration, statements: string)
   await source.query(statements);
   const context = await migration.context('schema');
   await copySchema(context);
+  // Who uses it brings the rows.
+  await target.query('UPDATE ibex.relation SET copied_at = clock_timestamp(), copied_rows = 0');
   return { source, target, context, close: () => Promise.all([context.close(), source.end(), target.end()]) };
 }
