@@ -12,6 +12,7 @@ import { standingProblems } from '../../../assets/agent/sync/facts';
 import {
   clearIdentity,
   jumpBetween,
+  jumpOf,
   readIdentity,
   watchIdentities,
   watchIdentity,
@@ -319,6 +320,17 @@ describe('the watch of the ends themselves', () => {
     ['what the provider hides', { system: null, timeline: null, wal: null }, undefined],
   ])('%s', (_, change, words) => {
     const jump = jumpBetween(seen, { ...seen, ...change });
+    if (words === undefined) expect(jump).toBeUndefined();
+    else expect(jump).toContain(words);
+  });
+
+  test.each([
+    ['numbers given once more after a crash of the target, whose log did not go back', {}, '1', undefined],
+    ['some of them, where the provider hides the log', { wal: null }, '19000', undefined],
+    ['many of them, where it hides the log', { wal: null }, '500', 'it was restored (transaction id 20000, now 500)'],
+  ])('%s', (_, hidden, txid, words) => {
+    const before = { ...seen, ...hidden, txid: '20000' };
+    const jump = jumpOf('target', before, { ...before, txid, started: '2026-01-02 00:00:00+00' });
     if (words === undefined) expect(jump).toBeUndefined();
     else expect(jump).toContain(words);
   });

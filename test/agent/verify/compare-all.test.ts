@@ -172,6 +172,28 @@ it('waits once for an end that stays away, and says of every relation what to do
     expect(cause).toBe('connect ECONNREFUSED 127.0.0.1:1; bring that server back, then start verify again');
 });
 
+it('leaves alone what costs the server its sessions again and again, and compares all behind it', async () => {
+  let tries = 0;
+  const compare = async (one: CompareOptions): Promise<RelationComparison> => {
+    if (one.relation.name !== 'a') return compareRelation(one);
+    tries += 1;
+    throw Object.assign(new Error('terminating connection because of crash of another server process'), {
+      code: '57P02',
+    });
+  };
+  const pauses = Array.from({ length: 9 }, () => 1);
+  const { notCompared, relations } = await compareAll({ ...options(['a', 'b', 'by_text']), jobs: 1, pauses, compare });
+  expect({ tries, relations }).toEqual({ tries: 3, relations: 2 });
+  expect(notCompared).toEqual([
+    {
+      relation: '"public"."a"',
+      cause: expect.stringMatching(
+        /^3 times a server ended the session that compared it, .*; look into that server's log/,
+      ),
+    },
+  ]);
+});
+
 it('shows some examples of what differs', async () => {
   await ends.run('target', 'BEGIN; UPDATE public.b SET v = NULL WHERE id <= 30; COMMIT');
   const result = await compareAll(options(['a', 'b']));
