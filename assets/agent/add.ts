@@ -5,7 +5,7 @@ import { forgetDropped } from './capture/forget-dropped';
 import { readRelations } from './catalog/relations';
 import type { Context } from './context';
 import { copyAll } from './copy';
-import { claimMove } from './cutover/claim';
+import { claimMove, requireNoSync } from './cutover/claim';
 import { Failure } from './errors';
 import { requireStanding } from './fence/standing';
 import { copiedRelations } from './lease';
@@ -25,6 +25,7 @@ export const add: Phase = { name: 'add', after: ['sync'], afterAnyRun: true, onc
  */
 async function run(context: Context): Promise<PhaseOutcome> {
   await claimMove(context);
+  await requireNoSync(context);
   const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
   const standing = await requireStanding(ends);
   if (standing.kind !== 'serves' || standing.end === 'target') {

@@ -12,7 +12,13 @@ export async function claimMove({ state }: Context): Promise<void> {
   if (!(await state.claim(MOVE))) throw new Failure(TAKEN);
 }
 
-/** Throws Failure while such a run is under way. None of them begins while a sync is, which they all need. */
+/** Throws Failure while the phase sync runs elsewhere, which looks for a move only as it starts. For who has claimed that. */
+export async function requireNoSync({ state }: Context): Promise<void> {
+  if (!(await state.claim('sync'))) throw new Failure('sync runs already in another process; wait for it');
+  await state.release('sync');
+}
+
+/** Throws Failure while such a run is under way. All but add need a sync that has ended; that one asks for it. */
 export async function requireNoMove({ state }: Context): Promise<void> {
   if (!(await state.claim(MOVE, PATIENCE_MS))) throw new Failure(TAKEN);
   await state.release(MOVE);
