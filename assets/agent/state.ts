@@ -24,6 +24,14 @@ export interface PhaseRecord {
   readonly result: Record<string, unknown>;
 }
 
+/** Adds a column that an earlier version did not have. One that is there is not asked for: that alone would lock the table. */
+const addColumn = (table: string, column: string, definition: string): string => sql`
+  DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '${table}'::regclass AND attname = '${column}') THEN
+      ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS ${column} ${definition};
+    END IF;
+  END $$`;
+
 const TABLES = [
   sql`
     CREATE SCHEMA IF NOT EXISTS ibex`,
@@ -37,7 +45,7 @@ const TABLES = [
       runs integer NOT NULL DEFAULT 1,
       message text NOT NULL DEFAULT '',
       result jsonb NOT NULL DEFAULT '{}')`,
-  'ALTER TABLE ibex.phase ADD COLUMN IF NOT EXISTS has_succeeded boolean NOT NULL DEFAULT false',
+  addColumn('ibex.phase', 'has_succeeded', 'boolean NOT NULL DEFAULT false'),
   sql`
     CREATE TABLE IF NOT EXISTS ibex.evidence (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -60,7 +68,7 @@ const TABLES = [
       rows bigint,
       again_since timestamptz,
       PRIMARY KEY (schema_name, relation_name))`,
-  'ALTER TABLE ibex.verified ADD COLUMN IF NOT EXISTS begun_at timestamptz',
+  addColumn('ibex.verified', 'begun_at', 'timestamptz'),
   sql`
     CREATE TABLE IF NOT EXISTS ibex.dirty_key (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -157,7 +165,7 @@ export class State {
       sql`
         INSERT INTO ibex.phase (name, status, started_at) VALUES ($1, 'running', clock_timestamp())
         ON CONFLICT (name) DO UPDATE SET status = 'running', started_at = clock_timestamp(), ended_at = NULL,
-          runs = phase.runs + 1, message = ''`,
+          has_succeeded = phase.has_succeeded OR phase.status = 'succeeded', runs = phase.runs + 1, message = ''`,
       [name],
     );
   }

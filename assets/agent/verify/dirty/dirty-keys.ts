@@ -63,6 +63,9 @@ export interface Begun {
 /** Looks that agree, and prove a difference. */
 export const STRIKES = 3;
 
+/** So many times as many marks may stay of a relation that is being compared: at some point the host's disk counts more. */
+const WHILE_COMPARED = 5;
+
 /** A comparison that began earlier is taken for killed. */
 const LONGEST_COMPARISON = `interval '1 day'`;
 
@@ -175,7 +178,7 @@ export class DirtyKeys {
 
   /**
    * Forgets marks where these relations have too many together, and has those with the most be compared as a whole instead,
-   * unless they are being compared: that would be void, and begin anew for ever. Returns their quoted names.
+   * later where they are being compared: that is void then, and may begin anew for ever. Returns their quoted names.
    *
    * @param most marks that may stay
    */
@@ -189,7 +192,7 @@ export class DirtyKeys {
           WHERE (schema_name, relation_name) IN (SELECT * FROM unnest($2::text[], $3::text[])) GROUP BY 1, 2),
         again AS (
           UPDATE ibex.verified AS v SET verified_at = NULL, again_since = clock_timestamp(), round = round + 1 FROM marked AS m
-          WHERE m.marks > $1 AND (v.begun_at IS NULL OR v.begun_at < clock_timestamp() - ${LONGEST_COMPARISON})
+          WHERE m.marks > $1 * CASE WHEN v.begun_at > clock_timestamp() - ${LONGEST_COMPARISON} THEN ${WHILE_COMPARED} ELSE 1 END
             AND (m.schema_name, m.relation_name) = (v.schema_name, v.relation_name)
           RETURNING v.schema_name, v.relation_name),
         gone AS (
