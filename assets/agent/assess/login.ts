@@ -1,30 +1,39 @@
 import { missingLine, missingRights } from '../cutover/way-back-rights';
 import { readLogin } from '../secrets';
 import { inTransaction } from '../schema/tried';
-import { OWN_SCHEMAS } from '../catalog/schemas';
+import { isApplicationSchema, OWN_SCHEMAS } from '../catalog/schemas';
 import { literal, sql } from '../sql';
 import { askFor, refusal, warning, type Check, type Finding } from './check';
 import type { Client } from 'pg';
 import { oneLine } from '../errors';
 
 /**
- * What capture, dump, fence and sync need on each table. LOCK TABLE asks for a right to change rows, whichever it is; what
- * the way back needs besides is asked apart.
+ * What a login lacks on tables. LOCK TABLE asks for a right to change rows, whichever it is; what the way back needs besides
+ * is asked apart.
+ *
+ * @param tables SQL for which; the schema is `n`
+ * @param beside SQL for a further right that may be missing
  */
-const TABLE_RIGHTS = (version: number): string => sql`
+const missingOn = (version: number, tables: string, beside = 'NULL'): string => sql`
   SELECT format('%I.%I', n.nspname, c.relname) AS name, current_user AS login,
     concat_ws(', ',
-      CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'USAGE on its schema' END,
-      CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END,
+      CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'USAGE on its schema' END, ${beside},
       CASE WHEN NOT has_table_privilege(c.oid, 'TRIGGER') THEN 'TRIGGER' END,
       CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE${version >= 170000 ? ', MAINTAIN' : ''}')
         THEN 'one of UPDATE, DELETE and TRUNCATE (to lock it)' END) AS missing
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
-    AND n.nspname <> 'information_schema' AND n.nspname <> ALL ($1::text[])
+  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${tables}
     AND NOT EXISTS (SELECT FROM pg_depend d
       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY 1`;
+
+/** What capture, dump, fence and sync need on each table that is migrated. */
+const TABLE_RIGHTS = (version: number): string =>
+  missingOn(
+    version,
+    isApplicationSchema('n.nspname', '$1'),
+    `CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END`,
+  );
 
 const tableRights = askFor<{ name: string; login: string; missing: string }>(
   'rights on tables',
@@ -36,20 +45,9 @@ const tableRights = askFor<{ name: string; login: string; missing: string }>(
       : refusal(`source login "${row.login}" lacks ${row.missing} on ${row.name}; grant it`),
 );
 
-/** Of the tables that are not migrated; the fence of the cutover refuses their writes, too. */
-const FENCE_RIGHTS = (version: number): string => sql`
-  SELECT format('%I.%I', n.nspname, c.relname) AS name, current_user AS login,
-    concat_ws(', ',
-      CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'USAGE on its schema' END,
-      CASE WHEN NOT has_table_privilege(c.oid, 'TRIGGER') THEN 'TRIGGER' END,
-      CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE${version >= 170000 ? ', MAINTAIN' : ''}')
-        THEN 'one of UPDATE, DELETE and TRUNCATE (to lock it)' END) AS missing
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname = ANY ($1::text[])
-    AND n.nspname NOT IN (${OWN_SCHEMAS.map(literal).join(', ')})
-    AND NOT EXISTS (SELECT FROM pg_depend d
-      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-  ORDER BY 1`;
+/** What the fence of the cutover needs on the others, whose writes it refuses, too. */
+const FENCE_RIGHTS = (version: number): string =>
+  missingOn(version, `n.nspname = ANY ($1::text[]) AND n.nspname NOT IN (${OWN_SCHEMAS.map(literal).join(', ')})`);
 
 const fenceRights = askFor<{ name: string; login: string; missing: string }>(
   'rights for the fence',
