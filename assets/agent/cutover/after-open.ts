@@ -4,6 +4,7 @@ import { letWait } from '../fence/turn';
 import { removeFence } from '../fence/triggers';
 import type { PhaseOutcome } from '../phase';
 import { requireDone, type Finished } from '../switch/switches';
+import { forgetIdentity } from '../sync/identity';
 import { startSupervisor } from '../sync/supervisor-job';
 import { OPENED_FACT } from '../watch/record';
 import { endedKinds, type ClientsSaw } from './clients-saw';
@@ -89,6 +90,8 @@ async function feedTheOther({ context, source, target }: PauseInput, fenced: boo
   await context.state.setFact(UNFINISHED_FACT, true);
   if (forward && context.config.cutover.wayBack === 'none') return false;
   await letWait(source, target);
+  // What the ends were before the cutover says nothing: until now they were watched the other way round.
+  if (!forward) await forgetIdentity(context.turned());
   await startSupervisor(context.config, forward ? 'back' : 'forward').catch((error: unknown) => {
     context.log.error({ err: error }, 'the other end is not fed; start this phase again');
   });
