@@ -12,7 +12,7 @@ import { connectToHost } from './connect';
 import type { Context } from './context';
 import { claimMove } from './cutover/claim';
 import { endPartialDump } from './dump/partial';
-import { Failure } from './errors';
+import { Failure, oneLine } from './errors';
 import { openSource } from './fence/source';
 import { Jobs } from './job';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
@@ -21,7 +21,25 @@ import { ident } from './sql';
 import { dropHeartbeats } from './sync/heartbeat';
 import { stopSupervisor, SUPERVISOR } from './sync/supervisor-job';
 
+/** How a server refuses the second of two sessions that change the same object of its catalogs at once. */
+const CONCURRENTLY = /tuple concurrently (updated|deleted)/;
+
+/** How often cleanup is tried when that comes. */
+const TRIES = 3;
+
+/** Whoever else changes an object has done so by the next try, which begins anew: all of it may be repeated. */
 async function run(context: Context): Promise<PhaseOutcome> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await once(context);
+    } catch (error) {
+      if (attempt === TRIES || !CONCURRENTLY.test(oneLine(error))) throw error;
+      context.log.warn({ err: error, attempt }, 'somebody changed the same object; begun anew');
+    }
+  }
+}
+
+async function once(context: Context): Promise<PhaseOutcome> {
   // A login that cannot be made is told by its connection; the source is cleaned all the same.
   await ensureMigratorLogin(context).catch((error: unknown) => context.log.error({ err: error }, 'target login'));
   const { host } = context.config;
