@@ -6,12 +6,12 @@ import { endSourceSessions, expelBucardo } from './bucardo/login';
 import { appliedByBucardo, BUCARDO_ROWS_FACT } from './bucardo/runs';
 import { reachEnds } from './cleanup/ends';
 import { keepOnlyFence } from './cleanup/fence';
-import { dumpDirectory, leftovers, passwordFiles } from './cleanup/leftovers';
+import { leftovers, passwordFiles } from './cleanup/leftovers';
 import { dropCapture } from './cleanup/source';
 import { connectToHost } from './connect';
 import type { Context } from './context';
 import { claimMove } from './cutover/claim';
-import { endPartialDump } from './dump/partial';
+import { endPartialDump, rowArchive } from './dump/partial';
 import { Failure, oneLine } from './errors';
 import { openSource } from './fence/source';
 import { Jobs } from './job';
@@ -53,7 +53,7 @@ async function once(context: Context): Promise<PhaseOutcome> {
   await context.state.setFact(BUCARDO_ROWS_FACT, (await appliedByBucardo(host)).rows);
   await dropBucardoDatabase(context);
   for (const file of passwordFiles(host)) rmSync(file);
-  rmSync(dumpDirectory(host), { recursive: true, force: true });
+  rmSync(rowArchive(host.stateDirectory), { recursive: true, force: true });
 
   const left = [...reached.untouched, ...(await leftovers(host, reached))];
   await context.evidence('nothing is left', left.length === 0, 'leftovers', gone ? { left, gone } : left);

@@ -1,5 +1,4 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Client } from 'pg';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
@@ -10,7 +9,7 @@ import { explainDump, Undumpable, TableWanted } from './dump/explain';
 import { connectToFork, DUMPED_OIDS_FACT, requireFork } from './dump/fork';
 import { heldBy, rememberHeld } from './dump/held';
 import { leftOutOf, rememberLeftOut, type LeftOut } from './dump/left-out';
-import { endPartialDump, partialDump } from './dump/partial';
+import { endPartialDump, partialDump, rowArchive } from './dump/partial';
 import { bytesBelow, runDump } from './dump/run-dump';
 import { dumpBytes, freeBytes, size } from './dump/disk';
 import { Failure, oneLine } from './errors';
@@ -37,9 +36,6 @@ export interface DumpProbes {
   readonly checkCapture: (context: Context, source: Client, among?: readonly Relation[]) => Promise<string[]>;
   readonly freeBytes: (path: string) => Promise<number>;
 }
-
-/** The directory with the source's rows. */
-export const rowArchive = (stateDirectory: string): string => join(stateDirectory, 'dump');
 
 /**
  * Dumps all rows that the target lacks. A dump that was cut off begins again; one that is complete is kept. A relation

@@ -4,7 +4,7 @@ import { readToc } from './archive/toc';
 import type { Client } from 'pg';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
-import { rowArchive } from './dump';
+import { rowArchive } from './dump/partial';
 import { damageOf, DumpDamaged, rememberDamage } from './dump/damage';
 import { endLeftCopy } from './copy/onetimecopy';
 import { prepareTargetPlan } from './copy/target-plan';

@@ -5,7 +5,8 @@ import type { Client } from 'pg';
 import { OFF_FACT, takenOff } from '../../assets/agent/brake/capture-off';
 import { cleanup } from '../../assets/agent/cleanup';
 import { acknowledgeGone, GONE_WORDS } from '../../assets/agent/cleanup/gone';
-import { dumpDirectory, leftovers } from '../../assets/agent/cleanup/leftovers';
+import { leftovers } from '../../assets/agent/cleanup/leftovers';
+import { rowArchive } from '../../assets/agent/dump/partial';
 import type { AgentConfig } from '../../assets/agent/config';
 import type { End } from '../../assets/agent/endpoints';
 import { fenceFunction, type FenceState } from '../../assets/agent/fence/objects';
@@ -159,15 +160,15 @@ describe('cleanup', () => {
     const server = await ways.migration.host.connect();
     await server.query('CREATE DATABASE bucardo');
     writeFileSync(join(host.runDirectory, 'source.pgpass'), '');
-    mkdirSync(dumpDirectory(host));
-    mkdirSync(`${dumpDirectory(host)}.partial.1`);
+    mkdirSync(rowArchive(host.stateDirectory));
+    mkdirSync(`${rowArchive(host.stateDirectory)}.partial.1`);
     await ways.source.query('CREATE TABLE ibex.relation (id int)');
     await setFence(ways.source, { kind: 'closed' });
     await ways.target.query('CREATE ROLE ibex_bucardo; CREATE SCHEMA bucardo');
     expect(await leftovers(host, reached)).toEqual([
       `password file ${join(host.runDirectory, 'source.pgpass')}`,
-      `dump ${dumpDirectory(host)}`,
-      `dump ${dumpDirectory(host)}.partial.1`,
+      `dump ${rowArchive(host.stateDirectory)}`,
+      `dump ${rowArchive(host.stateDirectory)}.partial.1`,
       'database bucardo on the host',
       'the fence of the source is closed, not final',
       'relation ibex.relation on the source',
@@ -177,7 +178,7 @@ describe('cleanup', () => {
     await server.query('DROP DATABASE bucardo');
     await server.end();
     rmSync(join(host.runDirectory, 'source.pgpass'));
-    for (const suffix of ['', '.partial.1']) rmSync(`${dumpDirectory(host)}${suffix}`, { recursive: true });
+    for (const suffix of ['', '.partial.1']) rmSync(`${rowArchive(host.stateDirectory)}${suffix}`, { recursive: true });
     await ways.source.query('DROP TABLE ibex.relation');
     await setFence(ways.source, { kind: 'final' });
     await ways.target.query('DROP SCHEMA bucardo; DROP ROLE ibex_bucardo');

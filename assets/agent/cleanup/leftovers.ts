@@ -5,14 +5,11 @@ import { BUCARDO_DATABASE, BUCARDO_LOGIN } from '../bucardo/names';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
-import { partialDumps } from '../dump/partial';
+import { partialDumps, rowArchive } from '../dump/partial';
 import { readFenceState } from '../fence/objects';
 import type { Reached } from './ends';
 import { OURS } from './fence';
 import { ourTriggers } from './source';
-
-/** Directory of the dump, under the host's state. */
-export const dumpDirectory = (host: HostConfig): string => join(host.stateDirectory, 'dump');
 
 /** Files with passwords, in the host's run directory. */
 export const passwordFiles = ({ runDirectory }: HostConfig): string[] =>
@@ -51,8 +48,9 @@ async function besideFence(source: Client): Promise<string[]> {
 
 async function leftOnHost(host: HostConfig): Promise<string[]> {
   const left = passwordFiles(host).map((file) => `password file ${file}`);
-  if (existsSync(dumpDirectory(host))) left.push(`dump ${dumpDirectory(host)}`);
-  left.push(...partialDumps(host.stateDirectory).map((path) => `dump ${path}`));
+  const archive = rowArchive(host.stateDirectory);
+  const dumps = [...(existsSync(archive) ? [archive] : []), ...partialDumps(host.stateDirectory)];
+  left.push(...dumps.map((path) => `dump ${path}`));
   const client = await connectToHost(host, 'postgres');
   try {
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [BUCARDO_DATABASE]);

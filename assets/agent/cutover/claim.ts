@@ -7,10 +7,16 @@ const MOVE = 'move of writes';
 /** How long whoever looks after the queues, or leads clients back, may take until that is called another run; milliseconds. */
 const PATIENCE_MS = 10_000;
 
+const TAKEN =
+  'cutover, rollback, finalize, add or cleanup runs already in another process, or the host leads clients back after one that died; wait for it';
+
 /** Keeps every other run that moves writes, or ends the way back, out until this process ends. */
 export async function claimMove({ state }: Context): Promise<void> {
   if (!(await state.claim(MOVE))) throw new Failure(TAKEN);
 }
+
+/** The same at once, or not at all. Returns whether it has it. */
+export const tryClaimMove = ({ state }: Context): Promise<boolean> => state.claim(MOVE, 0);
 
 /** Throws Failure while the phase sync runs elsewhere, which looks for a move only as it starts. For who has claimed that. */
 export async function requireNoSync({ state }: Context): Promise<void> {
@@ -23,9 +29,3 @@ export async function requireNoMove({ state }: Context): Promise<void> {
   if (!(await state.claim(MOVE, PATIENCE_MS))) throw new Failure(TAKEN);
   await state.release(MOVE);
 }
-
-const TAKEN =
-  'cutover, rollback, finalize, add or cleanup runs already in another process, or the host leads clients back after one that died; wait for it';
-
-/** The same at once, or not at all. Returns whether it has it. */
-export const tryClaimMove = ({ state }: Context): Promise<boolean> => state.claim(MOVE, 0);

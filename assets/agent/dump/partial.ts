@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import { DUMP_SESSIONS } from './hold';
 
+/** The directory with the source's rows. */
+export const rowArchive = (stateDirectory: string): string => join(stateDirectory, 'dump');
+
 /** How the path of a dump begins that is not complete; the process that writes it makes it its own. */
-export const partialDump = (stateDirectory: string): string => join(stateDirectory, 'dump.partial');
+export const partialDump = (stateDirectory: string): string => `${rowArchive(stateDirectory)}.partial`;
 
 /** Paths of the dumps that are not complete. */
 export const partialDumps = (stateDirectory: string): string[] =>
