@@ -32,7 +32,8 @@ const SESSION_TIMEOUT_MS = 3_000;
 
 describe('whatever is killed in whatever phase, starting the runbook again ends with the same proof', () => {
   let rehearsal: Rehearsal;
-  const felled = new Set<Victim>();
+  /** The runs that a blow made fail: victim, phase and what the run said. */
+  const felled: (readonly [Victim, string, string | undefined])[] = [];
   const began = Date.now();
 
   beforeAll(async () => {
@@ -104,7 +105,7 @@ describe('whatever is killed in whatever phase, starting the runbook again ends 
         await untilStarted(phase, before - 1);
         await strike(victim, phase, MOMENTS[index] ?? 100);
         const { status, failureMessage } = await run;
-        if (status !== 'Success') felled.add(victim);
+        if (status !== 'Success') felled.push([victim, phase, failureMessage]);
         await verifyIfAsked(failureMessage);
       }
       let result = await rehearsal.run(phase);
@@ -118,7 +119,9 @@ describe('whatever is killed in whatever phase, starting the runbook again ends 
   );
 
   test('the blows did hit: each victim made some run fail, but for Bucardo, which is brought back at once', () => {
-    expect([...felled].sort()).toEqual(['host program', 'source', 'target']);
+    const victims = new Set(felled.map(([victim]) => victim));
+    expect(felled.filter(([victim]) => victim === 'Bucardo')).toEqual([]);
+    expect([...victims].sort()).toEqual(['host program', 'source', 'target']);
   });
 
   test('nothing is lost, and every row is equal', async () => {
