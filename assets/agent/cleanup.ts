@@ -1,9 +1,10 @@
 import { rmSync } from 'node:fs';
 import type { Client } from 'pg';
 import { killBucardo } from './bucardo/daemon';
-import { BUCARDO_DATABASE, BUCARDO_LOGIN } from './bucardo/names';
+import { BUCARDO_DATABASE } from './bucardo/names';
 import { endSourceSessions, expelBucardo } from './bucardo/login';
 import { appliedByBucardo, BUCARDO_ROWS_FACT } from './bucardo/runs';
+import { dropBucardoLogin } from './cleanup/bucardo-login';
 import { reachEnds } from './cleanup/ends';
 import { keepOnlyFence } from './cleanup/fence';
 import { leftovers, passwordFiles } from './cleanup/leftovers';
@@ -109,15 +110,8 @@ async function cleanTarget(context: Context, target: Client | undefined): Promis
   await expelBucardo(target);
   const triggers = await dropCapture(context, target);
   await dropCapture(context, target, 'ibex');
-  await dropLogin(target);
+  await dropBucardoLogin(target);
   return triggers;
-}
-
-async function dropLogin(target: Client): Promise<void> {
-  const known = await target.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);
-  if (known.rowCount === 0) return;
-  await target.query(`DROP OWNED BY ${ident(BUCARDO_LOGIN)}`);
-  await target.query(`DROP ROLE ${ident(BUCARDO_LOGIN)}`);
 }
 
 async function dropBucardoDatabase(context: Context): Promise<void> {

@@ -1,0 +1,35 @@
+import type { Client } from 'pg';
+import { dropBucardoLogin } from '../../../assets/agent/cleanup/bucardo-login';
+import { startPostgres, type TestPostgres } from '../../helpers/postgres';
+import { until } from '../../helpers/until';
+
+let target: TestPostgres;
+beforeAll(async () => {
+  target = await startPostgres({ version: 15 });
+});
+afterAll(() => target?.stop());
+
+const waits = async (watch: Client): Promise<boolean> =>
+  (await watch.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).rowCount === 1;
+
+test.each([
+  ['has truncated a table and goes on', 'TRUNCATE item', ['item', 'other']],
+  ['has dropped a table', 'DROP TABLE item', ['other']],
+])('Bucardo’s login goes beside an application that %s', async (_, statement, left) => {
+  const [ours, application, watch] = await Promise.all([target.connect(), target.connect(), target.connect()]);
+  await ours.query(`
+    CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); CREATE ROLE ibex_bucardo;
+    GRANT USAGE ON SCHEMA public TO ibex_bucardo; GRANT SELECT, INSERT, DELETE ON item, other TO ibex_bucardo`);
+  await application.query(`BEGIN; ${statement}`);
+
+  const dropped = dropBucardoLogin(ours);
+  await until(() => waits(watch));
+  await application.query('COMMIT');
+  await dropped;
+
+  expect((await watch.query(`SELECT FROM pg_roles WHERE rolname = 'ibex_bucardo'`)).rowCount).toBe(0);
+  const { rows } = await watch.query(`SELECT relname FROM pg_class WHERE relname IN ('item', 'other') ORDER BY 1`);
+  expect(rows).toEqual(left.map((relname) => ({ relname })));
+  await watch.query('DROP TABLE IF EXISTS item, other');
+  await Promise.all([ours, application, watch].map((client) => client.end()));
+});
