@@ -36,6 +36,19 @@ export const makeAccounts = (servers: BenchServers, database: string, keys: numb
     await client.end();
   });
 
+/** The same without the filler, which takes most of a row: where keys count, and not bytes. */
+export const makeNarrowAccounts = (servers: BenchServers, database: string, keys: number): Promise<void> =>
+  onBothEnds(async (end) => {
+    await createDatabase(servers, end, database);
+    const client = await servers.connect(end, database);
+    await client.query(`
+      CREATE TABLE ${TABLE} (aid int NOT NULL, bid int, abalance int);
+      INSERT INTO ${TABLE} SELECT i, (i - 1) / ${ACCOUNTS_PER_SCALE} + 1, 0 FROM generate_series(1, ${keys}) AS i;
+      ALTER TABLE ${TABLE} ADD PRIMARY KEY (aid)`);
+    await client.query(`VACUUM ANALYZE ${TABLE}`);
+    await client.end();
+  });
+
 /** Makes a further database on both ends with the same contents, its files copied: nobody needs them in the log. */
 export const cloneDatabase = (servers: BenchServers, template: string, name: string): Promise<void> =>
   onBothEnds((end) => createDatabase(servers, end, `${name} TEMPLATE ${template} STRATEGY file_copy`));
@@ -59,8 +72,6 @@ export interface Backlog {
   readonly rows: number;
   /** How many of them are changed. */
   readonly changed: number;
-  /** Whether their keys are put into the queue, as the triggers would, only faster. */
-  readonly queued: boolean;
   /**
    * How many of these rows are really written. A key in the queue costs the same when its row is as it was.
    *
@@ -69,31 +80,37 @@ export interface Backlog {
   readonly written?: number;
 }
 
-/** Changes rows of the source, all over the table, in twenty transactions. */
-export async function makeBacklog(servers: BenchServers, database: string, backlog: Backlog): Promise<void> {
-  const { rows, changed, queued, written = changed } = backlog;
+/** Keys of the table, from the so manyth on, in an order like that of chance. */
+const keysOf = (rows: number, first: number, count: number): string =>
+  `SELECT ((i::bigint * ${STEP}) % ${rows} + 1)::int AS aid FROM generate_series(${first}, ${first + count - 1}) i`;
+
+/** Changes rows of the source, all over the table, in twenty transactions. No trigger notes it. */
+export async function changeRows(servers: BenchServers, database: string, backlog: Backlog): Promise<void> {
+  const { rows, changed, written = changed } = backlog;
+  const [each, some] = [changed / TRANSACTIONS, written / TRANSACTIONS];
   const client = await servers.connect('source', database);
-  const keys = (first: number, count: number): string =>
-    `SELECT ((i::bigint * ${STEP}) % ${rows} + 1)::int AS aid FROM generate_series(${first}, ${first + count - 1}) i`;
-  try {
-    await client.query(`SET session_replication_role = 'replica'`);
-    const [each, some] = [changed / TRANSACTIONS, written / TRANSACTIONS];
-    for (let n = 0; n < TRANSACTIONS; n += 1) {
-      await client.query('BEGIN');
-      await client.query(
-        `WITH k AS (${keys(n * each, some)}) UPDATE ${TABLE} AS t SET abalance = abalance + 1 FROM k WHERE t.aid = k.aid`,
-      );
-      if (queued) await client.query(`INSERT INTO ${QUEUE} (aid) ${keys(n * each, each)}`);
-      await client.query('COMMIT');
-    }
-    await client.query('CHECKPOINT');
-  } finally {
-    await client.end();
+  await client.query(`SET session_replication_role = 'replica'`);
+  for (let n = 0; n < TRANSACTIONS; n += 1) {
+    await client.query(
+      `WITH k AS (${keysOf(rows, n * each, some)})
+       UPDATE ${TABLE} AS t SET abalance = abalance + 1 FROM k WHERE t.aid = k.aid`,
+    );
   }
-  const target = await servers.connect('target', database);
-  await target.query('CHECKPOINT');
-  await target.end();
+  await client.end();
 }
+
+/** Puts the keys of changed rows into the queue, as the triggers would, only faster, in twenty transactions. */
+export async function queueKeys(servers: BenchServers, database: string, backlog: Backlog): Promise<void> {
+  const each = backlog.changed / TRANSACTIONS;
+  const client = await servers.connect('source', database);
+  for (let n = 0; n < TRANSACTIONS; n += 1) {
+    await client.query(`INSERT INTO ${QUEUE} (aid) ${keysOf(backlog.rows, n * each, each)}`);
+  }
+  await client.end();
+}
+
+/** Has both ends write what they keep in memory, so that no round pays for what was before it. */
+export const settle = (servers: BenchServers): Promise<void> => onBothEnds((end) => tell(servers, end, 'CHECKPOINT'));
 
 /** Throws Failure when the accounts of both ends differ. */
 export async function expectEqualAccounts(servers: BenchServers, database: string, way: string): Promise<void> {

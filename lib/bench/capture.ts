@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { capture as capturePhase } from '../../assets/agent/capture';
 import { DEBIAN_POSTGRES } from '../rehearsal/lab/packages';
-import { absentees, inTurn, type Benchmark, type Way } from './benchmark';
+import { absentees, inTurn, onlyRounds, type Benchmark, type Way } from './benchmark';
 import { Bucardo, expectStockTriggers, STOCK } from './bucardo';
 import { forgetState, runPhase } from './copy-ways';
 import { runLoad } from './pgbench-load';
@@ -39,6 +39,7 @@ const ours: Noted = {
 const byStatement: Noted = {
   name: 'triggers for each statement',
   database: 'noted_by_statement',
+  mostRounds: 3,
   prepare: async (servers) => {
     await forgetState(servers, servers.config(byStatement.database));
     await installStatementTriggers(servers.config(byStatement.database));
@@ -146,7 +147,7 @@ export const capture: Benchmark = {
           series: [...bulk].map(([way, values]) => ({ way: way.name, values })),
         },
       ],
-      notes: absentees(ways),
+      notes: [...ways.flatMap(onlyRounds), ...absentees(ways)],
       failures,
     };
   },

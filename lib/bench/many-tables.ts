@@ -1,7 +1,7 @@
 import { absentees, inTurn, isLate, type Benchmark } from './benchmark';
 import { Bucardo, expectStockTriggers, removeBucardo, STOCK } from './bucardo';
 import { measureCopies } from './copy';
-import { dumpPipe, dumpRestore, pgcopydb, stream } from './copy-ways';
+import { dumpRestore, pgcopydb, stream } from './copy-ways';
 import { makeManyTables } from './data';
 import type { BenchServers } from './servers';
 
@@ -31,7 +31,7 @@ export const manyTables: Benchmark = {
     const count = bench.quick ? TABLES.quick : TABLES.full;
     await makeManyTables(bench.servers, DATABASE, count);
     const captures: number[] = [];
-    const ways = [pgcopydb, dumpRestore, dumpPipe, stream({}, (took) => captures.push(took))];
+    const ways = [pgcopydb, dumpRestore, stream({}, (took) => captures.push(took))];
     const began = performance.now();
     const copied = await measureCopies(bench, DATABASE, ways, bench.rounds(3), (round) =>
       isLate((performance.now() - began) / 60_000, round, COPY_MINUTES),
