@@ -13,6 +13,9 @@ const FULL = /No space left on device/;
 /** A job of pg_dump does not wait for a table that it begins with, since it would wait for ever: pg_dump itself has it. */
 const WANTED = /could not obtain lock on relation/;
 
+/** Somebody else than we: what we end it for is told otherwise. */
+const KILLED = /^pg_dump was ended by SIG/;
+
 /** How pg_dump tells which table it was at; it quotes names where it must. */
 const STATEMENT = /Command was: COPY ((?:"(?:[^"]|"")+"|[^".])+)\.((?:"(?:[^"]|"")+"|[^". ])+) \(/;
 
@@ -66,6 +69,10 @@ export async function explainDump(context: Context, relations: readonly Relation
   const words = oneLine(error);
   if (FULL.test(words)) {
     const cure = `the volume of ${context.config.host.stateDirectory} is full; what was written of the dump is removed; enlarge that volume`;
+    return new Failure(`${words}; ${cure}, then start dump again`, { cause: error });
+  }
+  if (KILLED.test(words)) {
+    const cure = `the host's kernel log tells whether it lacks memory; if so, set agent.dump.jobs lower or enlarge the host`;
     return new Failure(`${words}; ${cure}, then start dump again`, { cause: error });
   }
   if (WANTED.test(words)) {

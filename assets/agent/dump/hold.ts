@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import type { Context } from '../context';
 import { Failure } from '../errors';
+import { signalAll, writersOf } from './writers';
 
 /** Time between two looks at the brake; milliseconds. */
 const LOOK_MS = 250;
@@ -15,20 +15,6 @@ export const DUMP_SESSIONS = 'ibex pg_dump';
 /** How many times `brake.lockWaitMs` somebody may wait for a table that is dumped. */
 const MOST_WAITS = 10;
 
-/** The processes that pg_dump has made for its jobs. */
-function processes(pid: number): number[] {
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-      .trim()
-      .split(' ')
-      .filter(Boolean)
-      .map(Number);
-    return [pid, ...children.flatMap(processes)];
-  } catch {
-    return [pid];
-  }
-}
-
 /** What holds a dump, to be ended with it. */
 export interface Hold {
   /** Why it has ended pg_dump; undefined while it has not. */
@@ -40,13 +26,18 @@ export interface Hold {
  * Stops pg_dump and its jobs while the brake says so: they cannot be asked to wait. Their snapshot stays, which costs the
  * source less than their reading does. While somebody waits for a lock of theirs they are never stopped, since each has
  * every table until its end: they hurry, and are ended when that takes too long. So they are when capture was taken off.
+ *
+ * @param directory that it writes to
  */
-export const holdWhilePaused = (context: Pick<Context, 'brake' | 'config'>, { pid }: ChildProcess): Hold =>
-  holdProcesses(context, {
-    phase: 'dump',
-    sessions: DUMP_SESSIONS,
-    listed: () => (pid === undefined ? [] : processes(pid)),
-  });
+export function holdWhilePaused(
+  context: Pick<Context, 'brake' | 'config'>,
+  pgDump: ChildProcess,
+  directory: string,
+): Hold {
+  // Jobs that stand still, or are at a long table, do not see that pg_dump was killed: they would keep their snapshot.
+  pgDump.once('exit', () => signalAll(writersOf(directory), 'SIGKILL'));
+  return holdProcesses(context, { phase: 'dump', sessions: DUMP_SESSIONS, listed: () => writersOf(directory) });
+}
 
 /** Whom a hold stops. */
 export interface Held {
@@ -66,15 +57,7 @@ export function holdProcesses(
   let failure: Failure | undefined;
   let waitedSince: number | undefined;
   let held = false;
-  const signal = (name: NodeJS.Signals): void => {
-    for (const each of listed()) {
-      try {
-        process.kill(each, name);
-      } catch {
-        continue;
-      }
-    }
-  };
+  const signal = (name: NodeJS.Signals): void => signalAll(listed(), name);
   const hold = (wanted: boolean): void => {
     if (wanted === held) return;
     held = wanted;

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { DUMP_SESSIONS } from './hold';
+import { signalAll, writersOf } from './writers';
 
 /** The directory with the source's rows. */
 export const rowArchive = (stateDirectory: string): string => join(stateDirectory, 'dump');
@@ -14,18 +15,6 @@ export const partialDumps = (stateDirectory: string): string[] =>
   readdirSync(stateDirectory)
     .map((name) => join(stateDirectory, name))
     .filter((path) => path.startsWith(partialDump(stateDirectory)));
-
-/** pg_dump and its jobs that write one. */
-function writers(stateDirectory: string): number[] {
-  return readdirSync('/proc').flatMap((pid) => {
-    try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      return command.includes(`\0--file=${partialDump(stateDirectory)}`) ? [Number(pid)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
 
 /**
  * Removes what a killed dump left: its files, its processes, and its sessions on the server that is dumped, which would go
@@ -41,13 +30,7 @@ export async function endPartialDump(stateDirectory: string, dumped: Client | un
 
 /** The same for processes and sessions alone. */
 export async function endDumpers(stateDirectory: string, dumped: Client | undefined): Promise<void> {
-  for (const pid of writers(stateDirectory)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      continue;
-    }
-  }
+  signalAll(writersOf(partialDump(stateDirectory)), 'SIGKILL');
   await dumped?.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,

@@ -61,7 +61,7 @@ export async function runDump(
   run.child.stdout?.resume();
   const total = wanted.reduce((sum, relation) => sum + relation.bytes, 0);
   progress.restart();
-  const hold = holdWhilePaused(context, run.child);
+  const hold = holdWhilePaused(context, run.child, directory);
   const watch = setInterval(() => {
     const written = existsSync(directory) ? bytesBelow(directory) : 0;
     progress.report(

@@ -40,13 +40,13 @@ afterAll(() => copy.migration.stop());
 
 const state = (): string => copy.migration.config.host.stateDirectory;
 
-/** The processes of the dump that is under way, with their states as the kernel names them; `T` is stopped. */
-function writers(): { pid: number; state: string }[] {
+/** The processes of the dump that is under way, with their parents and their states as the kernel names them; `T` is stopped. */
+function writers(): { pid: number; state: string; parent: number }[] {
   return readdirSync('/proc').flatMap((pid) => {
     try {
       if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--file=${join(state(), 'dump.partial')}`)) return [];
-      const [, letter = ''] = /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
-      return [{ pid: Number(pid), state: letter }];
+      const [, letter = '', parent] = /\) (\w) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+      return [{ pid: Number(pid), state: letter, parent: Number(parent) }];
     } catch {
       return [];
     }
@@ -175,6 +175,27 @@ describe('a dump that was killed while the brake let its jobs stand still', () =
     } finally {
       for (const { pid } of writers()) process.kill(pid, 'SIGKILL');
     }
+  });
+
+  it('fails by itself when pg_dump alone was killed, leaves no process and no snapshot, and is taken anew', async () => {
+    await copy.prepare(FILL);
+    const brake = { ...UNBRAKED, pace: 'free' as Pace };
+    const outcome = copy
+      .within('dump', (context) => dumpRows(Object.assign(context, { brake }), ENOUGH), {
+        dump: { jobs: 2, compression: 'gzip:9' },
+      })
+      .catch((error: Error) => error.message);
+    try {
+      await until(() => written() > 100_000);
+      brake.pace = 'paused';
+      await until(() => processes().length > 1 && processes().every((each) => each === 'T'));
+      for (const { pid, parent } of writers()) if (parent === process.pid) process.kill(pid, 'SIGKILL');
+      await until(async () => writers().length === 0 && (await sessions()) === 0, { seconds: 10 });
+    } finally {
+      for (const { pid } of writers()) process.kill(pid, 'SIGKILL');
+    }
+    expect(await outcome).toMatch(/^pg_dump was ended by SIGKILL: .*, then start dump again$/);
+    expect((await copy.within('dump', (context) => dumpRows(context, ENOUGH))).message).toMatch(/^1 tables dumped/);
   });
 
   it('goes on beside a copy while its phase is alive', async () => {

@@ -1,0 +1,29 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/**
+ * Process ids of pg_dump and its jobs, told by the path that they write to: a job has pg_dump's arguments, and is nobody's
+ * child any more once pg_dump is gone.
+ *
+ * @param path how that path begins
+ */
+export function writersOf(path: string): number[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      return command.includes(`\0--file=${path}`) ? [Number(pid)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Sends a signal to those of these processes that are still there. */
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      continue;
+    }
+  }
+}
