@@ -136,6 +136,16 @@ export async function watchIdentity(
   return now;
 }
 
+/**
+ * To be called on a new session with the target before its rows are compared: what a crash has emptied is to be copied
+ * anew, and would be found different until the next look has said so.
+ */
+export async function noticeRestart(context: Context, target: Client): Promise<void> {
+  const seen = await context.state.fact<Identity | null>(SEEN_FACTS.target);
+  if (!seen || seen.started === (await readIdentity(target)).started) return;
+  await context.with('source', (source) => watchIdentities(context, { source, target }));
+}
+
 /** To be called when nothing is fed yet from source to target: what either was when it was last looked at does not matter. */
 export const forgetIdentity = async ({ state }: Context): Promise<void> => {
   for (const seen of Object.values(SEEN_FACTS)) await state.setFact(seen, null);

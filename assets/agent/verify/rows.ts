@@ -1,7 +1,9 @@
+import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { PAUSES_MS } from '../copy/reconnecting';
 import { oneLine } from '../errors';
+import { noticeRestart } from '../sync/identity';
 import { compareAll, type CompareAllOptions, type Comparison } from './compare-all';
 import { compareLive } from './compare-live';
 import { differing } from './comparison';
@@ -81,7 +83,7 @@ async function compareAndKeep(
   const begun = await context.with('source', (source) => dirty.begin(source, relations));
   const comparison = await compareAll({
     openSource: () => context.connect('source'),
-    openTarget: () => context.connect('target'),
+    openTarget: targetSessions(context),
     openMemory: () => context.connectMemory(),
     relations,
     jobs: verify.jobs,
@@ -114,6 +116,22 @@ async function compareAndKeep(
   );
   for (const [relation, beginning] of begun) await dirty.end(relation, beginning, equal.get(relation.sql));
   return comparison;
+}
+
+/** Opens sessions with the target. They look one after the other whether it was started anew, so that it is told once. */
+function targetSessions(context: Context): () => Promise<Client> {
+  let looked: Promise<void> = Promise.resolve();
+  return async () => {
+    const target = await context.connect('target');
+    looked = looked.catch(() => undefined).then(() => noticeRestart(context, target));
+    try {
+      await looked;
+      return target;
+    } catch (error) {
+      await target.end().catch(() => undefined);
+      throw error;
+    }
+  };
 }
 
 async function keepEvidence(context: Context, relations: readonly Relation[], comparison: Comparison): Promise<void> {

@@ -1,10 +1,11 @@
+import { UNBRAKED } from '../../../assets/agent/brake/paced';
 import { copyAll } from '../../../assets/agent/copy';
 import type { Context } from '../../../assets/agent/context';
 import { watchIdentities } from '../../../assets/agent/sync/identity';
 import { standingProblems } from '../../../assets/agent/sync/facts';
 import { DirtyKeys } from '../../../assets/agent/verify/dirty/dirty-keys';
 import { verifyRows } from '../../../assets/agent/verify/rows';
-import { readRelations } from '../../../assets/agent/catalog/relations';
+import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 
 let copy: CopyTest;
@@ -36,10 +37,12 @@ const look = async (context: Context): Promise<void> => {
   await watchIdentities(context, ends);
 };
 
+const relationsOf = (context: Context): Promise<Relation[]> =>
+  context.with('source', (source) => readRelations(source, context.config));
+
 test('an unlogged table that a crash of the target has emptied since it was copied is copied anew, and compared as a whole', async () => {
   await copy.within('verify', async (context) => {
-    const relations = await context.with('source', (source) => readRelations(source, context.config));
-    expect((await verifyRows(context, relations)).comparison.ok).toBe(true);
+    expect((await verifyRows(context, await relationsOf(context))).comparison.ok).toBe(true);
   });
   await crashTarget();
   expect(await rows()).toEqual([0, 10]);
@@ -47,8 +50,7 @@ test('an unlogged table that a crash of the target has emptied since it was copi
   await copy.within('sync', async (context) => {
     await look(context);
     const dirty = await DirtyKeys.open(context);
-    const relations = await context.with('source', (source) => readRelations(source, context.config));
-    expect((await dirty.count(relations)).unverified).toEqual(['"public"."cached"']);
+    expect((await dirty.count(await relationsOf(context))).unverified).toEqual(['"public"."cached"']);
     expect(await standingProblems(context.state)).toEqual([]);
   });
   await copy.catchUp();
@@ -57,4 +59,25 @@ test('an unlogged table that a crash of the target has emptied since it was copi
   await copy.within('sync', look);
   const { rowCount } = await copy.source.query('SELECT FROM bucardo.ibex_truncated');
   expect(rowCount).toBe(0);
+});
+
+test('a comparison that meets the crash before anybody else does calls no row of it different, since all are brought anew', async () => {
+  let crash: (() => Promise<void>) | undefined = crashTarget;
+  /** Once a first chunk was compared. */
+  const clear = async (): Promise<void> => {
+    const now = crash;
+    crash = undefined;
+    await now?.();
+  };
+  await copy.within(
+    'verify',
+    async (context) => {
+      Object.assign(context, { brake: { ...UNBRAKED, clear } });
+      const { comparison } = await verifyRows(context, await relationsOf(context));
+      expect(comparison).toMatchObject({ notCompared: [], rowsDifferent: 0, inFlight: 500 });
+    },
+    { verify: { ...copy.migration.config.verify, chunkRows: 100, jobs: 1 } },
+  );
+  await copy.catchUp();
+  expect(await rows()).toEqual([500, 10]);
 });
