@@ -60,6 +60,10 @@ it.each([
     'index app.order_note is not valid on the target',
   ],
   [
+    `DROP INDEX app.event_at; CREATE INDEX event_all_at_idx ON app.event_all (at); CREATE INDEX event_at ON ONLY app.event (at)`,
+    'index app.event_at is not valid on the target',
+  ],
+  [
     `ALTER TABLE app.customer DROP CONSTRAINT customer_age_check;
      ALTER TABLE app.customer ADD CONSTRAINT customer_age_check CHECK (age > 0) NOT VALID`,
     'constraint customer_age_check of app.customer is not valid on the target',
