@@ -7,6 +7,7 @@ import type { Ends } from '../sync/applier';
 import { readCatalog } from '../verify/catalog-objects';
 import { ROUTINE } from '../verify/catalog-sql';
 import { compareCatalogs, idOf } from '../verify/compare-catalogs';
+import { attachedTables } from './attached-tables';
 import { identityOf, type TocEntry } from './toc';
 
 /** Objects of the source as the comparison of catalogs calls them. */
@@ -67,20 +68,16 @@ async function ownersToSet(target: Client, warnings: readonly string[]): Promise
   });
 }
 
-const ATTACHES = /^TABLE ATTACH /;
-
 /** The entries that are objects, and those that attach a table, by their keys. */
 async function namesOf(
   source: Client,
   preData: readonly TocEntry[],
   entries: readonly TocEntry[],
 ): Promise<Map<string, string>> {
-  const tables = new Map(preData.map((entry) => [entry.text, entry]));
-  const isAttachment = ({ oid, text }: TocEntry): boolean => oid === 0 && ATTACHES.test(text);
-  const of = entries.flatMap((entry): { entry: TocEntry; object: TocEntry }[] => {
-    const object = isAttachment(entry) ? tables.get(entry.text.replace(ATTACHES, 'TABLE ')) : entry;
-    return object && object.classOid !== 0 && object.oid !== 0 ? [{ entry, object }] : [];
-  });
+  const tableOf = attachedTables(preData);
+  const of = entries
+    .map((entry) => ({ entry, object: tableOf(entry) ?? entry }))
+    .filter(({ object }) => object.classOid !== 0 && object.oid !== 0);
   const objects = of.map(({ object }) => object);
   const { rows } = await source.query<{ classOid: string; oid: string; name: string }>(NAMES, [
     objects.map(({ classOid }) => classOid),
@@ -91,7 +88,7 @@ async function namesOf(
     of.flatMap(({ entry, object }) => {
       const name = names.get(identityOf(object));
       if (name === undefined) return [];
-      return [[entry.key, isAttachment(entry) ? name.replace(/^table /, 'partition ') : name]];
+      return [[entry.key, object === entry ? name : name.replace(/^table /, 'partition ')]];
     }),
   );
 }

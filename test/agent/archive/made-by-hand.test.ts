@@ -60,6 +60,10 @@ async function takeInCaptured(): Promise<number> {
 /** As an operator makes the target alike. */
 async function onBothEnds(statements: string): Promise<void> {
   await copy.source.query(statements);
+  await onTarget(statements);
+}
+
+async function onTarget(statements: string): Promise<void> {
   const { name } = await copy.one<{ name: string }>('target', 'SELECT quote_ident(current_database()) AS name');
   await copy.target.query(`GRANT CREATE ON DATABASE ${name} TO mover; GRANT CREATE ON SCHEMA public TO mover`);
   await copy.target.query(`SET ROLE mover; ${statements}; RESET ROLE`);
@@ -69,9 +73,11 @@ const INDEXES = `
   SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('i', 'I') ORDER BY 1`;
 const CONSTRAINTS = `
   SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'f') ORDER BY 1`;
+const ATTACHED = `
+  SELECT inhrelid::regclass::text AS child, inhparent::regclass::text AS parent FROM pg_inherits ORDER BY 1, 2`;
 
 async function expectAlike(): Promise<void> {
-  for (const query of [INDEXES, CONSTRAINTS]) {
+  for (const query of [INDEXES, CONSTRAINTS, ATTACHED]) {
     expect((await copy.target.query(query)).rows).toEqual((await copy.source.query(query)).rows);
   }
 }
@@ -125,6 +131,44 @@ it('a partition that is new on the source alone is made with the indexes that it
   expect(await takeInCaptured()).toBe(0);
   await expectAlike();
   expect(await copy.count('leaf')).toBe(10);
+});
+
+it('a new partition keeps the key and index that were made for it before it was attached, whatever their names', async () => {
+  await copy.source.query(`
+    CREATE TABLE leaf (id int CONSTRAINT own_key PRIMARY KEY);
+    CREATE INDEX own_index ON leaf (id) WITH (fillfactor = 70);
+    ALTER TABLE parted ATTACH PARTITION leaf FOR VALUES FROM (10) TO (20);
+    INSERT INTO parted SELECT generate_series(10, 19)`);
+  expect(await takeInCaptured()).toBe(0);
+  await expectAlike();
+  expect(await copy.count('leaf')).toBe(10);
+  const { indexdef } = await copy.one<{ indexdef: string }>(
+    'target',
+    `SELECT indexdef FROM pg_indexes WHERE indexname = 'own_index'`,
+  );
+  expect(indexdef).toContain('fillfactor');
+});
+
+it('and so does one that has partitions of its own', async () => {
+  await copy.source.query(`
+    CREATE TABLE tree (id int CONSTRAINT own_key PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE INDEX own_index ON tree (id);
+    CREATE TABLE tree_leaf PARTITION OF tree FOR VALUES FROM (10) TO (20);
+    ALTER INDEX tree_leaf_id_idx RENAME TO leaf_index;
+    ALTER TABLE parted ATTACH PARTITION tree FOR VALUES FROM (10) TO (20);
+    INSERT INTO parted SELECT generate_series(10, 19)`);
+  expect(await takeInCaptured()).toBe(0);
+  await expectAlike();
+  expect(await copy.count('tree')).toBe(10);
+});
+
+it('indexes of a new partition that are alike but for their order hang below the same ones as on the source', async () => {
+  await copy.source.query('CREATE INDEX parted_down ON parted (id DESC)');
+  await onTarget(`
+    DROP INDEX parted_id; CREATE INDEX parted_down ON parted (id DESC); CREATE INDEX parted_id ON parted (id)`);
+  await copy.source.query('CREATE TABLE leaf PARTITION OF parted FOR VALUES FROM (10) TO (20)');
+  expect(await takeInCaptured()).toBe(0);
+  await expectAlike();
 });
 
 it('a table of which an operator has made the owner another is not taken for the same', async () => {
