@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
 import { Brake } from '../brake/brake';
 import { takenOff } from '../brake/capture-off';
 import { inspectCapture } from '../capture/check';
@@ -19,7 +20,7 @@ import { LAG_FACT, type SeenLag } from './beat';
 import { readTables } from './catalog-watch';
 import { takeInAltered } from './fed-tables';
 import { noteTrouble, PROBLEM_FACT, TROUBLE_FACT } from './facts';
-import { clearIdentity, watchIdentities } from './identity';
+import { clearIdentity, watchIdentities, watchIdentity } from './identity';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { takeOver, type Ends } from './applier';
 import { looksWhileFed, whileLooking } from './looks';
@@ -45,7 +46,9 @@ export async function feedBack(config: AgentConfig, memory: SupervisorMemory): P
   context.brake = brake;
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
-    const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
+    const serving = await context.connect('source');
+    await lookAtServing(context, serving, memory);
+    const ends: Ends = { source: serving, target: await context.connect('target') };
     if (!(await letWait(ends.target, ends.source))) throw new Failure('the source does not wait: start cutover again');
     await feed(context, ends, memory);
   } catch (error) {
@@ -114,6 +117,20 @@ async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Pro
   }
 }
 
+/**
+ * Looks at the serving end before the other one is asked for, which may be away for days: a key that is altered must not
+ * cost the application its writes until then, and what was known of a server that is another now may be gone by then.
+ */
+async function lookAtServing(context: Context, serving: Client, memory: SupervisorMemory): Promise<void> {
+  // What the brake has taken off is no finding.
+  if (performance.now() < memory.servingLook || (await takenOff(context.state)) !== undefined) return;
+  const problems = await captureProblems(context, serving, await readRelations(serving, context.config));
+  // What else closed the way back is known again once the other end is asked.
+  if (problems.size > 0) await remember(context, [...problems.values()]);
+  await watchIdentity(context, serving);
+  memory.servingLook = performance.now() + CHECK_EVERY_MS;
+}
+
 /** A jump of either end stands as a problem until every relation has been compared as a whole after it. */
 async function watchOverIdentity(context: Context, ends: Ends, relations: readonly Relation[]): Promise<void> {
   const identities = await watchIdentities(context, ends);
@@ -157,14 +174,23 @@ interface Obstacles {
 }
 
 async function obstaclesOf(context: Context, ends: Ends, relations: readonly Relation[]): Promise<Obstacles> {
-  await mendQueues(context, ends.source, relations);
-  const { problems } = await inspectCapture(context, ends.source, relations);
+  const problems = await captureProblems(context, ends.source, relations);
   const old = await readRelations(ends.target, context.config);
   const stay = tablesThatStay(old, relations);
   return {
     reasons: [...problems.values(), ...stay.map(({ why }) => why), ...(await fenceGaps(ends.target))],
     relations: new Set([...problems.keys(), ...stay.map(({ name }) => name)]),
   };
+}
+
+/** Has keys noted as they are now. Returns what is wrong with the capture of each relation, by quoted name. */
+async function captureProblems(
+  context: Context,
+  serving: Client,
+  relations: readonly Relation[],
+): Promise<ReadonlyMap<string, string>> {
+  await mendQueues(context, serving, relations);
+  return (await inspectCapture(context, serving, relations)).problems;
 }
 
 /** The problem of this direction: the time when it began stays as long as there is one. */

@@ -13,6 +13,8 @@ export class SupervisorMemory {
   readonly beats = new Map<string, bigint[]>();
   /** When each relation may be compared as a whole again, by quoted name; milliseconds of the process's clock. */
   readonly verifyAgain = new Map<string, number>();
+  /** When the serving end is due to be looked at by itself; milliseconds of the process's clock. */
+  servingLook = 0;
   readonly compare = new SickRelations(COMPARE_FACT, 'cannot be compared');
   readonly purge = new SickRelations(PURGE_FACT, 'cannot forget the changes that were applied');
 }

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { AgentConfig } from '../../../assets/agent/config';
+import { CAPTURED_FACT, type Captured } from '../../../assets/agent/capture/check';
 import type { Context } from '../../../assets/agent/context';
 import { armWayBack } from '../../../assets/agent/cutover/way-back';
 import { fenceFunction } from '../../../assets/agent/fence/objects';
@@ -10,7 +11,7 @@ import { finalize } from '../../../assets/agent/finalize';
 import { rollback } from '../../../assets/agent/rollback';
 import { prepareLeases } from '../../../assets/agent/lease';
 import { standingProblems } from '../../../assets/agent/sync/facts';
-import type { Identity } from '../../../assets/agent/sync/identity';
+import { readIdentity, type Identity } from '../../../assets/agent/sync/identity';
 import { feedBack } from '../../../assets/agent/sync/feed-back';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
 import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
@@ -64,6 +65,9 @@ async function feeding(work: () => Promise<void>, config: AgentConfig = migratio
     await running;
   }
 }
+
+/** The old end does not answer. */
+const away = (): AgentConfig => ({ ...migration.config, source: { ...migration.config.source, port: 1 } });
 
 const rows = async (client: Client): Promise<string> =>
   JSON.stringify((await client.query('SELECT * FROM public.item ORDER BY id')).rows);
@@ -141,12 +145,39 @@ it('the old end, restored to an earlier time, may have lost what it was fed: the
     expect(await areAlike()).toBe(true);
   }));
 
+it('while the old end is away, the one that serves is looked at as ever: a key that is altered costs it no writes', async () => {
+  const captured = await back.state.fact<Captured>(CAPTURED_FACT);
+  const seen = await readIdentity(target);
+  const alter = 'ALTER TABLE public.keyed ALTER id TYPE text';
+  await back.state.setFact(CAPTURED_FACT, { ...captured, '"public"."lost"': '1:1 1:1' });
+  await back.state.setFact('source.seen', { ...seen, wal: '9000000000000000' });
+  await target.query(alter);
+  const write = (): Promise<unknown> => target.query(`INSERT INTO public.keyed VALUES ('written meanwhile')`);
+  await expect(write()).rejects.toThrow();
+  await feeding(async () => {
+    const isTaken = async (): Promise<boolean> =>
+      write().then(
+        () => true,
+        () => false,
+      );
+    await until(isTaken, { seconds: 20 });
+    for (const told of ['"public"."lost" was captured and is gone now', 'it has lost a part of its log']) {
+      await until(async () => (await problems()).join().includes(told), { seconds: 20 });
+    }
+  }, away());
+  await back.state.setFact(CAPTURED_FACT, captured);
+  await source.query(alter);
+  await feeding(async () => {
+    const fed = `SELECT FROM public.keyed WHERE id = 'written meanwhile'`;
+    await until(async () => (await source.query(fed)).rowCount === 1);
+    await until(async () => (await problems()).length === 0);
+  });
+});
+
 it('the hard limit holds on the end that serves, also while the old one is away: capture is taken off, and a rollback refuses', async () => {
   await target.query('INSERT INTO public.item SELECT i FROM generate_series(1000, 1100) i');
-  const away = { ...migration.config.source, port: 1 };
   const config = {
-    ...migration.config,
-    source: away,
+    ...away(),
     brake: { ...migration.config.brake, queueMegabytes: 0.001, pauseSessions: 1 },
   };
   await feeding(async () => {
