@@ -171,6 +171,17 @@ it('indexes of a new partition that are alike but for their order hang below the
   await expectAlike();
 });
 
+it('an index that was renamed on the source alone is not made twice, and takes in that of a new partition', async () => {
+  await copy.source.query(`
+    ALTER INDEX parted_id RENAME TO renamed;
+    CREATE TABLE leaf PARTITION OF parted FOR VALUES FROM (10) TO (20);
+    ALTER INDEX leaf_id_idx RENAME TO leaf_index`);
+  await define();
+  await copy.target.query('ALTER INDEX parted_id RENAME TO renamed');
+  expect(await takeInCaptured()).toBe(0);
+  await expectAlike();
+});
+
 it('a table of which an operator has made the owner another is not taken for the same', async () => {
   await copy.source.query('CREATE TABLE owned (id int PRIMARY KEY)');
   await copy.target.query('CREATE TABLE owned (id int PRIMARY KEY); ALTER TABLE owned OWNER TO master');
