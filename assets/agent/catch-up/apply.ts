@@ -14,7 +14,7 @@ import { isLost } from '../copy/sessions';
 import { oneLine } from '../errors';
 import { beginReading } from './begin-reading';
 import type { CopyAnew } from './copy-anew';
-import type { Exported } from './exported';
+import { filesOf, type Exported } from './exported';
 import { explain, isWorthRepeating, type AskSource } from './explain';
 import { insertRange, replaceAll, replaceKeys, type Keys } from './replace';
 
@@ -55,7 +55,7 @@ export interface Portion extends Keys {
  * All changes that the snapshot shows, or all of one range, go into one target transaction, all deletes before all
  * inserts, so that unique values may have moved between keys. Returns the number of keys applied; a range of a
  * relation that was truncated is left to a portion without one, or to the parts in which it is copied anew. Throws
- * GivenBack, with both sessions closed, when the source needs its lock or its snapshot, also where it took them already.
+ * GivenBack when the source needs its lock or its snapshot, or a session was ended; both are to be closed then.
  */
 export async function applyChanges(
   sessions: Sessions,
@@ -71,11 +71,12 @@ export async function applyChanges(
 
 async function repeated(sessions: Sessions, lease: Lease, relation: Relation, portion: Portion): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {
+    const at: Progress = {};
     try {
-      return await once(sessions, lease, relation, portion);
+      return await once(sessions, lease, relation, portion, at);
     } catch (error) {
-      if (sessions.brake && !portion.snapshot && isEndedOnSource(error)) {
-        throw new GivenBack(`its session on the source was ended: ${oneLine(error)}`);
+      if (sessions.brake && isLost(error) && isRepeatable(portion, at)) {
+        throw new GivenBack(`its session was ended: ${oneLine(error)}`);
       }
       if (error instanceof PipeBroken || !isWorthRepeating(error) || attempt === ATTEMPTS) {
         throw await explain(relation, error, portion.range, sessions.ask);
@@ -85,15 +86,25 @@ async function repeated(sessions: Sessions, lease: Lease, relation: Relation, po
   }
 }
 
-/** Whoever mends a queue whose key was altered ends the session that holds it, while writes of the table are refused. */
-const isEndedOnSource = (error: unknown): boolean =>
-  error instanceof PipeBroken && error.end === 'source' && isLost(error);
+/** How far a portion is. */
+interface Progress {
+  /** The target's COMMIT: whether it has been sent, or answered. */
+  commit?: 'sent' | 'done';
+}
+
+/**
+ * Whether a portion may be applied once more after the loss of a session. A COMMIT that had no answer may still be on its
+ * way: who holds the lease alone waits for it, and who holds it with others does not. A part has no rows to replace.
+ */
+const isRepeatable = ({ range, anew }: Portion, { commit }: Progress): boolean =>
+  commit === undefined || (commit === 'sent' ? range === undefined : anew === undefined);
 
 async function once(
   { source, target, dirty, brake = UNBRAKED }: Sessions,
   lease: Lease,
   relation: Relation,
   portion: Portion,
+  at: Progress,
 ): Promise<number> {
   const { snapshot, range, format, anew } = portion;
   if (!anew && isIdle(await pending(source, relation))) return 0;
@@ -105,7 +116,7 @@ async function once(
   if (snapshot !== undefined) await source.query(`SET TRANSACTION SNAPSHOT ${literal(snapshot.name)}`);
   if (range !== undefined) await Promise.all([source.query(MERGED), target.query(MERGED)]);
   const work = await pending(source, relation);
-  const isRewritten = snapshot !== undefined && snapshot.files.get(relation.sql) !== work.file;
+  const isRewritten = snapshot !== undefined && snapshot.files.get(relation.sql) !== work.files;
   if (isRewritten || (!anew && (isIdle(work) || (work.truncated && range !== undefined)))) {
     await Promise.all([source.query('COMMIT'), target.query('COMMIT')]);
     return 0;
@@ -117,7 +128,9 @@ async function once(
       ? replaceAll(source, target, relation, options)
       : replaceKeys(source, target, relation, portion, options);
   });
+  at.commit = 'sent';
   await target.query('COMMIT');
+  at.commit = 'done';
   // A relation that is copied anew is compared again as a whole; and it may have no key.
   await forget(source, relation, range, anew || work.truncated ? undefined : dirty).catch((error: unknown) => {
     // The rows of a part are there, and cannot be inserted again; its changes stay, and are applied once more.
@@ -133,8 +146,8 @@ interface Pending {
   readonly truncated: boolean;
   /** Of the session on the source. */
   readonly pid: number;
-  /** The file that the relation has now, whatever the snapshot. */
-  readonly file: string | null;
+  /** The files of the relation and its queue now, whatever the snapshot. */
+  readonly files: string;
 }
 
 const isIdle = ({ changed, truncated }: Pending): boolean => !changed && !truncated;
@@ -143,8 +156,8 @@ async function pending(source: Client, relation: Relation): Promise<Pending> {
   const { rows } = await source.query(
     `SELECT EXISTS (SELECT FROM ${queueOf(relation)}) AS changed,
        EXISTS (SELECT FROM ${TRUNCATED} WHERE schema_name = $1 AND relation_name = $2) AS truncated,
-       pg_backend_pid() AS pid, pg_relation_filenode($3::oid)::text AS file`,
-    [relation.schema, relation.name, relation.oid],
+       pg_backend_pid() AS pid, ${filesOf('$3::oid', '$4::text')} AS files`,
+    [relation.schema, relation.name, relation.oid, queueOf(relation)],
   );
   return rows[0] as Pending;
 }

@@ -4,6 +4,7 @@ import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { setKnown } from '../connect';
 import { GivenBack } from '../copy/give-way';
+import { isLost } from '../copy/sessions';
 import { oneLine } from '../errors';
 import { concernsAll, inOne } from '../failures';
 import type { Lease } from '../lease';
@@ -34,7 +35,10 @@ const TARGET_SETTINGS: Readonly<Record<string, string>> = {
   jit: 'off',
 };
 
-/** How often a portion gives way; then it hurries, since a backlog that is never applied does the source more harm. */
+/**
+ * How often a portion gives way, or is applied once more since a session was ended; then it hurries, and fails with its
+ * session: a backlog that is never applied does the source more harm.
+ */
 const MOST_GIVEN_BACK = 5;
 
 /** How often the closing round is run for tables that are truncated or rewritten meanwhile; then it is left to the next start. */
@@ -151,7 +155,7 @@ export class CatchUp {
     return applied;
   }
 
-  /** Applies a portion. Returns its keys; undefined when it was given back, for the sake of the source. */
+  /** Applies a portion. Returns its keys; undefined when it was given back. */
   private async one({ relation, givenBack = 0, ...portion }: Waiting): Promise<number | undefined> {
     const pair = await this.take();
     try {
@@ -170,7 +174,7 @@ export class CatchUp {
 
   /**
    * Applies a backlog that is short, in as few round trips and commits as can be: relations with few changes together,
-   * dealt out to the sessions, and only the others one by one.
+   * dealt out to the sessions, and only the others one by one, as those are whose session was ended.
    *
    * @param sessions how many work side by side
    */
@@ -189,7 +193,9 @@ export class CatchUp {
           return applied;
         } catch (error) {
           await end(pair);
-          throw error;
+          if (!isLost(error)) throw error;
+          this.context.log.warn({ relations: relations.length, cause: oneLine(error) }, 'given back');
+          return { keys: 0, left: relations };
         }
       }),
     );
@@ -241,7 +247,17 @@ export class CatchUp {
     const target = await this.context.connect('target', 'catch-up');
     await setKnown(target, TARGET_SETTINGS);
     const dirty = await DirtyKeys.open(this.context);
-    return { source, target, dirty, ask: (work) => this.context.with('source', work) };
+    const pair: Sessions = { source, target, dirty, ask: (work) => this.context.with('source', work) };
+    for (const client of [source, target]) client.once('end', () => this.discard(pair));
+    return pair;
+  }
+
+  /** What is ended while it stands ready is not taken. */
+  private discard(pair: Sessions): void {
+    const place = this.idle.indexOf(pair);
+    if (place < 0) return;
+    this.idle.splice(place, 1);
+    void end(pair);
   }
 }
 

@@ -149,6 +149,12 @@ export function intercept(client: Client, before: (text: string) => Promise<unkn
   return client;
 }
 
+/** Ends a session as whoever administers its server does. */
+export function terminate(moving: Moving, end: 'source' | 'target', client: Client): Promise<unknown> {
+  const { processID: pid } = client as unknown as { readonly processID: number };
+  return moving[end].query('SELECT pg_terminate_backend($1)', [pid]);
+}
+
 /** Closes connections as the end of the process does: whatever is on its way stays so, and nobody says goodbye. */
 export function cutOff(...clients: readonly Client[]): void {
   for (const client of clients) {

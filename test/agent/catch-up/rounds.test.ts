@@ -1,10 +1,11 @@
+import type { Client } from 'pg';
 import { applyChanges } from '../../../assets/agent/catch-up/apply';
 import { readBacklog } from '../../../assets/agent/catch-up/backlog';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
 import { Lease } from '../../../assets/agent/lease';
 import { until } from '../../helpers/until';
-import { intercept, startMoving, type Moving } from './moving';
+import { intercept, startMoving, terminate, type Moving } from './moving';
 
 const TABLES = `
   CREATE TABLE public.parent (id int PRIMARY KEY);
@@ -17,19 +18,21 @@ beforeAll(async () => {
 });
 afterAll(() => moving.migration.stop());
 
-/** A context whose catch-up sessions on the source call `before` ahead of each statement. */
-async function watched(before: (text: string) => Promise<unknown> | undefined): Promise<Context> {
+type Before = (text: string, client: Client) => Promise<unknown> | undefined;
+
+/** A context whose catch-up sessions on one end call `before` ahead of each statement. */
+async function watched(before: Before, watchedEnd: 'source' | 'target' = 'source'): Promise<Context> {
   const context = await moving.migration.context('sync');
   const connect = context.connect.bind(context);
   context.connect = async (end, purpose) => {
     const client = await connect(end, purpose);
-    return end === 'source' && purpose === 'catch-up' ? intercept(client, before) : client;
+    return end === watchedEnd && purpose === 'catch-up' ? intercept(client, (text) => before(text, client)) : client;
   };
   return context;
 }
 
-async function catchUp(before: (text: string) => Promise<unknown> | undefined = () => undefined): Promise<CatchUp> {
-  return new CatchUp(await watched(before), moving.relations(), moving.lease);
+async function catchUp(before: Before = () => undefined, end: 'source' | 'target' = 'source'): Promise<CatchUp> {
+  return new CatchUp(await watched(before, end), moving.relations(), moving.lease);
 }
 
 const everything = async (end: 'source' | 'target'): Promise<string[][]> =>
@@ -130,6 +133,95 @@ describe('catch-up of many tables', () => {
     expect(isRewritten).toBe(true);
     expect(await everything('target')).toEqual(await everything('source'));
     expect(await moving.queued('third')).toBe(0);
+    await rounds.close();
+  });
+
+  it('is at one instant even when a queue is rewritten meanwhile, which shows it empty under every older snapshot', async () => {
+    await moving.source.query('UPDATE third SET v = 6; DELETE FROM child');
+    let isRewritten = false;
+    const rounds = await catchUp((text) => {
+      if (isRewritten || !text.startsWith('BEGIN ISOLATION')) return undefined;
+      isRewritten = true;
+      return moving.source.query('ALTER TABLE bucardo.delta_public_third ALTER id TYPE int USING id + 0');
+    });
+    const session = await moving.sessions();
+    await rounds.toOneSnapshot(session.source);
+    expect(isRewritten).toBe(true);
+    expect(await everything('target')).toEqual(await everything('source'));
+    expect(await moving.queued('third')).toBe(0);
+    await rounds.close();
+  });
+
+  it.each([
+    ['source', /^COPY \(SELECT .* FROM ONLY "public"."third"/],
+    ['source', /^DELETE FROM "bucardo"."delta_public_third"/],
+    ['target', /^DELETE FROM ONLY "public"."third"/],
+    ['target', /^COMMIT/],
+  ] as const)(
+    'is at one instant even when the session of a table is ended on the %s at %s, and another one applies it',
+    async (end, statement) => {
+      await moving.source.query('UPDATE third SET v = v + 1');
+      const atExport = await everything('source');
+      let isEnded = false;
+      const rounds = await catchUp((text, client) => {
+        if (isEnded || !statement.test(text)) return undefined;
+        isEnded = true;
+        return moving.source
+          .query('UPDATE third SET v = 100 WHERE id = (SELECT min(id) FROM third)')
+          .then(() => terminate(moving, end, client));
+      }, end);
+      const session = await moving.sessions();
+      await rounds.toOneSnapshot(session.source);
+      expect(isEnded).toBe(true);
+      expect(await everything('target')).toEqual(atExport);
+      expect(await moving.queued('third')).toBe(1);
+      await rounds.until(session.source, 1);
+      await rounds.close();
+    },
+  );
+
+  it('gives up with a table whose session is ended again and again', async () => {
+    await moving.source.query('UPDATE third SET v = v + 1');
+    let ends = 0;
+    const rounds = await catchUp((text, client) => {
+      if (!text.startsWith('DELETE FROM ONLY "public"."third"')) return undefined;
+      ends += 1;
+      return terminate(moving, 'target', client);
+    }, 'target');
+    const session = await moving.sessions();
+    await expect(rounds.toOneSnapshot(session.source)).rejects.toThrow('"public"."third" cannot be applied');
+    expect(ends).toBe(6);
+    expect(await moving.queued('third')).toBeGreaterThan(0);
+    await rounds.close();
+    await (await catchUp()).apply(moving.relations());
+  });
+
+  it('goes on with other sessions when those that stand ready are ended', async () => {
+    await moving.source.query('INSERT INTO third VALUES (604)');
+    const rounds = await catchUp();
+    const open = `FROM pg_stat_activity WHERE application_name = 'ibex catch-up'`;
+    const onTarget = async (): Promise<number> => (await moving.target.query(`SELECT ${open}`)).rowCount ?? 0;
+    const others = await onTarget();
+    await rounds.ready(8);
+    await moving.source.query(`SELECT pg_terminate_backend(pid) ${open}`);
+    await until(async () => (await onTarget()) <= others, { seconds: 20 });
+    expect(await rounds.apply([moving.relation('third')])).toBe(1);
+    expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('applies few changes one by one when the session that applies them together is ended', async () => {
+    await moving.source.query('INSERT INTO parent VALUES (72); INSERT INTO third VALUES (605)');
+    let ends = 0;
+    const rounds = await catchUp((text, client) => {
+      if (ends > 0 || !text.startsWith('DELETE FROM ONLY')) return undefined;
+      ends += 1;
+      return terminate(moving, 'target', client);
+    }, 'target');
+    const backlog = await readBacklog(moving.source, moving.relations(), 10);
+    expect(await rounds.applyShort(backlog, 1)).toBe(2);
+    expect(ends).toBe(1);
+    expect(await everything('target')).toEqual(await everything('source'));
     await rounds.close();
   });
 
