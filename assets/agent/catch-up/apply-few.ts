@@ -9,6 +9,7 @@ import type { Lease } from '../lease';
 import { ident, identList, literal } from '../sql';
 import type { Sessions } from './apply';
 import { PipeBroken } from '../copy/pipe';
+import { isEncoding } from '../copy/unreadable-row';
 import { beginReading } from './begin-reading';
 import { copyRows } from './copy-rows';
 import { explain, isWorthRepeating } from './explain';
@@ -26,7 +27,10 @@ const BUSY_MS = 20;
 /** What was done with relations of which few changes were expected. */
 export interface FewApplied {
   readonly keys: number;
-  /** Those left as they were, since they were truncated, more of them changed, or somebody has one of all for itself. */
+  /**
+   * Those left as they were, since they were truncated, more of them changed, somebody has one of all for itself, or a key
+   * of one is no text in UTF-8.
+   */
   readonly left: readonly Relation[];
 }
 
@@ -71,7 +75,16 @@ async function once(
     await target.query('ROLLBACK');
     return { keys: 0, left: relations };
   }
-  const { changed, left } = await readKeys(source, relations);
+  const read = await readKeys(source, relations).catch((error: unknown) => {
+    if (!isEncoding(error)) throw error;
+    return undefined;
+  });
+  // Which one it is shows where each is applied by itself, and keeps none of the others from it.
+  if (!read) {
+    await Promise.all([source.query('ROLLBACK'), target.query('ROLLBACK')]);
+    return { keys: 0, left: relations };
+  }
+  const { changed, left } = read;
   for (const change of changed) {
     at.relation = change.relation;
     await replace(source, target, change);

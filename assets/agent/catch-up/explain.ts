@@ -1,10 +1,13 @@
 import type { Client } from 'pg';
-import type { KeyRange } from '../catalog/key-order';
+import { truncatedRelations } from '../bucardo/queues';
+import { queueOf } from '../capture/names';
+import { keyOf, markStatement } from '../capture/objects';
+import { rangeCondition, type KeyRange } from '../catalog/key-order';
 import { copiedColumns, type Relation } from '../catalog/relations';
 import { ENCODING_CURES } from '../copy/explain';
 import { isTooLong, largestRow, TOO_LONG_CURE } from '../copy/largest-row';
 import { PipeBroken } from '../copy/pipe';
-import { isUnreadable, UNREADABLE_CURE, unreadableRow } from '../copy/unreadable-row';
+import { firstUnreadable, isUnreadable, UNREADABLE_CURE, unreadableRow } from '../copy/unreadable-row';
 import { Failure, oneLine } from '../errors';
 import { ROOM_CURES } from '../failures';
 import { identList } from '../sql';
@@ -39,27 +42,68 @@ export async function explain(
       { cause },
     );
   }
-  const find = isTooLong(cause) ? largestRow : isUnreadable(error) ? unreadableRow : undefined;
-  const row = find && (await ask?.((source) => findQueued(source, relation, range, find)).catch(() => ''));
+  const find = isTooLong(cause) ? findLargest : isUnreadable(error) ? findUnreadable : undefined;
+  const fault = find && (await ask?.((source) => find(source, relation, range)).catch(() => undefined));
   const ownCure = isTooLong(cause) ? TOO_LONG_CURE : isUnreadable(error) ? UNREADABLE_CURE : undefined;
-  const cure = ownCure ?? ENCODING_CURES[code] ?? ROOM_CURES[code];
+  const cure = fault?.cure ?? ownCure ?? ENCODING_CURES[code] ?? ROOM_CURES[code];
   // A value is at fault: where it is helps to find it.
-  const place = row || (code.startsWith('22') && where && oneLine(where));
+  const place = fault?.place ?? (code.startsWith('22') && where && oneLine(where));
   return new Failure(
     `${relation.sql} cannot be applied: ${oneLine(cause)}${place ? ` (${place})` : ''}${cure ? `; ${cure}` : ''}; nothing was forgotten; start again`,
     { cause },
   );
 }
 
-/** The row at fault among those that changed; among all, when the relation was truncated and none stands in its queue. */
+/** What is at fault, in words; and what to do about it, where that is not the same for all. */
+interface Fault {
+  readonly place: string;
+  readonly cure?: string;
+}
+
+type Find = typeof largestRow;
+
+const findLargest = async (
+  source: Client,
+  relation: Relation,
+  range: KeyRange | undefined,
+): Promise<Fault | undefined> =>
+  (await findQueued(source, relation, range, largestRow)) ?? findAny(source, relation, largestRow);
+
+/** A key that stands in the queue alone, since its row has another one now or is gone, cannot be corrected any more. */
+async function findUnreadable(
+  source: Client,
+  relation: Relation,
+  range: KeyRange | undefined,
+): Promise<Fault | undefined> {
+  const queued = await findQueued(source, relation, range, unreadableRow);
+  if (queued) return queued;
+  if ((await truncatedRelations(source, [relation])).length > 0) return findAny(source, relation, unreadableRow);
+  const columns = identList(keyOf(relation).columns.map(({ name }) => name));
+  const within = range === undefined ? 'true' : rangeCondition(relation, range, 'd');
+  const changes = `(SELECT ${columns} FROM ${queueOf(relation)} AS d WHERE ${within}) AS d`;
+  const key = await firstUnreadable(source, changes, columns, columns);
+  if (key === undefined) return undefined;
+  return {
+    place: `a change notes the key ${key}, which no row has any more`,
+    cure: `have the table copied anew, by this statement at the source: ${markStatement(relation)}`,
+  };
+}
+
+/** The row at fault among those that changed. */
 async function findQueued(
   source: Client,
   relation: Relation,
   range: KeyRange | undefined,
-  find: typeof largestRow,
-): Promise<string | undefined> {
+  find: Find,
+): Promise<Fault | undefined> {
   const names = identList(copiedColumns(relation).map(({ name }) => name));
-  const rows = `ONLY ${relation.sql} AS t`;
-  const queued = `(SELECT ${names} FROM ${rows} WHERE ${isQueued(relation, range)}) AS t`;
-  return (await find(source, relation, queued)) ?? find(source, relation, rows);
+  const queued = `(SELECT ${names} FROM ONLY ${relation.sql} AS t WHERE ${isQueued(relation, range)}) AS t`;
+  const place = await find(source, relation, queued);
+  return place === undefined ? undefined : { place };
+}
+
+/** The row at fault among all, where none stands in the queue: the relation was truncated. */
+async function findAny(source: Client, relation: Relation, find: Find): Promise<Fault | undefined> {
+  const place = await find(source, relation, `ONLY ${relation.sql} AS t`);
+  return place === undefined ? undefined : { place };
 }

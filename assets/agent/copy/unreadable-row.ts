@@ -1,10 +1,13 @@
 import type { Client } from 'pg';
 import { copiedColumns, type Relation } from '../catalog/relations';
-import { ident, identList, literal, sql } from '../sql';
+import { identList, literal, sql } from '../sql';
 import { PipeBroken } from './pipe';
 
 /** A server's codes for bytes that are no text in its encoding, and for text that UTF-8 does not know. */
 const CODES: readonly unknown[] = ['22021', '22P05'];
+
+/** Whether a server refuses text for its encoding. */
+export const isEncoding = (error: unknown): boolean => CODES.includes((error as { code?: string }).code);
 
 /** What we have the server say, and nobody else, when it has found such a row. */
 const FOUND = 'IBX01';
@@ -17,7 +20,7 @@ export const UNREADABLE_CURE =
 export function isUnreadable(error: unknown): boolean {
   const { cause } = error as { cause?: unknown };
   if (!(cause instanceof Error)) return false;
-  if (error instanceof PipeBroken) return error.end === 'source' && CODES.includes((cause as { code?: string }).code);
+  if (error instanceof PipeBroken) return error.end === 'source' && isEncoding(cause);
   return isUnreadable(cause);
 }
 
@@ -29,12 +32,28 @@ export function isUnreadable(error: unknown): boolean {
  */
 export async function unreadableRow(source: Client, relation: Relation, rows: string): Promise<string | undefined> {
   const key = relation.key === undefined ? 'ctid' : identList(relation.key.columns.map(({ name }) => name));
-  const columns = copiedColumns(relation).map(({ name }) => ident(name));
+  const found = await firstUnreadable(source, rows, key, identList(copiedColumns(relation).map(({ name }) => name)));
+  return found && `such a row has the key ${found}`;
+}
+
+/**
+ * What `key` has in the first of some rows of which `columns` cannot be sent as UTF-8.
+ *
+ * @param rows the rows as an item of FROM
+ * @param key columns, quoted
+ * @param columns the same
+ */
+export async function firstUnreadable(
+  source: Client,
+  rows: string,
+  key: string,
+  columns: string,
+): Promise<string | undefined> {
   const body = sql`
     #variable_conflict use_column
     DECLARE ibex_row record;
     BEGIN
-      FOR ibex_row IN SELECT ROW(${key})::text AS ibex_key, ROW(${columns.join(', ')})::text AS ibex_text FROM ${rows} LOOP
+      FOR ibex_row IN SELECT ROW(${key})::text AS ibex_key, ROW(${columns})::text AS ibex_text FROM ${rows} LOOP
         PERFORM convert_to(ibex_row.ibex_text, 'UTF8');
       END LOOP;
     EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
@@ -46,6 +65,6 @@ export async function unreadableRow(source: Client, relation: Relation, rows: st
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (code !== FOUND) throw error;
-    return `such a row has the key ${message}`;
+    return message;
   }
 }

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { takeAssessment } from '../../../assets/agent/assess';
 import { capture } from '../../../assets/agent/capture';
 import { readRelations } from '../../../assets/agent/catalog/relations';
+import { readBacklog } from '../../../assets/agent/catch-up/backlog';
 import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
 import { copyAll } from '../../../assets/agent/copy';
@@ -27,6 +28,7 @@ beforeEach(async () => {
   await ends.source.query(`
     CREATE TABLE large (id int PRIMARY KEY, note text);
     CREATE TABLE other (id int PRIMARY KEY, "each" text, note text);
+    CREATE TABLE named (name text PRIMARY KEY, note text);
     INSERT INTO large SELECT i, repeat('note ', 20) FROM generate_series(1, 10000) i;
     INSERT INTO other SELECT i, '', repeat('note ', 20) FROM generate_series(1, 10000) i;
     ANALYZE`);
@@ -47,7 +49,7 @@ describe('bytes that are no text, in a source that takes any', () => {
     const dump = () => run('dump', (context) => dumpRows(context));
     expect((await dump()).message).toMatch(
       new RegExp(
-        `^1 tables dumped, .*; "public"."other" was left out: .*${WORDS}.* \\(such a row has the key \\(5000\\)\\); ${CURE}$`,
+        `^2 tables dumped, .*; "public"."other" was left out: .*${WORDS}.* \\(such a row has the key \\(5000\\)\\); ${CURE}$`,
       ),
     );
     await expect(run('restore', restoreRows)).rejects.toThrow(/^rows of "public"."other" are not in the dump: /);
@@ -94,6 +96,39 @@ describe('bytes that are no text, in a source that takes any', () => {
     await caughtUp();
     const { rows } = await ends.target.query('SELECT note FROM other WHERE id = 5000');
     expect(rows).toEqual([{ note: 'cafe' }]);
+  });
+
+  it('stop their table alone where few changes are applied together, also while only a change has them as a key', async () => {
+    await run('copy', (context) => copyAll(context, COPY_PROBES));
+    await ends.source.query(`INSERT INTO named VALUES (E'caf\\xe9', 'a name'); DELETE FROM large WHERE id = 1`);
+    const drained = () =>
+      run('cutover', async (context) => {
+        const [source, target] = [await context.connect('source'), await context.connect('target')];
+        const relations = await readRelations(source, context.config);
+        const rounds = new CatchUp(context, relations, await Lease.take(target, 'catch-up'));
+        await rounds.applyShort(await readBacklog(source, relations, 1_000), 1).finally(() => rounds.close());
+      });
+    const key = String.raw`\(caf\\351\)`;
+    await expect(drained()).rejects.toThrow(
+      new RegExp(
+        `^"public"."named" cannot be applied: ${WORDS} \\(such a row has the key ${key}\\); ${CURE}; nothing was forgotten; start again$`,
+      ),
+    );
+    expect(await count(ends.target, 'large')).toBe(9_999);
+    await ends.source.query(`UPDATE named SET name = 'cafe'`);
+    const told: Error = await drained().then(
+      () => new Error('nothing was told'),
+      (error: Error) => error,
+    );
+    expect(told.message).toMatch(
+      new RegExp(
+        `^"public"."named" cannot be applied: ${WORDS} \\(a change notes the key ${key}, which no row has any more\\); have the table copied anew, by this statement at the source: .*; nothing was forgotten; start again$`,
+      ),
+    );
+    await ends.source.query(/at the source: (.*); nothing/.exec(told.message)?.[1] ?? '');
+    await drained();
+    const { rows } = await ends.target.query('SELECT * FROM named');
+    expect(rows).toEqual([{ name: 'cafe', note: 'a name' }]);
   });
 
   it('are warned of by assess', async () => {
