@@ -78,8 +78,11 @@ export interface Comparison {
   readonly comparisons: readonly RelationComparison[];
 }
 
-/** How often a server may be lost while it is at one section. */
+/** How often a server may be lost while it is at one section; of a section that is compared alone then, once more. */
 const MOST_LOSSES = 3;
+
+/** A server was lost at a section as often as it may be. */
+class LostAgain extends Failure {}
 
 /** How many differences a result shows. */
 const EXAMPLES = 20;
@@ -88,7 +91,7 @@ const EXAMPLES = 20;
 export async function compareAll(options: CompareAllOptions): Promise<Comparison> {
   const began = performance.now();
   const run = new Run(options, await planSections(options));
-  await Promise.all(Array.from({ length: Math.max(1, options.jobs) }, () => run.work()));
+  await run.all();
   const failed = new Set(run.notCompared.map(({ relation }) => relation));
   const compared = joinComparisons(run.comparisons).filter(({ relation }) => !failed.has(relation));
   return summary(compared, run.notCompared, (performance.now() - began) / 1000);
@@ -114,6 +117,11 @@ class Run {
   readonly notCompared: NotCompared[] = [];
   private readonly queue: Section[];
   private readonly left = new Map<Relation, number>();
+  /** How often a server was lost at a section. */
+  private readonly losses = new Map<Section, number>();
+  /** Sections at which it was lost too often while it was at others, too, any of which may have cost it all sessions. */
+  private readonly suspects: Section[] = [];
+  private isAlone = false;
   private readonly limit: RateLimit;
   private rows = 0;
   private relationsDone = 0;
@@ -127,25 +135,38 @@ class Run {
     this.limit = new RateLimit(options.maxRowsPerSecond ?? 0);
   }
 
+  /** Compares every section. Which of those costs the server its sessions at which it was lost, shows when each is alone. */
+  async all(): Promise<void> {
+    const jobs = Math.max(1, this.options.jobs);
+    this.isAlone = jobs === 1;
+    await Promise.all(Array.from({ length: jobs }, () => this.work()));
+    this.isAlone = true;
+    this.queue.push(...this.suspects);
+    await this.work();
+  }
+
   /**
    * Takes sections until none is left. Sessions are replaced after an error, which may have left them unusable. A server
    * that stays away is waited for once: what is left then could not be compared either.
    */
-  async work(): Promise<void> {
+  private async work(): Promise<void> {
     const { options } = this;
     const sessions = new Reconnecting(() => openSessions(options), options.pauses ?? []);
     try {
       for (let section = this.queue.shift(); section; section = this.queue.shift()) {
         const { relation } = section;
         try {
-          const losses = { count: 0 };
           this.comparisons.push(
             await sessions.run(
-              (open) => this.unlessLostAgain(losses, this.one(open, section as Section)),
+              (open) => this.unlessLostAgain(section as Section, this.one(open, section as Section)),
               (error, pause) => options.onInterrupted?.(relation.sql, error, pause),
             ),
           );
         } catch (error) {
+          if (error instanceof LostAgain && !this.isAlone) {
+            this.suspects.push(section);
+            continue;
+          }
           if (isLost(error) && options.pauses) this.giveUp(section, error);
           else this.fail(relation, (await explainTooLarge(error, section, options)) ?? oneLine(error));
         }
@@ -159,13 +180,16 @@ class Run {
   }
 
   /** What costs a session again may cost the server each time, as a row that is too large for it: it is left alone then. */
-  private async unlessLostAgain<T>(losses: { count: number }, work: Promise<T>): Promise<T> {
+  private async unlessLostAgain<T>(section: Section, work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (error) {
-      if (!isLost(error) || (losses.count += 1) < MOST_LOSSES) throw error;
-      throw new Failure(
-        `${MOST_LOSSES} times a server ended the session that compared it, at last with: ${oneLine(error)}; look into that server's log, then start verify again`,
+      if (!isLost(error)) throw error;
+      const losses = (this.losses.get(section) ?? 0) + 1;
+      this.losses.set(section, losses);
+      if (losses < MOST_LOSSES) throw error;
+      throw new LostAgain(
+        `${losses} times a server ended the session that compared it, at last with: ${oneLine(error)}; look into that server's log, then start verify again`,
       );
     }
   }

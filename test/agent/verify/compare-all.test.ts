@@ -194,6 +194,28 @@ it('leaves alone what costs the server its sessions again and again, and compare
   ]);
 });
 
+it('compares alone what a server was lost at beside others, and leaves alone only what costs it that session, too', async () => {
+  const tries = new Map<string, number>();
+  const compare = async (one: CompareOptions): Promise<RelationComparison> => {
+    const { name } = one.relation;
+    const times = (tries.get(name) ?? 0) + 1;
+    tries.set(name, times);
+    if (name === 'by_text' || (name === 'b' && times > 3)) return compareRelation(one);
+    throw Object.assign(new Error('terminating connection because of crash of another server process'), {
+      code: '57P02',
+    });
+  };
+  const pauses = Array.from({ length: 9 }, () => 1);
+  const { notCompared } = await compareAll({ ...options(['a', 'b', 'by_text']), jobs: 2, pauses, compare });
+  expect(notCompared).toEqual([
+    {
+      relation: '"public"."a"',
+      cause: expect.stringMatching(/^4 times a server ended the session that compared it, /),
+    },
+  ]);
+  expect(Object.fromEntries(tries)).toEqual({ a: 4, b: 4, by_text: 1 });
+});
+
 it('shows some examples of what differs', async () => {
   await ends.run('target', 'BEGIN; UPDATE public.b SET v = NULL WHERE id <= 30; COMMIT');
   const result = await compareAll(options(['a', 'b']));
