@@ -88,7 +88,7 @@ export function jumpOf(end: End, before: Identity, now: Identity): string | unde
 /** Looks at both ends; see `watchIdentity`. What a restart of the end that is fed may have emptied is copied anew. */
 export const watchIdentities = async (context: Context, { source, target }: Ends): Promise<Identities> => ({
   source: await watchIdentity(context, source),
-  target: await watchIdentity(context, target, 'target', () => recopyUnlogged(context, source)),
+  target: await watchIdentity(context, target, 'target', () => recopyUnlogged(context, { source, target })),
 });
 
 /** To be called before rows are brought: from then on it is known whether the target was started anew. */
@@ -103,7 +103,8 @@ export async function noteTarget({ state }: Context, target: Client): Promise<vo
  * stands as a problem until a full verify that began after it has passed. Returns what is known now.
  *
  * @param end with `target`, whether that is the server that it was, and has lost nothing of what it was given. @default source
- * @param onRestart called when the server was started anew, before that is taken for known
+ * @param onRestart called when the server was started anew, before that is taken for known, and where nobody can tell, since
+ * the host's memory is lost
  */
 export async function watchIdentity(
   context: Context,
@@ -130,7 +131,7 @@ export async function watchIdentity(
     await context.evidence(`the ${end} is the same`, false, 'readIdentity', { before, now, jump });
     await context.state.count(`${end}.jumps`, 1);
   }
-  if (before && before.started !== now.started) await onRestart();
+  if (before === undefined || (before && before.started !== now.started)) await onRestart();
   // The problem is written first: killed in between, the jump is seen and told once more.
   await context.state.setFact(SEEN_FACTS[end], now);
   return now;

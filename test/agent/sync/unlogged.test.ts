@@ -81,3 +81,12 @@ test('a comparison that meets the crash before anybody else does calls no row of
   await copy.catchUp();
   expect(await rows()).toEqual([500, 10]);
 });
+
+test('so is one that the source has logged by now: the target that has it unlogged empties it all the same', async () => {
+  await copy.source.query('ALTER TABLE cached SET LOGGED');
+  await crashTarget();
+  expect(await rows()).toEqual([0, 10]);
+  await copy.within('sync', look);
+  await copy.catchUp();
+  expect(await rows()).toEqual([500, 10]);
+});
