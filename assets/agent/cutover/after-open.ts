@@ -84,14 +84,14 @@ async function tellOfClients(
  */
 async function feedTheOther({ context, source, target }: PauseInput, fenced: boolean): Promise<boolean> {
   const forward = context.direction === 'forward';
-  // A run that finishes an earlier one begins no other watch.
-  if (forward && (fenced || !(await isUnfinished(context))))
-    await context.state.setFact(OPENED_FACT, new Date().toISOString());
+  // A run that finishes an earlier one begins no other watch, and keeps what that has seen.
+  const isFirst = fenced || !(await isUnfinished(context));
+  if (isFirst && forward) await context.state.setFact(OPENED_FACT, new Date().toISOString());
+  // What the ends were before the cutover says nothing: until now they were watched the other way round.
+  if (isFirst && !forward) await forgetIdentity(context.turned());
   await context.state.setFact(UNFINISHED_FACT, true);
   if (forward && context.config.cutover.wayBack === 'none') return false;
   await letWait(source, target);
-  // What the ends were before the cutover says nothing: until now they were watched the other way round.
-  if (!forward) await forgetIdentity(context.turned());
   await startSupervisor(context.config, forward ? 'back' : 'forward').catch((error: unknown) => {
     context.log.error({ err: error }, 'the other end is not fed; start this phase again');
   });

@@ -1,7 +1,7 @@
 import type { Context } from '../../../assets/agent/context';
 import type { End } from '../../../assets/agent/endpoints';
 import { readFenceState } from '../../../assets/agent/fence/objects';
-import { IDENTITY_FACT } from '../../../assets/agent/sync/facts';
+import { IDENTITY_FACT, type Problems } from '../../../assets/agent/sync/facts';
 import { watchIdentities } from '../../../assets/agent/sync/identity';
 import { until } from '../../helpers/until';
 import { startBothWays, type BothWays } from './both-ways';
@@ -77,4 +77,21 @@ it('an unlogged table is there, too, when the host has forgotten whether the end
   expect(await ways.run('rollback')).toMatchObject({ status: 0 });
   expect(await cached('source')).toHaveLength(ROWS);
   expect(await cached('source')).toEqual(await cached('target'));
+});
+
+it('a rollback that only finishes an earlier one keeps the alarm that was raised since', async () => {
+  const context = await ways.migration.context('rollback');
+  const { state } = context;
+  await look(context);
+  await ways.migration.source.kill();
+  await ways.migration.source.start();
+  await look(context);
+  const alarms = async (): Promise<readonly string[]> =>
+    (await state.fact<Problems | null>(IDENTITY_FACT))?.problems ?? [];
+  const alarm = expect.stringContaining('the source may have lost what the target has');
+  expect(await alarms()).toContainEqual(alarm);
+  await state.phaseEnded('rollback', 'failed', 'the clients were not moved');
+  await state.facing('back').setFact('cutover.unfinished', true);
+  expect(await ways.run('rollback')).toMatchObject({ status: 0 });
+  expect(await alarms()).toContainEqual(alarm);
 });
