@@ -24,7 +24,7 @@ export async function requireNoSync({ state }: Context): Promise<void> {
   await state.release('sync');
 }
 
-/** Throws Failure while such a run is under way. All but add need a sync that has ended; that one asks for it. */
+/** Throws Failure while such a run is under way. Of those that could meet a sync, add and cutover ask for it in turn. */
 export async function requireNoMove({ state }: Context): Promise<void> {
   if (!(await state.claim(MOVE, PATIENCE_MS))) throw new Failure(TAKEN);
   await state.release(MOVE);

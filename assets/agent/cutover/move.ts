@@ -5,7 +5,7 @@ import type { Context } from '../context';
 import { afterOpen, FREEZE_FACT } from './after-open';
 import { ClientWatch } from './client-watch';
 import { approach } from './approach';
-import { claimMove } from './claim';
+import { claimMove, requireNoSync } from './claim';
 import { passGates } from './gates';
 import { leadHome, setLed } from './home';
 import { PROOF_FACT } from './prove-rows';
@@ -51,6 +51,7 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
   await switches.release(context.real('source'));
   await leadHome(context, 'clients', switches);
   await readers.home();
+  if (context.direction === 'forward') await requireNoSync(context);
   // An earlier move of writes the other way left the end that takes over now.
   await letWait(ends.target, ends.source);
   await context.state.setFact(FREEZE_FACT, null);

@@ -63,6 +63,17 @@ describe('before the target has taken writes', () => {
     expect((await ways.run('finalize')).output).toContain('there is no way back to end');
     expect(await ways.takesWrites('source')).toBe(true);
   });
+
+  it('a cutover is refused beside a sync that has just been started', async () => {
+    const context = await ways.migration.context('sync');
+    expect(await context.state.claim('sync')).toBe(true);
+    expect(await ways.run('cutover')).toEqual({
+      status: 1,
+      output: 'ibex: sync runs already in another process; wait for it',
+    });
+    await context.close();
+    expect(await ways.takesWrites('source')).toBe(true);
+  });
 });
 
 describe('a cutover, writes on the target, a rollback, writes on the source, and a second cutover', () => {
