@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killBucardo } from '../bucardo/daemon';
 import { endSourceSessions } from '../bucardo/login';
+import { CAPTURE_SCHEMA } from '../capture/names';
 import { dropCapture } from '../cleanup/source';
 import type { Context } from '../context';
 import { endDumpers, endPartialDump } from '../dump/partial';
@@ -38,4 +39,12 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
       await sleep(1_000);
     }
   }
+}
+
+/** Why capture is taken off that is not gone yet, as after a kill in the midst of it; undefined where nothing is left to do. */
+export async function leftToTakeOff({ state }: Context, source: Client): Promise<string | undefined> {
+  const reason = await takenOff(state);
+  if (reason === undefined) return undefined;
+  const { rowCount } = await source.query('SELECT FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
+  return rowCount === 0 ? undefined : reason;
 }

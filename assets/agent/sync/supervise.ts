@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Brake } from '../brake/brake';
 import { judge, readQueueBytes } from '../brake/readings';
 import { takenOff } from '../brake/capture-off';
-import { takeCaptureOff } from '../brake/take-off';
+import { leftToTakeOff, takeCaptureOff } from '../brake/take-off';
 import { readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
 import { mendQueues } from '../capture/mend-queues';
@@ -86,7 +86,7 @@ async function keepClientsHome(config: AgentConfig): Promise<never> {
 
 /**
  * Without a sync, between the phases or after one that failed, changes pile up as well, and keys change: the hard limit
- * holds then, too, and queues are mended.
+ * holds then, too, a removal of capture that was killed is finished, and queues are mended.
  */
 export async function guardQueues(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
@@ -95,6 +95,7 @@ export async function guardQueues(config: AgentConfig): Promise<void> {
     const source = await context.connect('source');
     const isStopped = async (): Promise<boolean> => ((await readFenceState(source))?.kind ?? 'open') !== 'open';
     if (await isStopped()) return;
+    const left = await leftToTakeOff(context, source);
     const queueBytes = await readQueueBytes(source);
     const { pace, reason } = judge(
       { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
@@ -102,7 +103,7 @@ export async function guardQueues(config: AgentConfig): Promise<void> {
     );
     // No sooner, since whoever moves writes is refused meanwhile; and one may have begun to.
     if (!(await tryClaimMove(context)) || (await isStopped())) return;
-    if (pace === 'off') await takeCaptureOff(context, source, reason);
+    if (left !== undefined || pace === 'off') await takeCaptureOff(context, source, left ?? reason);
     else await mendQueues(context, source, await readRelations(source, config));
   } finally {
     await context.close();
