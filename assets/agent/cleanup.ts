@@ -51,7 +51,9 @@ async function once(context: Context): Promise<PhaseOutcome> {
   await killBucardo(host);
   await endPartialDump(host.stateDirectory, source);
   const triggers = (source ? await cleanSource(context, source, keepFence) : 0) + (await cleanTarget(context, target));
-  await context.state.setFact(BUCARDO_ROWS_FACT, (await appliedByBucardo(host)).rows);
+  const { rows } = await appliedByBucardo(host);
+  // A run that is repeated may find its database gone, which an earlier one has asked.
+  if (rows > 0) await context.state.setFact(BUCARDO_ROWS_FACT, rows);
   await dropBucardoDatabase(context);
   for (const file of passwordFiles(host)) rmSync(file);
   rmSync(rowArchive(host.stateDirectory), { recursive: true, force: true });

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
+import { BUCARDO_ROWS_FACT } from '../../assets/agent/bucardo/runs';
 import { OFF_FACT, takenOff } from '../../assets/agent/brake/capture-off';
 import { cleanup } from '../../assets/agent/cleanup';
 import { acknowledgeGone, GONE_WORDS } from '../../assets/agent/cleanup/gone';
@@ -9,11 +10,13 @@ import { leftovers } from '../../assets/agent/cleanup/leftovers';
 import { rowArchive } from '../../assets/agent/dump/partial';
 import type { AgentConfig } from '../../assets/agent/config';
 import type { End } from '../../assets/agent/endpoints';
+import { oneLine } from '../../assets/agent/errors';
 import { fenceFunction, type FenceState } from '../../assets/agent/fence/objects';
 import { Jobs } from '../../assets/agent/job';
 import { UNFENCE_WORDS } from '../../assets/agent/unfence';
 import { listCatalog } from '../helpers/catalog';
 import { PASSWORD } from '../helpers/migration';
+import { until } from '../helpers/until';
 import { startBothWays, type BothWays } from './cutover/both-ways';
 
 let ways: BothWays;
@@ -134,6 +137,32 @@ describe('cleanup', () => {
     expect((await host.query(`SELECT 1 FROM pg_database WHERE datname = 'bucardo'`)).rowCount).toBe(0);
     await looking.end();
     await host.end();
+  });
+
+  it.each([
+    ['schema', 'GRANT USAGE ON SCHEMA bucardo TO PUBLIC'],
+    ['function', 'ALTER FUNCTION bucardo.noted() COST 200'],
+  ])('begins anew when somebody changes the same %s at once', async (_, change) => {
+    await ways.source.query(
+      `DROP SCHEMA IF EXISTS bucardo CASCADE; CREATE SCHEMA bucardo;
+       CREATE FUNCTION bucardo.noted() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+    );
+    const other = await ways.migration.admin('source');
+    await other.query(`BEGIN; ${change}`);
+    const cleaning = clean().catch(oneLine);
+    const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DROP SCHEMA%'`;
+    await until(async () => (await ways.source.query(waits)).rowCount === 1);
+    await other.query('COMMIT');
+    await other.end();
+    expect(await cleaning).toMatch(/gone from both ends; the source stays fenced/);
+    expect(await ours('source')).toEqual(['ibex', 'ibex_fence']);
+  });
+
+  it('when it is repeated, still knows the rows that Bucardo had applied before its database was dropped', async () => {
+    const { state } = await ways.migration.context('report');
+    await state.setFact(BUCARDO_ROWS_FACT, 7);
+    await clean();
+    expect(await state.fact(BUCARDO_ROWS_FACT)).toBe(7);
   });
 
   it('with the host lost and the source read-only by default leaves nothing but the fence of the source', async () => {
