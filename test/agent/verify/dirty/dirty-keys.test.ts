@@ -195,6 +195,25 @@ it('of too many marks those of the busiest relation go: it is compared as a whol
   ]);
 });
 
+it('one that is being compared may have five times as many; with more its comparison is void, and nothing is known of it', async () => {
+  const begun = await dirty.begin(ends.source, [relation]);
+  const keys = Array.from({ length: 20 }, (_, i) => [`k${i}`]);
+  await dirty.mark(relation, keys);
+  expect(await dirty.keepAtMost(4, [relation])).toEqual([]);
+  await dirty.mark(relation, [['k20']]);
+  expect(await dirty.keepAtMost(4, [relation])).toEqual(['"public"."t"']);
+  for (const [one, beginning] of begun) await dirty.end(one, beginning, 1000);
+  expect(await dirty.standing([relation])).toMatchObject([{ keys: 0, verifiedAt: null, again: true }]);
+});
+
+it('one whose comparison began more than a day ago is not taken for being compared', async () => {
+  await dirty.begin(ends.source, [relation]);
+  await dirty.mark(relation, [['k1'], ['k2']]);
+  expect(await dirty.keepAtMost(1, [relation])).toEqual([]);
+  await context.state.client.query(`UPDATE ibex.verified SET begun_at = begun_at - interval '25 hours'`);
+  expect(await dirty.keepAtMost(1, [relation])).toEqual(['"public"."t"']);
+});
+
 it('keys of many batches are looked at side by side, and none is left out', async () => {
   await verify();
   await change(
