@@ -10,11 +10,25 @@ import { Failure, oneLine } from '../errors';
 import { OFF_FACT, takenOff } from './capture-off';
 
 /**
- * Takes all triggers off the source, on the way back off the target, table by table, each with a short lock time-out, and gives its disk back. The fact
- * is written first, so that whatever is killed, nobody goes on as if changes were known. May be repeated; throws when
- * the source cannot be reached.
+ * Takes all triggers off the source, on the way back off the target, table by table, each with a short lock time-out, and
+ * gives its disk back. The fact is written first, so that whatever is killed, nobody goes on as if changes were known.
+ * Tries until none is left; throws when the source cannot be reached.
  */
 export async function takeCaptureOff(context: Context, source: Client, reason: string): Promise<void> {
+  for (;;) {
+    try {
+      return await tryTakeCaptureOff(context, source, reason);
+    } catch (error) {
+      // The application is hurt as long as a trigger stands: there is no giving up.
+      if (!(error instanceof Failure)) throw error;
+      context.log.error({ cause: oneLine(error) }, 'some triggers are still there');
+      await sleep(1_000);
+    }
+  }
+}
+
+/** The same once. Throws Failure with who was in the way where a table was never free; may be repeated. */
+export async function tryTakeCaptureOff(context: Context, source: Client, reason: string): Promise<void> {
   if ((await takenOff(context.state)) === undefined) {
     await context.state.setFact(OFF_FACT, { reason, at: new Date().toISOString() });
     await context.state.count('brake.off', 1);
@@ -24,21 +38,11 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
   await endSourceSessions(source);
   // Its files may take long, or not go: the triggers come first.
   await endDumpers(context.config.host.stateDirectory, source);
-  for (;;) {
-    try {
-      const triggers = await dropCapture(context, source);
-      await context.evidence('capture taken off', true, 'dropCapture', { reason, triggers });
-      await endPartialDump(context.config.host.stateDirectory, source).catch((err: unknown) =>
-        context.log.error({ err }, 'a dump that is not complete could not be removed; cleanup does that'),
-      );
-      return;
-    } catch (error) {
-      // A table that is never free fails so. The application is hurt as long as a trigger stands: there is no giving up.
-      if (!(error instanceof Failure)) throw error;
-      context.log.error({ cause: oneLine(error) }, 'some triggers are still there');
-      await sleep(1_000);
-    }
-  }
+  const triggers = await dropCapture(context, source);
+  await context.evidence('capture taken off', true, 'dropCapture', { reason, triggers });
+  await endPartialDump(context.config.host.stateDirectory, source).catch((err: unknown) =>
+    context.log.error({ err }, 'a dump that is not complete could not be removed; cleanup does that'),
+  );
 }
 
 /** Why capture is taken off that is not gone yet, as after a kill in the midst of it; undefined where nothing is left to do. */

@@ -13,7 +13,7 @@ import { describeProof, keepProof } from './prove-rows';
 import { refreshViews, type Refreshed } from './refresh-views';
 
 /** Fact that the end that took over is open, and that not all of what follows is done. */
-const UNFINISHED_FACT = 'cutover.unfinished';
+export const UNFINISHED_FACT = 'cutover.unfinished';
 
 /** Whether a run of this direction has opened the other end and was cut short after that. */
 export const isUnfinished = async ({ state }: Context): Promise<boolean> =>

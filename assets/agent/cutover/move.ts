@@ -2,7 +2,7 @@ import { readRelations } from '../catalog/relations';
 import { withQueue } from '../catch-up/backlog';
 import { CatchUp } from '../catch-up/rounds';
 import type { Context } from '../context';
-import { afterOpen, FREEZE_FACT } from './after-open';
+import { afterOpen, FREEZE_FACT, UNFINISHED_FACT } from './after-open';
 import { ClientWatch } from './client-watch';
 import { approach } from './approach';
 import { claimMove, requireNoSync } from './claim';
@@ -56,6 +56,8 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
   await letWait(ends.target, ends.source);
   await context.state.setFact(FREEZE_FACT, null);
   await context.state.setFact(PROOF_FACT, null);
+  // What an earlier move this way has left undone is no part of this one.
+  await context.state.setFact(UNFINISHED_FACT, false);
   // Before the relations are read and the gates look, so that what is altered later shows in the pause.
   const tables = await readTables(context, ends.source);
   const relations = await readRelations(ends.source, context.config);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Brake } from '../brake/brake';
 import { judge, readQueueBytes } from '../brake/readings';
 import { takenOff } from '../brake/capture-off';
-import { leftToTakeOff, takeCaptureOff } from '../brake/take-off';
+import { leftToTakeOff, tryTakeCaptureOff } from '../brake/take-off';
 import { readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
 import { mendQueues } from '../capture/mend-queues';
@@ -95,7 +95,6 @@ export async function guardQueues(config: AgentConfig): Promise<void> {
     const source = await context.connect('source');
     const isStopped = async (): Promise<boolean> => ((await readFenceState(source))?.kind ?? 'open') !== 'open';
     if (await isStopped()) return;
-    const left = await leftToTakeOff(context, source);
     const queueBytes = await readQueueBytes(source);
     const { pace, reason } = judge(
       { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
@@ -103,7 +102,9 @@ export async function guardQueues(config: AgentConfig): Promise<void> {
     );
     // No sooner, since whoever moves writes is refused meanwhile; and one may have begun to.
     if (!(await tryClaimMove(context)) || (await isStopped())) return;
-    if (left !== undefined || pace === 'off') await takeCaptureOff(context, source, left ?? reason);
+    const left = await leftToTakeOff(context, source);
+    // Once: while a table is busy for hours, who has claimed the move keeps cleanup from its work. The next look goes on.
+    if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason);
     else await mendQueues(context, source, await readRelations(source, config));
   } finally {
     await context.close();

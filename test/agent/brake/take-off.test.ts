@@ -48,6 +48,15 @@ describe('a removal of capture that is killed while one table is busy', () => {
     expect(await ways.takesWrites('source')).toBe(true);
   });
 
+  it('keeps nobody from cleanup while the table is busy: the supervisor tries once a look', async () => {
+    const reader = await ways.migration.admin('source');
+    await reader.query('BEGIN; SELECT FROM public.probe');
+    await expect(guardQueues(ways.config)).rejects.toThrow('"public"."probe" was never free');
+    await reader.query('COMMIT');
+    await reader.end();
+    expect(await standing()).toEqual(['"public"."probe"', 'bucardo']);
+  });
+
   it('is finished by the supervisor, although no sync is wanted and the changes are few, and then left alone', async () => {
     await guardQueues(ways.config);
     expect(await standing()).toEqual([]);

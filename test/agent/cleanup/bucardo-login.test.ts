@@ -9,6 +9,10 @@ beforeAll(async () => {
 });
 afterAll(() => target?.stop());
 
+const GRANTED = `
+  CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); CREATE ROLE ibex_bucardo;
+  GRANT USAGE ON SCHEMA public TO ibex_bucardo; GRANT SELECT, INSERT, DELETE ON item, other TO ibex_bucardo`;
+
 const waits = async (watch: Client): Promise<boolean> =>
   (await watch.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).rowCount === 1;
 
@@ -17,12 +21,10 @@ test.each([
   ['has dropped a table', 'DROP TABLE item', ['other']],
 ])('Bucardo’s login goes beside an application that %s', async (_, statement, left) => {
   const [ours, application, watch] = await Promise.all([target.connect(), target.connect(), target.connect()]);
-  await ours.query(`
-    CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); CREATE ROLE ibex_bucardo;
-    GRANT USAGE ON SCHEMA public TO ibex_bucardo; GRANT SELECT, INSERT, DELETE ON item, other TO ibex_bucardo`);
+  await ours.query(GRANTED);
   await application.query(`BEGIN; ${statement}`);
 
-  const dropped = dropBucardoLogin(ours);
+  const dropped = dropBucardoLogin(ours, 100_000);
   await until(() => waits(watch));
   await application.query('COMMIT');
   await dropped;
@@ -32,4 +34,16 @@ test.each([
   expect(rows).toEqual(left.map((relname) => ({ relname })));
   await watch.query('DROP TABLE IF EXISTS item, other');
   await Promise.all([ours, application, watch].map((client) => client.end()));
+});
+
+test('who has a table for himself for hours does not keep it', async () => {
+  const [ours, application] = await Promise.all([target.connect(), target.connect()]);
+  await ours.query(GRANTED);
+  await application.query('BEGIN; LOCK TABLE item');
+
+  await dropBucardoLogin(ours, 10);
+
+  expect((await ours.query(`SELECT FROM pg_roles WHERE rolname = 'ibex_bucardo'`)).rowCount).toBe(0);
+  await application.query('ROLLBACK; DROP TABLE item, other');
+  await Promise.all([ours, application].map((client) => client.end()));
 });
