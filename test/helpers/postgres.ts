@@ -41,6 +41,8 @@ export interface TestPostgres {
   connect(database?: string): Promise<Client>;
   /** Kills every process of the server with SIGKILL, as a crash does, and returns once they are gone. */
   kill(): Promise<void>;
+  /** Kills one process of many, as the OOM killer does; returns once the server has recovered, whose postmaster stays. */
+  crash(): Promise<void>;
   /** Stops every process of the server with SIGSTOP, as a hung machine does, until `thaw`. */
   freeze(): void;
   /** Lets the processes go on after `freeze`. */
@@ -81,6 +83,19 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     return client;
   };
 
+  const answers = async (): Promise<boolean> => {
+    const probe = new Client({ ...address, port, database: 'postgres', connectionTimeoutMillis: 2_000 });
+    probe.on('error', () => undefined);
+    try {
+      await probe.connect();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await probe.end().catch(() => undefined);
+    }
+  };
+
   const launch = async (): Promise<boolean> => {
     const settings = { ...baseSettings(root, port), ...options.settings };
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
@@ -96,17 +111,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
       if (server === child) server = undefined;
     });
     while (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      const probe = new Client({ ...address, port, database: 'postgres', connectionTimeoutMillis: 2_000 });
-      probe.on('error', () => undefined);
-      try {
-        await probe.connect();
-        await probe.end();
+      if (await answers()) {
         server = child;
         return true;
-      } catch {
-        await probe.end().catch(() => undefined);
-        await sleep(20);
       }
+      await sleep(20);
     }
     return false;
   };
@@ -124,6 +133,16 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     for (const pid of pids) signalQuietly(pid, signal);
     if (child.exitCode === null && child.signalCode === null) await exited;
     while (pids.some(isRunning)) await sleep(10);
+  };
+
+  const crash = async (): Promise<void> => {
+    const postmaster = server?.pid;
+    if (postmaster === undefined) throw new Error('the server is down');
+    const victim = await connect();
+    const { rows } = await victim.query('SELECT pg_backend_pid() AS pid');
+    const children = childrenOf(postmaster);
+    signalQuietly((rows[0] as { pid: number }).pid, 'SIGKILL');
+    while (children.some(isRunning) || !(await answers())) await sleep(20);
   };
 
   const start = async (): Promise<void> => {
@@ -164,6 +183,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     kill: async () => {
       if (server?.pid) await gone('SIGKILL', [server.pid, ...childrenOf(server.pid)]);
     },
+    crash,
     freeze: () => signalAll('SIGSTOP'),
     thaw: () => signalAll('SIGCONT'),
     start,

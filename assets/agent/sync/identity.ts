@@ -10,6 +10,13 @@ import { recopyUnlogged } from './unlogged';
 /** Facts of each end as it was last seen. */
 const SEEN_FACTS: Readonly<Record<End, string>> = { source: 'source.seen', target: 'target.seen' };
 
+/** A process of the server's own, such as the checkpointer. A crash of any process ends them all. */
+interface ServerProcess {
+  readonly pid: number;
+  /** When it began, seconds since 1970; null where the login may not see that. */
+  readonly since: number | null;
+}
+
 /** Which server answers as an end, and how far it is. What its version or provider does not tell is null. */
 export interface Identity {
   /** Given to a cluster when it is made; a copy of its files has the same. */
@@ -18,6 +25,8 @@ export interface Identity {
   readonly timeline: number | null;
   /** When the server started. */
   readonly started: string;
+  /** Tell of a crash that the server itself has outlived. Absent in what an older version noted. */
+  readonly processes?: readonly ServerProcess[];
   /** The next transaction id; it never goes back, but for a server that lost transactions. */
   readonly txid: string;
   /** How far the log of changes is written durably, which no crash takes back; bytes. */
@@ -30,7 +39,9 @@ export type Identities = Readonly<Record<End, Identity>>;
 
 const COMMON = sql`
   SELECT pg_postmaster_start_time()::text AS started, txid_snapshot_xmax(txid_current_snapshot())::text AS txid,
-    pg_is_in_recovery() AS "isStandby"`;
+    pg_is_in_recovery() AS "isStandby",
+    (SELECT coalesce(json_agg(json_build_object('pid', pid, 'since', extract(epoch FROM backend_start))), '[]')
+      FROM pg_stat_activity WHERE datid IS NULL AND usesysid IS NULL) AS processes`;
 
 const SYSTEM = 'SELECT system_identifier::text AS system FROM pg_control_system()';
 
@@ -50,11 +61,24 @@ export async function readIdentity(client: Client): Promise<Identity> {
       return {};
     }
   };
-  const common = (await client.query(COMMON)).rows[0] as Pick<Identity, 'started' | 'txid' | 'isStandby'>;
+  const common = (await client.query(COMMON)).rows[0] as Pick<Identity, 'started' | 'txid' | 'isStandby' | 'processes'>;
   const { system = null } = await optional<{ system: string }>(SYSTEM);
   const { timeline = null } = await optional<{ timeline: number }>(TIMELINE);
   const { wal = null } = await optional<{ wal: string }>(WAL);
   return { system, timeline, wal, ...common };
+}
+
+/**
+ * Whether the server has lost nothing of its memory between two looks. After a crash of one process the others are replaced,
+ * unlogged tables are emptied and what is not written is lost, but the server still tells its earlier start.
+ */
+function isSameRun(before: Identity, now: Identity): boolean {
+  if (before.started !== now.started) return false;
+  const [known = [], listed = []] = [before.processes, now.processes];
+  const isSame = (a: ServerProcess, b: ServerProcess): boolean =>
+    a.pid === b.pid && (a.since === null || b.since === null || a.since === b.since);
+  // A server that has just recovered may list none yet.
+  return known.length === 0 || listed.length === 0 || known.some((a) => listed.some((b) => isSame(a, b)));
 }
 
 /** What happened to a source between two looks, in words; undefined when nothing did. */
@@ -70,6 +94,7 @@ export function jumpBetween(before: Identity, now: Identity): string | undefined
   if (before.started !== now.started) {
     return `it was started anew at ${now.started}; after a crash, transactions with asynchronous commit are lost`;
   }
+  if (!isSameRun(before, now)) return 'it recovered from a crash: transactions with asynchronous commit are lost';
   return undefined;
 }
 
@@ -82,7 +107,8 @@ export function jumpOf(end: End, before: Identity, now: Identity): string | unde
   if (end === 'source') return jumpBetween(before, now);
   const isHidden = before.wal === null || now.wal === null;
   const isFew = BigInt(before.txid) - BigInt(now.txid) < IN_FLIGHT;
-  return jumpBetween({ ...before, txid: isHidden && !isFew ? before.txid : now.txid, started: now.started }, now);
+  const { started, processes } = now;
+  return jumpBetween({ ...before, txid: isHidden && !isFew ? before.txid : now.txid, started, processes }, now);
 }
 
 /** Looks at both ends; see `watchIdentity`. What a restart of the end that is fed may have emptied is copied anew. */
@@ -103,8 +129,8 @@ export async function noteTarget({ state }: Context, target: Client): Promise<vo
  * stands as a problem until a full verify that began after it has passed. Returns what is known now.
  *
  * @param end with `target`, whether that is the server that it was, and has lost nothing of what it was given. @default source
- * @param onRestart called when the server was started anew, before that is taken for known, and where nobody can tell, since
- * the host's memory is lost
+ * @param onRestart called when the server was started anew or recovered from a crash, before that is taken for known, and where
+ * nobody can tell, since the host's memory is lost
  */
 export async function watchIdentity(
   context: Context,
@@ -113,7 +139,9 @@ export async function watchIdentity(
   onRestart: () => Promise<void> = async () => undefined,
 ): Promise<Identity> {
   const before = await context.state.fact<Identity | null>(SEEN_FACTS[end]);
-  const now = await readIdentity(client);
+  const answer = await readIdentity(client);
+  const listsNone = answer.processes?.length === 0 && before?.started === answer.started;
+  const now = listsNone ? { ...answer, processes: before.processes } : answer;
   // It can be fed nothing: what became of it is seen on the server that takes its place.
   if (end === 'target' && now.isStandby) return now;
   const jump = before && jumpOf(end, before, now);
@@ -131,7 +159,7 @@ export async function watchIdentity(
     await context.evidence(`the ${end} is the same`, false, 'readIdentity', { before, now, jump });
     await context.state.count(`${end}.jumps`, 1);
   }
-  if (before === undefined || (before && before.started !== now.started)) await onRestart();
+  if (before === undefined || (before && !isSameRun(before, now))) await onRestart();
   // The problem is written first: killed in between, the jump is seen and told once more.
   await context.state.setFact(SEEN_FACTS[end], now);
   return now;
@@ -143,7 +171,7 @@ export async function watchIdentity(
  */
 export async function noticeRestart(context: Context, target: Client): Promise<void> {
   const seen = await context.state.fact<Identity | null>(SEEN_FACTS.target);
-  if (!seen || seen.started === (await readIdentity(target)).started) return;
+  if (!seen || isSameRun(seen, await readIdentity(target))) return;
   await context.with('source', (source) => watchIdentities(context, { source, target }));
 }
 

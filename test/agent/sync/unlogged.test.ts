@@ -25,6 +25,11 @@ const rows = async (): Promise<number[]> =>
     )
   ).rows.flatMap((row: { cached: number; kept: number }) => [row.cached, row.kept]);
 
+async function crashOneProcess(): Promise<void> {
+  await copy.migration.target.crash();
+  await copy.reconnect();
+}
+
 async function crashTarget(): Promise<void> {
   const { target } = copy.migration;
   await target.kill();
@@ -61,26 +66,47 @@ test('an unlogged table that a crash of the target has emptied since it was copi
   expect(rowCount).toBe(0);
 });
 
-test('a comparison that meets the crash before anybody else does calls no row of it different, since all are brought anew', async () => {
-  let crash: (() => Promise<void>) | undefined = crashTarget;
-  /** Once a first chunk was compared. */
-  const clear = async (): Promise<void> => {
-    const now = crash;
-    crash = undefined;
-    await now?.();
-  };
-  await copy.within(
-    'verify',
-    async (context) => {
-      Object.assign(context, { brake: { ...UNBRAKED, clear } });
-      const { comparison } = await verifyRows(context, await relationsOf(context));
-      expect(comparison).toMatchObject({ notCompared: [], rowsDifferent: 0, inFlight: 500 });
-    },
-    { verify: { ...copy.migration.config.verify, chunkRows: 100, jobs: 1 } },
-  );
+test('so it is after a crash of one process, which the server outlives: it tells its earlier start', async () => {
+  const startedAt = async (): Promise<unknown> =>
+    (await copy.target.query('SELECT pg_postmaster_start_time()::text AS at')).rows;
+  const before = await startedAt();
+  await crashOneProcess();
+  expect(await startedAt()).toEqual(before);
+  expect(await rows()).toEqual([0, 10]);
+  await copy.within('sync', async (context) => {
+    await look(context);
+    expect(await standingProblems(context.state)).toEqual([]);
+  });
   await copy.catchUp();
   expect(await rows()).toEqual([500, 10]);
 });
+
+test.each<[string, () => Promise<void>]>([
+  ['the crash', crashTarget],
+  ['the crash of one process', crashOneProcess],
+])(
+  'a comparison that meets %s before anybody else does calls no row of it different, since all are brought anew',
+  async (_, happens) => {
+    let crash: (() => Promise<void>) | undefined = happens;
+    /** Once a first chunk was compared. */
+    const clear = async (): Promise<void> => {
+      const now = crash;
+      crash = undefined;
+      await now?.();
+    };
+    await copy.within(
+      'verify',
+      async (context) => {
+        Object.assign(context, { brake: { ...UNBRAKED, clear } });
+        const { comparison } = await verifyRows(context, await relationsOf(context));
+        expect(comparison).toMatchObject({ notCompared: [], rowsDifferent: 0, inFlight: 500 });
+      },
+      { verify: { ...copy.migration.config.verify, chunkRows: 100, jobs: 1 } },
+    );
+    await copy.catchUp();
+    expect(await rows()).toEqual([500, 10]);
+  },
+);
 
 test('so is one that the source has logged by now: the target that has it unlogged empties it all the same', async () => {
   await copy.source.query('ALTER TABLE cached SET LOGGED');

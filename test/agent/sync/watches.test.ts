@@ -304,6 +304,10 @@ describe('the watch of the ends themselves', () => {
     system: '7',
     timeline: 1,
     started: '2026-01-01 00:00:00+00',
+    processes: [
+      { pid: 7, since: 70.5 },
+      { pid: 8, since: 80.5 },
+    ],
     txid: '500',
     wal: '9000',
     isStandby: false,
@@ -316,6 +320,20 @@ describe('the watch of the ends themselves', () => {
     ['an older transaction id', { txid: '499' }, 'it was restored (transaction id 500, now 499)'],
     ['an older log', { wal: '8999' }, 'it has lost a part of its log'],
     ['a start in between', { started: '2026-01-02 00:00:00+00' }, 'it was started anew at 2026-01-02'],
+    ['the same processes', { processes: [{ pid: 7, since: 70.5 }] }, undefined],
+    [
+      'one that stayed',
+      {
+        processes: [
+          { pid: 9, since: null },
+          { pid: 8, since: 80.5 },
+        ],
+      },
+      undefined,
+    ],
+    ['no process listed yet', { processes: [] }, undefined],
+    ['processes whose age is hidden', { processes: [{ pid: 7, since: null }] }, undefined],
+    ['others in their place', { processes: [{ pid: 7, since: 90.5 }] }, 'it recovered from a crash'],
     ['a standby', { isStandby: true, wal: null }, 'it is a standby now'],
     ['what the provider hides', { system: null, timeline: null, wal: null }, undefined],
   ])('%s', (_, change, words) => {
@@ -359,6 +377,29 @@ describe('the watch of the ends themselves', () => {
     expect(await standingProblems(context.state)).toEqual([]);
   });
 
+  test('so does a crash of one process, which the server outlives, whatever the login may see', async () => {
+    const plain = async (): Promise<Client> => {
+      const client = await migration.admin('source');
+      await client.query('SET ROLE plain');
+      return client;
+    };
+    await source.query('CREATE ROLE plain');
+    const before = await look();
+    const hidden = await readIdentity(await plain());
+    expect(hidden.processes).toContainEqual({ pid: expect.any(Number), since: null });
+    expect(jumpBetween(before.source, hidden)).toBeUndefined();
+
+    await migration.source.crash();
+    source = await migration.admin('source');
+    expect(jumpBetween(hidden, await readIdentity(await plain()))).toContain('it recovered from a crash');
+    await source.query('DROP ROLE plain');
+    const atStart = await look();
+    const problem = expect.stringContaining('may have lost what the target has: it recovered from a crash');
+    expect(await standingProblems(context.state)).toEqual([problem]);
+    await clear(atStart);
+    expect(await standingProblems(context.state)).toEqual([]);
+  });
+
   test('so does a target that was put back to an earlier time, whose log went back', async () => {
     const { dataDirectory } = migration.target;
     const copyFiles = (from: string, to: string): void => {
@@ -392,6 +433,8 @@ describe('the watch of the ends themselves', () => {
     const before = await look();
     await migration.target.kill();
     await migration.target.start();
+    await look();
+    await migration.target.crash();
     await look();
     const asked = jest.fn(() => ({ ...before.target, isStandby: true, txid: '3' }));
     const standby = { query: async () => ({ rows: [asked()] }) } as unknown as Client;
