@@ -4,7 +4,7 @@ import { letWait } from '../fence/turn';
 import { removeFence } from '../fence/triggers';
 import type { PhaseOutcome } from '../phase';
 import { requireDone, type Finished } from '../switch/switches';
-import { forgetIdentity } from '../sync/identity';
+import { turnIdentity } from '../sync/identity';
 import { startSupervisor } from '../sync/supervisor-job';
 import { OPENED_FACT } from '../watch/record';
 import { endedKinds, type ClientsSaw } from './clients-saw';
@@ -87,8 +87,8 @@ async function feedTheOther({ context, source, target }: PauseInput, fenced: boo
   // A run that finishes an earlier one begins no other watch, and keeps what that has seen.
   const isFirst = fenced || !(await isUnfinished(context));
   if (isFirst && forward) await context.state.setFact(OPENED_FACT, new Date().toISOString());
-  // What the ends were before the cutover says nothing: until now they were watched the other way round.
-  if (isFirst && !forward) await forgetIdentity(context.turned());
+  // What was known of the ends before the cutover says nothing: until now they were watched the other way round.
+  if (isFirst && !forward) await turnIdentity(context);
   await context.state.setFact(UNFINISHED_FACT, true);
   if (forward && context.config.cutover.wayBack === 'none') return false;
   await letWait(source, target);

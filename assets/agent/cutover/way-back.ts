@@ -12,7 +12,7 @@ import { inTransaction } from '../schema/tried';
 import { qualified } from '../sql';
 import type { Ends } from '../sync/applier';
 import { forgetTables, keepCatalog, knownTables } from '../sync/catalog-watch';
-import { forgetIdentity } from '../sync/identity';
+import { turnIdentity } from '../sync/identity';
 import { listSequences } from './sequences';
 import { missingLine, missingRights } from './way-back-rights';
 
@@ -39,7 +39,7 @@ export async function armWayBack(context: Context, { source, target }: Ends): Pr
   await beginCapture(context, target);
   // The target has taken no write since anything was remembered of it.
   await back.state.setFact(CAPTURED_FACT, {});
-  await forgetIdentity(back);
+  await turnIdentity(context);
   const { problems } = await inspectCapture(back, target, relations);
   for (const relation of relations) {
     if (problems.has(relation.sql) && relation.key !== undefined && relation.key.unusable === undefined) {

@@ -175,11 +175,19 @@ export async function noticeRestart(context: Context, target: Client): Promise<v
   await context.with('source', (source) => watchIdentities(context, { source, target }));
 }
 
-/** To be called when nothing is fed yet from source to target: what either was when it was last looked at does not matter. */
-export const forgetIdentity = async ({ state }: Context): Promise<void> => {
-  for (const seen of Object.values(SEEN_FACTS)) await state.setFact(seen, null);
+/**
+ * To be called when changes are about to go the other way, or do by now: what was known for that way is too old. The end that
+ * is fed then is what it was when last looked at as the source, so that no crash since goes unnoticed.
+ *
+ * @param context of the way that changes went until then
+ */
+export async function turnIdentity(context: Context): Promise<void> {
+  const left = await context.state.fact<Identity | null>(SEEN_FACTS.source);
+  const { state } = context.turned();
+  await state.setFact(SEEN_FACTS.target, left ?? null);
+  await state.setFact(SEEN_FACTS.source, null);
   await state.setFact(IDENTITY_FACT, null);
-};
+}
 
 /** What was found equal with transactions that the source has lost since is not known to be equal any more. */
 async function forgetComparisons(context: Context): Promise<void> {

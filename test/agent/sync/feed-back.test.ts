@@ -11,7 +11,7 @@ import { finalize } from '../../../assets/agent/finalize';
 import { rollback } from '../../../assets/agent/rollback';
 import { prepareLeases } from '../../../assets/agent/lease';
 import { standingProblems } from '../../../assets/agent/sync/facts';
-import { readIdentity, type Identity } from '../../../assets/agent/sync/identity';
+import { readIdentity, watchIdentities, type Identity } from '../../../assets/agent/sync/identity';
 import { feedBack } from '../../../assets/agent/sync/feed-back';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
 import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
@@ -34,13 +34,17 @@ beforeAll(async () => {
     await client.query(`
       CREATE TABLE public.item (id int PRIMARY KEY, v int);
       INSERT INTO public.item VALUES (1, 1);
-      CREATE TABLE public.keyed (id int PRIMARY KEY)`);
-  await target.query('ALTER TABLE public.item OWNER TO master; ALTER TABLE public.keyed OWNER TO master');
+      CREATE TABLE public.keyed (id int PRIMARY KEY);
+      CREATE UNLOGGED TABLE public.cached (id int PRIMARY KEY);
+      INSERT INTO public.cached VALUES (1)`);
+  for (const name of ['item', 'keyed', 'cached']) await target.query(`ALTER TABLE public.${name} OWNER TO master`);
   context = await migration.context('cutover');
   back = context.turned();
   const ends = { source: await context.connect('source'), target: await context.connect('target') };
   await prepareLeases(ends.target, await readRelations(ends.source, migration.config));
   await closeTarget(context, ends.target);
+  // As the sync does.
+  await watchIdentities(context, ends);
   await armWayBack(context, ends);
   // As a cutover leaves both ends.
   await closeTarget(back, ends.source);
@@ -73,6 +77,17 @@ const rows = async (client: Client): Promise<string> =>
   JSON.stringify((await client.query('SELECT * FROM public.item ORDER BY id')).rows);
 const areAlike = async (): Promise<boolean> => (await rows(source)) === (await rows(target));
 const problems = (): Promise<string[]> => standingProblems(back.state);
+
+it('an unlogged table that the old end has lost in a crash before it was ever fed is brought back', async () => {
+  await migration.source.crash();
+  source = await migration.admin('source');
+  const cached = async (): Promise<number | null> => (await source.query('SELECT FROM public.cached')).rowCount;
+  expect(await cached()).toBe(0);
+  await feeding(async () => {
+    await until(async () => (await cached()) === 1, { seconds: 20 });
+  });
+  expect(await problems()).toEqual([]);
+});
 
 describe('a table that is altered on the end that serves', () => {
   it('closes the way back until the old end has it too, and is copied anew then: each end filled the column by itself', () =>
