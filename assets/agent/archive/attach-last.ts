@@ -12,7 +12,8 @@ export interface AttachLast {
 
 /**
  * The indexes among the entries whose place in the tree is below an index that is none of them, each with that index, the
- * table that brings it there, and its own attachment where it hangs on another of them.
+ * table that brings it there, and the attachments of those that hang on it: while one of them is missing it is not valid,
+ * and no table that is attached brings it along.
  */
 const ADOPTED = sql`
   WITH RECURSIVE own AS (
@@ -20,15 +21,15 @@ const ADOPTED = sql`
     LEFT JOIN pg_constraint c ON c.oid = e.oid AND c.contype IN ('p', 'u', 'x') AND e.class = ${CATALOG.constraint}
     JOIN pg_index i ON i.indexrelid = CASE e.class WHEN ${CATALOG.class} THEN e.oid ELSE c.conindid END),
   above AS (
-    SELECT o.place, o.oid AS index, h.inhparent AS adopter, h.inhrelid AS child, h.inhparent AS parent
+    SELECT o.place, o.oid AS index, h.inhrelid AS child, h.inhparent AS parent
     FROM own o JOIN pg_inherits h ON h.inhrelid = o.oid
-    UNION ALL SELECT a.place, a.index, a.adopter, h.inhrelid, h.inhparent
+    UNION ALL SELECT a.place, a.index, h.inhrelid, h.inhparent
     FROM above a JOIN own o ON o.oid = a.parent JOIN pg_inherits h ON h.inhrelid = o.oid)
   SELECT a.place::int AS place, i.indrelid::int8 AS "table", n.nspname AS schema, p.relname AS name,
-    CASE WHEN a.adopter <> a.parent THEN (
+    ARRAY(
       SELECT concat_ws(' ', 'INDEX ATTACH', m.nspname, c.relname, pg_get_userbyid(d.relowner))
-      FROM pg_class c JOIN pg_namespace m ON m.oid = c.relnamespace JOIN pg_class d ON d.oid = a.adopter
-      WHERE c.oid = a.index) END AS attachment
+      FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid JOIN pg_namespace m ON m.oid = c.relnamespace
+      JOIN pg_class d ON d.oid = h.inhparent WHERE h.inhparent = a.index) AS attachments
   FROM above a JOIN pg_index i ON i.indexrelid = a.child
   JOIN pg_class p ON p.oid = a.parent JOIN pg_namespace n ON n.oid = p.relnamespace
   WHERE i.indrelid = ANY ($3::oid[]) AND a.parent NOT IN (SELECT oid FROM own)`;
@@ -38,7 +39,7 @@ interface Adopted {
   readonly table: string;
   readonly schema: string;
   readonly name: string;
-  readonly attachment: string | null;
+  readonly attachments: readonly string[];
 }
 
 /** A table that is attached looks for the indexes it needs in this order, and takes the first of those that are equal. */
@@ -75,7 +76,7 @@ export async function attachLast(
     adopted.map(({ name }) => name),
   ]);
   const indexes = inOrder.flatMap(({ place }) => postData[(adopted[place - 1]?.place ?? 0) - 1] ?? []);
-  const texts = new Set(adopted.map(({ attachment }) => attachment));
+  const texts = new Set(adopted.flatMap(({ attachments }) => attachments));
   const early = [...indexes, ...postData.filter(({ oid, text }) => oid === 0 && texts.has(text))];
   const last = new Set(adopted.map(({ table }) => attachments.get(Number(table))));
   return {

@@ -162,6 +162,17 @@ it('and so does one that has partitions of its own', async () => {
   expect(await copy.count('tree')).toBe(10);
 });
 
+it('and so does one over a table that is there already, whose own key and index it takes in first', async () => {
+  await onBothEnds('CREATE INDEX loose_index ON loose (id)');
+  await copy.source.query(`
+    CREATE TABLE tree (id int NOT NULL) PARTITION BY RANGE (id);
+    ALTER TABLE tree ATTACH PARTITION loose FOR VALUES FROM (0) TO (10);
+    ALTER TABLE parted ATTACH PARTITION tree FOR VALUES FROM (0) TO (20)`);
+  expect(await takeInCaptured()).toBe(0);
+  await expectAlike();
+  expect(await copy.count('tree')).toBe(10);
+});
+
 it('indexes of a new partition that are alike but for their order hang below the same ones as on the source', async () => {
   await copy.source.query('CREATE INDEX parted_down ON parted (id DESC)');
   await onTarget(`
