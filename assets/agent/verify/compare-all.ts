@@ -78,8 +78,11 @@ export interface Comparison {
   readonly comparisons: readonly RelationComparison[];
 }
 
-/** How often a server may be lost while it is at one section; of a section that is compared alone then, once more. */
+/** How often a server may be lost while it is at one section: each time may be a crash of the source. */
 const MOST_LOSSES = 3;
+
+/** The same while it is at others, too. What it is lost at as often is compared alone then, and may lose it once more. */
+const MOST_LOSSES_BESIDE = MOST_LOSSES - 1;
 
 /** A server was lost at a section as often as it may be. */
 class LostAgain extends Failure {}
@@ -187,7 +190,7 @@ class Run {
       if (!isLost(error)) throw error;
       const losses = (this.losses.get(section) ?? 0) + 1;
       this.losses.set(section, losses);
-      if (losses < MOST_LOSSES) throw error;
+      if (losses < (this.isAlone ? MOST_LOSSES : MOST_LOSSES_BESIDE)) throw error;
       throw new LostAgain(
         `${losses} times a server ended the session that compared it, at last with: ${oneLine(error)}; look into that server's log, then start verify again`,
       );
