@@ -85,7 +85,8 @@ async function findUnreadable(
   if (key === undefined) return undefined;
   return {
     place: `a change notes the key ${key}, which no row has any more`,
-    cure: `have the table copied anew, by this statement at the source: ${markStatement(relation)}`,
+    // Not "the source": on the way back that is what an operator knows as the target.
+    cure: `have the table copied anew, by this statement at the end that serves: ${markStatement(relation)}`,
   };
 }
 

@@ -122,10 +122,10 @@ describe('bytes that are no text, in a source that takes any', () => {
     );
     expect(told.message).toMatch(
       new RegExp(
-        `^"public"."named" cannot be applied: ${WORDS} \\(a change notes the key ${key}, which no row has any more\\); have the table copied anew, by this statement at the source: .*; nothing was forgotten; start again$`,
+        `^"public"."named" cannot be applied: ${WORDS} \\(a change notes the key ${key}, which no row has any more\\); have the table copied anew, by this statement at the end that serves: .*; nothing was forgotten; start again$`,
       ),
     );
-    await ends.source.query(/at the source: (.*); nothing/.exec(told.message)?.[1] ?? '');
+    await ends.source.query(/at the end that serves: (.*); nothing/.exec(told.message)?.[1] ?? '');
     await drained();
     const { rows } = await ends.target.query('SELECT * FROM named');
     expect(rows).toEqual([{ name: 'cafe', note: 'a name' }]);
