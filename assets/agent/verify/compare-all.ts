@@ -159,12 +159,14 @@ class Run {
       for (let section = this.queue.shift(); section; section = this.queue.shift()) {
         const { relation } = section;
         try {
-          this.comparisons.push(
-            await sessions.run(
-              (open) => this.unlessLostAgain(section as Section, this.one(open, section as Section)),
-              (error, pause) => options.onInterrupted?.(relation.sql, error, pause),
-            ),
-          );
+          if (!this.hasFailed(relation)) {
+            this.comparisons.push(
+              await sessions.run(
+                (open) => this.unlessLostAgain(section as Section, this.one(open, section as Section)),
+                (error, pause) => options.onInterrupted?.(relation.sql, error, pause),
+              ),
+            );
+          }
         } catch (error) {
           if (error instanceof LostAgain && !this.isAlone) {
             this.suspects.push(section);
@@ -202,10 +204,13 @@ class Run {
     for (const { relation } of [section, ...this.queue.splice(0)]) this.fail(relation, cause);
   }
 
-  /** A relation of which one section cannot be compared is not compared, whatever its others found. */
+  /** A relation of which one section cannot be compared is not compared, whatever its others found or would find. */
   private fail(relation: Relation, cause: string): void {
-    if (this.notCompared.some((known) => known.relation === relation.sql)) return;
-    this.notCompared.push({ relation: relation.sql, cause });
+    if (!this.hasFailed(relation)) this.notCompared.push({ relation: relation.sql, cause });
+  }
+
+  private hasFailed({ sql }: Relation): boolean {
+    return this.notCompared.some(({ relation }) => relation === sql);
   }
 
   private one({ source, target, shapes }: Sessions, { relation, ...range }: Section): Promise<RelationComparison> {

@@ -296,6 +296,23 @@ describe('a relation of many chunks', () => {
     });
   });
 
+  it('costs a server no further crash once one of its sections is left alone', async () => {
+    const tries = new Map<string, number>();
+    const result = await compare({
+      pauses: Array.from({ length: 9 }, () => 1),
+      compare: ({ range }) => {
+        const section = JSON.stringify(range);
+        tries.set(section, (tries.get(section) ?? 0) + 1);
+        return Promise.reject(Object.assign(new Error('terminating connection'), { code: '57P02' }));
+      },
+    });
+    expect(result.notCompared).toHaveLength(1);
+    const [leftAlone, ...others] = [...tries.values()].sort((a, b) => b - a);
+    expect(leftAlone).toBe(3);
+    expect(others.length).toBeGreaterThan(2);
+    expect(new Set(others)).toEqual(new Set([2]));
+  });
+
   it('is read no faster than the limit says, and so is one whose key the two servers might sort differently', async () => {
     const { seconds } = await compare({ maxRowsPerSecond: 60_000 });
     expect(seconds).toBeGreaterThan(0.9);
