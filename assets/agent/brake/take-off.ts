@@ -27,8 +27,17 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
   }
 }
 
-/** The same once. Throws Failure with who was in the way where a table was never free; may be repeated. */
-export async function tryTakeCaptureOff(context: Context, source: Client, reason: string): Promise<void> {
+/**
+ * The same once. Throws Failure with who was in the way where a table was never free; may be repeated.
+ *
+ * @param attempts how often each table is waited for. @default as the settings say
+ */
+export async function tryTakeCaptureOff(
+  context: Context,
+  source: Client,
+  reason: string,
+  attempts: number = context.config.capture.attempts,
+): Promise<void> {
   if ((await takenOff(context.state)) === undefined) {
     await context.state.setFact(OFF_FACT, { reason, at: new Date().toISOString() });
     await context.state.count('brake.off', 1);
@@ -38,7 +47,7 @@ export async function tryTakeCaptureOff(context: Context, source: Client, reason
   await endSourceSessions(source);
   // Its files may take long, or not go: the triggers come first.
   await endDumpers(context.config.host.stateDirectory, source);
-  const triggers = await dropCapture(context, source);
+  const triggers = await dropCapture(context, source, CAPTURE_SCHEMA, { ...context.config.capture, attempts });
   await context.evidence('capture taken off', true, 'dropCapture', { reason, triggers });
   await endPartialDump(context.config.host.stateDirectory, source).catch((err: unknown) =>
     context.log.error({ err }, 'a dump that is not complete could not be removed; cleanup does that'),

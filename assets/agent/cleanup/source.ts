@@ -6,6 +6,9 @@ import { Failure } from '../errors';
 import { guardedAtOnce, isBusy } from '../fence/transaction';
 import { ident, qualified, sql } from '../sql';
 
+/** How long a table is waited for, and how often; milliseconds. */
+type Limits = Pick<Context['config']['capture'], 'lockTimeoutMs' | 'attempts'>;
+
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
 const OUR_TRIGGERS = sql`
   SELECT t.tgname AS trigger, n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, p.proname AS function
@@ -119,9 +122,16 @@ function sharedFunctions(triggers: readonly OurTrigger[]): Set<string> {
 /**
  * Takes our triggers off, table by table, and then drops the schema, which no table of the application depends on any more.
  * Returns how many triggers went. Throws Failure with who was in the way.
+ *
+ * @param limits how long, and how often, each table is waited for. @default those of the settings
  */
-export async function dropCapture(context: Context, client: Client, schema: string = CAPTURE_SCHEMA): Promise<number> {
-  const triggers = await takeOff(context, client, schema, 'cleanup');
+export async function dropCapture(
+  context: Context,
+  client: Client,
+  schema: string = CAPTURE_SCHEMA,
+  limits: Limits = context.config.capture,
+): Promise<number> {
+  const triggers = await takeOff(context, client, schema, 'cleanup', () => true, limits);
   await client.query(`DROP SCHEMA IF EXISTS ${ident(schema)} CASCADE`);
   return triggers;
 }
@@ -132,6 +142,7 @@ export async function dropCapture(context: Context, client: Client, schema: stri
  *
  * @param phase to be started again when some are left
  * @param isMeant whether a trigger is to go. @default all are
+ * @param limits how long, and how often, each table is waited for. @default those of the settings
  */
 export async function takeOff(
   context: Context,
@@ -139,8 +150,9 @@ export async function takeOff(
   schema: string,
   phase: string,
   isMeant: (trigger: OurTrigger) => boolean = () => true,
+  limits: Limits = context.config.capture,
 ): Promise<number> {
-  const { lockTimeoutMs, attempts } = context.config.capture;
+  const { lockTimeoutMs, attempts } = limits;
   await client.query('SET client_min_messages = warning');
   let all: OurTrigger[] = [];
   const find = async (): Promise<OurTrigger[]> => (all = await ourTriggers(client, schema)).filter(isMeant);
@@ -178,7 +190,7 @@ export async function takeOff(
       left = await find();
     }
     if (left.length === 0) break;
-    if (attempt >= attempts) throw new Failure(stillThere(left, busy, context.config.capture, phase));
+    if (attempt >= attempts) throw new Failure(stillThere(left, busy, limits, phase));
     context.progress.report(found.length - left.length, found.length, 'triggers', left[0]?.table ?? '');
     await pauseAfter(attempt);
   }
@@ -198,7 +210,7 @@ function byTable(triggers: readonly OurTrigger[]): [OurTrigger, ...OurTrigger[]]
 function stillThere(
   left: readonly OurTrigger[],
   [first]: readonly { readonly table: string; readonly blockers: Blocker[] }[],
-  limits: Context['config']['capture'],
+  limits: Limits,
   phase: string,
 ): string {
   const count = `${left.length} triggers are left`;

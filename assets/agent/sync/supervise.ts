@@ -45,6 +45,9 @@ const HOME_AGAIN_MS = 30_000;
 /** Rounds without a sync from one look at the queues to the next. */
 const IDLE_ROUNDS = 30;
 
+/** How often a look at the queues waits for each table whose triggers it takes off. */
+const GUARD_ATTEMPTS = 2;
+
 /**
  * Keeps the sync alive until it is killed: restarts Bucardo when it is dead or stuck, which by itself it never comes
  * back from, forgets what is applied, lets catch-up do what Bucardo cannot, and looks whether capture is in place. Or,
@@ -103,8 +106,8 @@ export async function guardQueues(config: AgentConfig): Promise<void> {
     // No sooner, since whoever moves writes is refused meanwhile; and one may have begun to.
     if (!(await tryClaimMove(context)) || (await isStopped())) return;
     const left = await leftToTakeOff(context, source);
-    // Once: while a table is busy for hours, who has claimed the move keeps cleanup from its work. The next look goes on.
-    if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason);
+    // For seconds: while a table is busy for hours, who has claimed the move keeps cleanup out. The next look goes on.
+    if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason, GUARD_ATTEMPTS);
     else await mendQueues(context, source, await readRelations(source, config));
   } finally {
     await context.close();

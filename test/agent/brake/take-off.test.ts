@@ -51,7 +51,7 @@ describe('a removal of capture that is killed while one table is busy', () => {
   it('keeps nobody from cleanup while the table is busy: the supervisor tries once a look', async () => {
     const reader = await ways.migration.admin('source');
     await reader.query('BEGIN; SELECT FROM public.probe');
-    await expect(guardQueues(ways.config)).rejects.toThrow('"public"."probe" was never free');
+    await expect(guardQueues(ways.config)).rejects.toThrow('"public"."probe" was never free for 500 ms in 2 tries');
     await reader.query('COMMIT');
     await reader.end();
     expect(await standing()).toEqual(['"public"."probe"', 'bucardo']);

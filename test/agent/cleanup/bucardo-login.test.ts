@@ -47,3 +47,19 @@ test('who has a table for himself for hours does not keep it', async () => {
   await application.query('ROLLBACK; DROP TABLE item, other');
   await Promise.all([ours, application].map((client) => client.end()));
 });
+
+test('who has truncated a table and does not come to an end is told by the table, and keeps it till then', async () => {
+  const [ours, application] = await Promise.all([target.connect(), target.connect()]);
+  await ours.query(GRANTED);
+  await application.query('BEGIN; TRUNCATE item');
+
+  await expect(dropBucardoLogin(ours, 10)).rejects.toThrow(
+    'somebody has "public"."item" for himself; end that, or wait, and start cleanup again',
+  );
+  await application.query('COMMIT');
+  await dropBucardoLogin(ours, 10_000);
+
+  expect((await ours.query(`SELECT FROM pg_roles WHERE rolname = 'ibex_bucardo'`)).rowCount).toBe(0);
+  await application.query('DROP TABLE item, other');
+  await Promise.all([ours, application].map((client) => client.end()));
+});
