@@ -300,8 +300,8 @@ describe('the brake on a living source', () => {
     const work = worker(brake);
     await until(() => work.pieces() > 3);
     await owner.query('ALTER ROLE mover NOSUPERUSER CONNECTION LIMIT 0');
-    await owner.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ibex brake'`);
-    await until(() => brake.pace === 'paused');
+    const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ibex brake'`;
+    await until(async () => (await owner.query(end)).rowCount === 0 && brake.pace === 'paused');
     expect(brake.draining.pace).toBe('paused');
     await until(() => brake.longPause() !== undefined);
     expect(brake.longPause()).toMatch(/^the brake cannot see the source: .*too many connections for role "mover"$/);
