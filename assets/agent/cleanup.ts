@@ -5,6 +5,7 @@ import { BUCARDO_DATABASE } from './bucardo/names';
 import { endSourceSessions, expelBucardo } from './bucardo/login';
 import { appliedByBucardo, BUCARDO_ROWS_FACT } from './bucardo/runs';
 import { dropBucardoLogin } from './cleanup/bucardo-login';
+import { isConcurrentChange } from './cleanup/concurrently';
 import { reachEnds } from './cleanup/ends';
 import { keepOnlyFence } from './cleanup/fence';
 import { leftovers, passwordFiles } from './cleanup/leftovers';
@@ -13,7 +14,7 @@ import { connectToHost } from './connect';
 import type { Context } from './context';
 import { claimMove } from './cutover/claim';
 import { endPartialDump, rowArchive } from './dump/partial';
-import { Failure, oneLine } from './errors';
+import { Failure } from './errors';
 import { openSource } from './fence/source';
 import { Jobs } from './job';
 import { ensureMigratorLogin, retireMigratorLogin } from './migrator-login';
@@ -22,10 +23,7 @@ import { ident } from './sql';
 import { dropHeartbeats } from './sync/heartbeat';
 import { stopSupervisor, SUPERVISOR } from './sync/supervisor-job';
 
-/** How a server refuses the second of two sessions that change the same object of its catalogs at once. */
-const CONCURRENTLY = /tuple concurrently (updated|deleted)/;
-
-/** How often cleanup is tried when that comes. */
+/** How often cleanup is tried when somebody else changes an object of the catalogs that it changes. */
 const TRIES = 3;
 
 /** Whoever else changes an object has done so by the next try, which begins anew: all of it may be repeated. */
@@ -34,7 +32,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     try {
       return await once(context);
     } catch (error) {
-      if (attempt === TRIES || !CONCURRENTLY.test(oneLine(error))) throw error;
+      if (attempt === TRIES || !isConcurrentChange(error)) throw error;
       context.log.warn({ err: error, attempt }, 'somebody changed the same object; begun anew');
     }
   }

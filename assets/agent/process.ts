@@ -32,3 +32,14 @@ export function isAlive(known: ProcessIdentity): boolean {
   const now = identify(known.pid);
   return now !== undefined && now.started === known.started && now.boot === known.boot;
 }
+
+/** Sends a signal to those of these processes that are still there. */
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      continue;
+    }
+  }
+}

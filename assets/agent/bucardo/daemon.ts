@@ -5,6 +5,7 @@ import type { Client } from 'pg';
 import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
 import { Failure } from '../errors';
+import { signalAll } from '../process';
 import { endOrphans } from './login';
 import { BUCARDO_DATABASE } from './names';
 import { logDirectory, pidDirectory, processTag, runBucardo } from './program';
@@ -65,13 +66,7 @@ export async function restartSync(
   ends: { readonly source: Client; readonly target: Client },
 ): Promise<void> {
   const { controller, kid } = syncProcesses(host, sync);
-  for (const pid of [...controller, ...kid]) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      continue;
-    }
-  }
+  signalAll([...controller, ...kid], 'SIGKILL');
   await endOrphans(ends, () => bucardoProcesses(host));
   rmSync(controllerFile(host, sync), { force: true });
   const client = await connectToHost(host, BUCARDO_DATABASE);
@@ -95,13 +90,7 @@ const controllerFile = (host: HostConfig, sync: string): string =>
  */
 export async function killBucardo(host: HostConfig): Promise<void> {
   for (let pids = bucardoProcesses(host); pids.length > 0; pids = bucardoProcesses(host)) {
-    for (const pid of pids) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        continue;
-      }
-    }
+    signalAll(pids, 'SIGKILL');
     await sleep(20);
   }
   if (existsSync(pidDirectory(host))) {

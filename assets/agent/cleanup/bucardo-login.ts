@@ -3,6 +3,7 @@ import { BUCARDO_LOGIN } from '../bucardo/names';
 import { Failure, oneLine } from '../errors';
 import { inTransaction } from '../schema/tried';
 import { ident, qualified, sql } from '../sql';
+import { isConcurrentChange } from './concurrently';
 
 const GRANTED = sql`
   SELECT n.nspname AS schema, c.relname AS name
@@ -20,8 +21,7 @@ const LOCK_TIMEOUT_MS = 10_000;
 const ROUNDS = 3;
 
 /** Of what somebody else has for himself, by its lock or its row of the catalogs. */
-const isTaken = (error: unknown): boolean =>
-  (error as { code?: string }).code === '55P03' || /tuple concurrently (updated|deleted)/.test(oneLine(error));
+const isTaken = (error: unknown): boolean => (error as { code?: string }).code === '55P03' || isConcurrentChange(error);
 
 /** A table that was dropped meanwhile, or its schema, took its rights along; DROP OWNED tries one that is locked. */
 const unlessLeft = (error: unknown): void => {

@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Context } from '../context';
 import { Failure } from '../errors';
-import { signalAll, writersOf } from './writers';
+import { signalAll } from '../process';
+import { writersOf } from './writers';
 
 /** Time between two looks at the brake; milliseconds. */
 const LOOK_MS = 250;

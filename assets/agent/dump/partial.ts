@@ -1,8 +1,9 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
+import { signalAll } from '../process';
 import { DUMP_SESSIONS } from './hold';
-import { signalAll, writersOf } from './writers';
+import { writersOf } from './writers';
 
 /** The directory with the source's rows. */
 export const rowArchive = (stateDirectory: string): string => join(stateDirectory, 'dump');

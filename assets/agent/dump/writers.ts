@@ -16,14 +16,3 @@ export function writersOf(path: string): number[] {
     }
   });
 }
-
-/** Sends a signal to those of these processes that are still there. */
-export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      continue;
-    }
-  }
-}
