@@ -120,37 +120,35 @@ describe('catch-up of many tables', () => {
     await rounds.close();
   });
 
-  it('is at one instant even when a table is rewritten meanwhile, which shows it empty under every older snapshot', async () => {
-    await moving.source.query('INSERT INTO third SELECT 700 + i FROM generate_series(1, 9) i; DELETE FROM child');
-    let isRewritten = false;
-    const rounds = await catchUp((text) => {
-      if (isRewritten || !text.startsWith('BEGIN ISOLATION')) return undefined;
-      isRewritten = true;
-      return moving.source.query('ALTER TABLE third ADD more float8 DEFAULT random(); ALTER TABLE third DROP more');
-    });
-    const session = await moving.sessions();
-    await rounds.toOneSnapshot(session.source);
-    expect(isRewritten).toBe(true);
-    expect(await everything('target')).toEqual(await everything('source'));
-    expect(await moving.queued('third')).toBe(0);
-    await rounds.close();
-  });
-
-  it('is at one instant even when a queue is rewritten meanwhile, which shows it empty under every older snapshot', async () => {
-    await moving.source.query('UPDATE third SET v = 6; DELETE FROM child');
-    let isRewritten = false;
-    const rounds = await catchUp((text) => {
-      if (isRewritten || !text.startsWith('BEGIN ISOLATION')) return undefined;
-      isRewritten = true;
-      return moving.source.query('ALTER TABLE bucardo.delta_public_third ALTER id TYPE int USING id + 0');
-    });
-    const session = await moving.sessions();
-    await rounds.toOneSnapshot(session.source);
-    expect(isRewritten).toBe(true);
-    expect(await everything('target')).toEqual(await everything('source'));
-    expect(await moving.queued('third')).toBe(0);
-    await rounds.close();
-  });
+  it.each([
+    [
+      'a table',
+      'INSERT INTO third SELECT 700 + i FROM generate_series(1, 9) i; DELETE FROM child',
+      'ALTER TABLE third ADD more float8 DEFAULT random(); ALTER TABLE third DROP more',
+    ],
+    [
+      'a queue',
+      'UPDATE third SET v = 6; DELETE FROM child',
+      'ALTER TABLE bucardo.delta_public_third ALTER id TYPE int USING id + 0',
+    ],
+  ])(
+    'is at one instant even when %s is rewritten meanwhile, which shows it empty under every older snapshot',
+    async (_, changes, rewrite) => {
+      await moving.source.query(changes);
+      let isRewritten = false;
+      const rounds = await catchUp((text) => {
+        if (isRewritten || !text.startsWith('BEGIN ISOLATION')) return undefined;
+        isRewritten = true;
+        return moving.source.query(rewrite);
+      });
+      const session = await moving.sessions();
+      await rounds.toOneSnapshot(session.source);
+      expect(isRewritten).toBe(true);
+      expect(await everything('target')).toEqual(await everything('source'));
+      expect(await moving.queued('third')).toBe(0);
+      await rounds.close();
+    },
+  );
 
   it.each([
     ['source', /^COPY \(SELECT .* FROM ONLY "public"."third"/],
