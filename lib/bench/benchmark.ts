@@ -113,8 +113,9 @@ export interface Turns {
 }
 
 /**
- * Measures all ways in turn, round after round, so that what else the machine does meets each of them alike. Ways that
- * are absent are left out. One that fails is not tried again and loses its values; the others go on without it.
+ * Measures all ways in turn, round after round, so that what else the machine does meets each of them alike. Each round
+ * begins with another way, so that none always follows the same one, whose writes the disk may still be busy with. Ways
+ * that are absent are left out. One that fails is not tried again and loses its values; the others go on without it.
  *
  * @param enough asked after each round whether to leave it at that. @default never
  */
@@ -128,7 +129,9 @@ export async function inTurn<T extends Way>(
   const values = new Map(ways.filter((way) => way.absent === undefined).map((way) => [way, [] as number[]]));
   const failures: string[] = [];
   for (let round = 1; round <= rounds; round += 1) {
-    for (const [way, measured] of values) {
+    const order = [...values];
+    order.push(...order.splice(0, (round - 1) % order.length));
+    for (const [way, measured] of order) {
       if (round > (way.mostRounds ?? rounds)) continue;
       try {
         const value = await measure(way, round);

@@ -1,4 +1,5 @@
 import { Failure } from '../../assets/agent/errors';
+import { withoutStatistics } from '../../assets/agent/catalog/statistics';
 import { compareCatalogs } from '../../assets/agent/verify/compare-catalogs';
 import type { BenchServers } from './servers';
 
@@ -46,10 +47,8 @@ export async function expectEqualDatabases(
   try {
     const { failures, warnings } = await compareCatalogs(source, target, servers.config(database));
     problems.push(...failures, ...warnings.filter((text) => text.endsWith('is only on the target')));
-    const { rows } = await target.query<{ name: string }>(
-      `SELECT oid::regclass::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND reltuples < 0`,
-    );
-    problems.push(...rows.map(({ name }) => `${name} was not analyzed`));
+    const bare = await withoutStatistics(target, servers.config(database));
+    problems.push(...bare.map((table) => `${table.sql} was not analyzed`));
   } finally {
     await source.end();
     await target.end();

@@ -46,7 +46,7 @@ interface Window {
 export const lag: Benchmark = {
   name: 'lag',
   title: 'Lag of the sync',
-  about: `A migration by the host program up to the sync, which its own supervisor then keeps going with Bucardo, by the default settings of \`sync\`. Every row was verified before, so that the sync compares each changed key again as well. pgbench -N, ${CLIENTS} clients, ${RATE} transactions a second, two rows each. The lag is the age of the oldest change that is not applied, on the source's clock, looked at every ${LOOK_MS} ms.`,
+  about: `A migration by the host program up to the sync, which its own supervisor then keeps going with Bucardo, by the settings of \`sync\` for one machine (a hand-over below ${ON_ONE_MACHINE.sync.handoverKeys.toLocaleString('en')} keys, else the defaults). Every row was verified before, so that the sync compares each changed key again as well. pgbench -N, ${CLIENTS} clients, ${RATE} transactions a second, two rows each. The lag is the age of the oldest change that is not applied, on the source's clock, looked at every ${LOOK_MS} ms.`,
   minutes: { full: 1.9, quick: 0.9 },
   run: async ({ servers, quick, rounds, log }) => {
     const plan = { windows: rounds(3), seconds: quick ? 10 : 25 };

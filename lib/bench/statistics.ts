@@ -40,6 +40,10 @@ export interface Figure {
 export const medianFigure = (values: readonly number[]): Figure | undefined =>
   values.length === 0 ? undefined : { value: median(values), rounds: values };
 
+/** The largest of what was measured, where one bad round is what counts. Undefined of nothing. */
+export const largestFigure = (values: readonly number[]): Figure | undefined =>
+  values.length === 0 ? undefined : { value: Math.max(...values), rounds: values };
+
 /** What a formula makes of the medians of several ways, and of each round. Undefined when one of them was not measured. */
 export function figureOf(
   ways: readonly (readonly number[])[],

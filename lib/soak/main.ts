@@ -1,5 +1,6 @@
 import { npmCommand, number, runCommand, type Console } from '../command-line';
-import { soak, type SoakOptions, type SoakResult } from './soak';
+import type { SoakResult } from './result';
+import { soak, type SoakOptions } from './soak';
 
 type Options = Omit<SoakOptions, 'log'>;
 

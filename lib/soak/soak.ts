@@ -4,9 +4,9 @@ import { ident } from '../../assets/agent/sql';
 import { closeAllLabs } from '../rehearsal/lab';
 import { APPLICATION_LOGIN, DATABASE, SOURCE_OWNER } from '../rehearsal/lab/source';
 import { Rehearsal } from '../rehearsal/rehearsal';
+import { concludeSoak, type SoakResult } from './result';
 import {
   CascadingWriter,
-  EMPTIED,
   ROUGH_TABLES,
   SlowWriter,
   TruncatingWriter,
@@ -26,22 +26,6 @@ export interface SoakOptions {
   readonly targetVersion: number;
   readonly scale: number;
   readonly log: (line: string) => void;
-}
-
-/** What a soak came to. */
-export interface SoakResult {
-  /** How long writers wrote before the cutover, as it was. */
-  readonly minutes: number;
-  /** How often the migration had to be started; a transaction that holds its locks too long turns a cutover back. */
-  readonly attempts: number;
-  readonly acknowledgedTransactions: number;
-  readonly acknowledgedWrites: number;
-  /** Rows that are not as the last acknowledged transaction left them; 0 is the only good number. */
-  readonly rowsLostOrDifferent: number;
-  /** Rows of both ends that were compared as they stood in the write pause. */
-  readonly rowsCompared: number;
-  readonly rough: readonly RoughResult[];
-  readonly longestPauseSeconds: number;
 }
 
 /** Starts of the migration until it is given up. */
@@ -150,24 +134,7 @@ async function judge(
   } finally {
     await client.end();
   }
-  const { statistics, verdict, pause } = await rehearsal.stopWriters();
+  const application = await rehearsal.stopWriters();
   const freeze = (await rehearsal.report()).cutover?.freeze;
-  // What a writer has emptied again since then cannot be compared any more; the writer has judged it.
-  const left = freeze?.notCompared.filter(({ relation }) => !EMPTIED.includes(relation)) ?? [];
-  if (freeze === undefined || left.length > 0)
-    throw new Failure(
-      `not every row of both ends was compared as it stood in the pause: ${left.map(({ relation, cause }) => `${relation} (${cause})`).join(', ') || 'nothing was'}`,
-    );
-  return {
-    minutes,
-    attempts,
-    acknowledgedTransactions:
-      statistics.acknowledgedTransactions + rough.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
-    acknowledgedWrites: statistics.acknowledgedWrites,
-    rowsLostOrDifferent:
-      verdict.lostWrites + freeze.rowsDifferent + rough.reduce((sum, { problems }) => sum + problems.length, 0),
-    rowsCompared: freeze.rowsCompared,
-    rough,
-    longestPauseSeconds: pause.longestMs / 1000,
-  };
+  return concludeSoak({ minutes, attempts, writers: application, rough, freeze });
 }

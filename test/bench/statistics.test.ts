@@ -1,5 +1,5 @@
 import { absentees, inTurn, isLate, onlyRounds } from '../../lib/bench/benchmark';
-import { figureOf, median, medianFigure, percentile, ratio, spread } from '../../lib/bench/statistics';
+import { figureOf, largestFigure, median, medianFigure, percentile, ratio, spread } from '../../lib/bench/statistics';
 
 describe('statistics', () => {
   it.each([
@@ -39,13 +39,14 @@ describe('statistics', () => {
     );
     expect(lost).toEqual({ value: 5, rounds: [5, 5, 0] });
     expect([medianFigure([3, 1, 2]), medianFigure([])]).toEqual([{ value: 2, rounds: [3, 1, 2] }, undefined]);
+    expect([largestFigure([3, 1, 2]), largestFigure([])]).toEqual([{ value: 3, rounds: [3, 1, 2] }, undefined]);
   });
 });
 
 describe('ways', () => {
   const ways = [{ name: 'one' }, { name: 'gone', absent: 'gone is not installed' }, { name: 'two' }];
 
-  it('take turns, round after round, and one that is absent takes none', async () => {
+  it('take turns, each round beginning with another, and one that is absent takes none', async () => {
     const order: string[] = [];
     const turns = await inTurn(
       ways,
@@ -56,11 +57,11 @@ describe('ways', () => {
       },
       () => undefined,
     );
-    expect(order).toEqual(['one 1', 'two 1', 'one 2', 'two 2']);
+    expect(order).toEqual(['one 1', 'two 1', 'two 2', 'one 2']);
     expect(turns).toEqual({
       series: [
-        { way: 'one', values: [1, 3] },
-        { way: 'two', values: [2, 4] },
+        { way: 'one', values: [1, 4] },
+        { way: 'two', values: [2, 3] },
       ],
       failures: [],
     });
@@ -92,7 +93,7 @@ describe('ways', () => {
       },
       () => undefined,
     );
-    expect(tried).toEqual(['one', 'two', 'one', 'two', 'two']);
+    expect(tried).toEqual(['one', 'two', 'two', 'one', 'two']);
     expect(turns).toEqual({
       series: [{ way: 'two', values: [1, 2, 3] }],
       failures: ['one failed in round 2: it is broken'],

@@ -25,7 +25,8 @@ export const END_SETTINGS: Readonly<Record<string, string | number>> = {
   shared_buffers: '256MB',
   max_wal_size: '2GB',
   checkpoint_completion_target: 0.9,
-  maintenance_work_mem: '128MB',
+  // As much as the copy has for an index on one machine, so that no other way of copying has less.
+  maintenance_work_mem: '256MB',
   effective_cache_size: '1GB',
 };
 
