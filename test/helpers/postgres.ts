@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
+import { makeDataDirectory } from './data-directory';
 import { postgresBinaries } from './postgres-binaries';
 import { isRunning } from './processes';
 
@@ -68,7 +69,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
   const dataDirectory = path.join(root, 'data');
   const run = serverUser();
   if (options.copyOf) copyFiles(options.copyOf, root, dataDirectory, run);
-  else initialise(bin, root, dataDirectory, options.password, run);
+  else await makeDataDirectory(dataDirectory, { version, bin, user, password: options.password, run });
 
   let port = await freePort();
   let server: ChildProcess | undefined;
@@ -153,7 +154,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
   const stop = async (): Promise<void> => {
     await Promise.all([...clients].map((client) => client.end().catch(() => undefined)));
     clients.clear();
-    if (server?.pid) await gone('SIGINT', [server.pid]);
+    // Without a checkpoint, since nobody reads its files again.
+    if (server?.pid) await gone('SIGQUIT', [server.pid]);
     fs.rmSync(root, { recursive: true, force: true });
   };
 
@@ -195,20 +197,6 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
 function serverUser(): string[] {
   const drop = process.getuid?.() === 0 ? ['--reuid=postgres', '--regid=postgres', '--init-groups'] : [];
   return [...drop, '--pdeathsig=SIGQUIT'];
-}
-
-function initialise(bin: string, root: string, data: string, password: string | undefined, run: string[]): void {
-  const auth = ['--auth=trust'];
-  if (password !== undefined) {
-    const file = path.join(root, 'password');
-    fs.writeFileSync(file, password);
-    auth.splice(0, 1, '--auth=scram-sha-256', `--pwfile=${file}`);
-  }
-  const flags = ['-D', data, '-U', user, '-E', 'UTF8', '--locale=C', '--no-sync', ...auth];
-  execFileSync('setpriv', [...run, path.join(bin, 'initdb'), ...flags], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
 }
 
 function copyFiles(
