@@ -146,7 +146,7 @@ export async function serverVersion(client: Client): Promise<number> {
   return (rows[0] as { version: number }).version;
 }
 
-/** The columns that are copied and compared: all but those that the server computes. */
+/** The columns that are copied: all but those that the server computes. */
 export const copiedColumns = (relation: Relation): readonly Column[] =>
   relation.columns.filter((column) => !column.generated);
 

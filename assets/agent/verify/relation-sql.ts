@@ -1,5 +1,5 @@
 import { keyText } from '../catalog/key-text';
-import type { Relation } from '../catalog/relations';
+import type { Column, Relation } from '../catalog/relations';
 import { rowHash, type TypeShape } from '../row-hash';
 import { sql } from '../sql';
 import type { Bucketing, ChosenBuckets } from './bucket-sums';
@@ -15,10 +15,19 @@ export interface Condition {
 export const usableKey = (relation: Relation): Relation['key'] =>
   relation.key?.unusable === undefined ? relation.key : undefined;
 
+/**
+ * The columns by which rows are the same. What an end computes is its own, which another version of a library may do in
+ * other last digits; but changes find their rows by the key.
+ */
+export const comparedColumns = (relation: Relation): readonly Column[] => {
+  const keys = usableKey(relation)?.columns.map(({ name }) => name) ?? [];
+  return relation.columns.filter(({ name, generated }) => !generated || keys.includes(name));
+};
+
 /** SQL for the md5 of each row of a relation, as text; the row is `t`. */
 export const hashOf = (relation: Relation, shapes: (typeOid: number) => TypeShape): string =>
   rowHash(
-    relation.columns.map(({ name, type, typeOid }) => ({ name, type, shape: shapes(typeOid) })),
+    comparedColumns(relation).map(({ name, type, typeOid }) => ({ name, type, shape: shapes(typeOid) })),
     't',
   );
 

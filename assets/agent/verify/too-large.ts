@@ -5,7 +5,7 @@ import type { Relation } from '../catalog/relations';
 import { oneLine } from '../errors';
 import { ident } from '../sql';
 import { KeySteps } from './key-range';
-import { usableKey } from './relation-sql';
+import { comparedColumns, usableKey } from './relation-sql';
 import type { Section } from './sections';
 
 /** What a server says of a value, or of a row as text, that is longer than it can hold. */
@@ -43,7 +43,7 @@ async function suspects(
 ): Promise<string[]> {
   const key = usableKey(relation);
   if (key === undefined) return [];
-  const sizes = relation.columns.map(({ name, type }) => {
+  const sizes = comparedColumns(relation).map(({ name, type }) => {
     const factor = FACTORS[type.replace(/\(.*?\)/, '')];
     const column = `t.${ident(name)}`;
     return factor === undefined ? `pg_column_size(${column})::int8` : `octet_length(${column})::int8 * ${factor}`;

@@ -1,7 +1,9 @@
 import type { Client } from 'pg';
+import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import { chunkColumns } from '../../../assets/agent/verify/chunk-columns';
+import { compareRelation } from '../../../assets/agent/verify/compare-relation';
 import { differing, type RelationComparison } from '../../../assets/agent/verify/comparison';
-import { startEnds, type Ends } from './ends';
+import { config, startEnds, type Ends } from './ends';
 import { until } from '../../helpers/until';
 
 let ends: Ends;
@@ -349,6 +351,55 @@ describe('a relation without a key', () => {
     expect((await ends.compare('"public"."bag"')).differences).toEqual({
       'missing on target': 1,
       'extra on target': 2,
+      different: 0,
+    });
+  });
+});
+
+describe('generated columns, which each end computes in its own way', () => {
+  // Servers before 12 have none, so both ends are databases of the newer one.
+  const sides: Record<'source' | 'target', Client> = {} as never;
+  const run = async (sql: string): Promise<unknown> =>
+    Promise.all([sides.source, sides.target].map((side) => side.query(sql)));
+  const compare = async (name: string): Promise<RelationComparison> => {
+    const relation = (await readRelations(sides.source, config())).find((each) => each.name === name) as Relation;
+    return compareRelation({ ...sides, relation, chunkRows: 1000 });
+  };
+  beforeAll(async () => {
+    for (const [side, factor] of [['source', 2] as const, ['target', 1000] as const]) {
+      await ends.run('target', `CREATE DATABASE ${side}`);
+      sides[side] = await ends.servers.target.connect(side);
+      await sides[side].query(
+        `CREATE FUNCTION public.own(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * ${factor}'`,
+      );
+    }
+    const own = (column: string): string => `int GENERATED ALWAYS AS (public.own(${column})) STORED`;
+    await run(`
+      CREATE TABLE public.priced (id int PRIMARY KEY, v int, g ${own('v')});
+      CREATE TABLE public.keyed (id int PRIMARY KEY, g ${own('id')}, h ${own('id')});
+      CREATE TABLE public.keyless (v int, g ${own('v')});
+      CREATE TABLE public.by_own (v int, g ${own('v')} PRIMARY KEY);
+      INSERT INTO public.priced SELECT n, n FROM generate_series(1, 10) n;
+      INSERT INTO public.keyed SELECT generate_series(1, 10);
+      INSERT INTO public.keyless SELECT generate_series(1, 10);
+      INSERT INTO public.by_own SELECT generate_series(1, 10)`);
+  });
+  afterAll(() => Promise.all(Object.values(sides).map((side) => side.end())));
+
+  it.each(['priced', 'keyed', 'keyless'])('are no difference of %s, which nobody could repair', async (name) => {
+    expect(await compare(name)).toMatchObject({ sourceRows: 10, targetRows: 10, keys: [] });
+  });
+
+  it('hide no other one', async () => {
+    await sides.target.query('UPDATE public.priced SET v = 0 WHERE id = 7; DELETE FROM public.keyless WHERE v = 7');
+    expect((await compare('priced')).keys).toMatchObject([{ kind: 'different', key: ['7'] }]);
+    expect((await compare('keyless')).differences).toMatchObject({ 'missing on target': 1, 'extra on target': 0 });
+  });
+
+  it('are one where they are the key, by which changes find their rows', async () => {
+    expect((await compare('by_own')).differences).toEqual({
+      'missing on target': 10,
+      'extra on target': 10,
       different: 0,
     });
   });
