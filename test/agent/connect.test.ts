@@ -17,6 +17,9 @@ const CARRIED = {
   search_path: 'public',
   standard_conforming_strings: 'off',
   DateStyle: 'German',
+  array_nulls: 'off',
+  xmloption: 'document',
+  quote_all_identifiers: 'on',
   synchronous_commit: 'off',
 };
 
@@ -59,6 +62,9 @@ test('no setting that a role carries reaches our sessions', async () => {
     search_path: 'pg_catalog',
     standard_conforming_strings: 'on',
     DateStyle: 'ISO, YMD',
+    array_nulls: 'on',
+    xmloption: 'content',
+    quote_all_identifiers: 'off',
     synchronous_commit: 'on',
   });
   await ours.end();

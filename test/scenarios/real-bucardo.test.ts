@@ -132,18 +132,31 @@ describe('Bucardo itself', () => {
     expect((await control.query(flags)).rows).not.toEqual([{ n: 0 }]);
   });
 
-  test('has no time-out that the database carries, which would end its sessions again and again while they wait', async () => {
+  test.each([
+    [
+      'no time-out that the database carries, which would end its sessions again and again while they wait',
+      { idle_session_timeout: '1h', transaction_timeout: '1h', statement_timeout: '1h' },
+      '0|0|0',
+    ],
+    [
+      'no form of values and names that the database carries: NULL in an array would become a text',
+      { array_nulls: 'off', xmloption: 'document', quote_all_identifiers: 'on' },
+      'on|content|off',
+    ],
+  ])('has %s', async (_what, carried, expected) => {
     const { host, target: there } = rehearsal.lab.config;
     const database = `ALTER DATABASE "${there.database}"`;
-    const carried = ['idle_session_timeout', 'transaction_timeout', 'statement_timeout'];
     const env = { ...process.env, PGSERVICEFILE: bucardoServiceFile(host.runDirectory) };
-    const query = carried.map((name) => `current_setting('${name}')`).join(', ');
+    const query = Object.keys(carried).map((name) => `current_setting('${name}')`);
     try {
-      for (const name of carried) await target.query(`${database} SET ${name} = '1h'`);
-      const seen = execFileSync('psql', ['service=ibex_target', '-XAtc', `SELECT ${query}`], { env, encoding: 'utf8' });
-      expect(seen.trim()).toBe('0|0|0');
+      for (const [name, value] of Object.entries(carried)) await target.query(`${database} SET ${name} = '${value}'`);
+      const seen = execFileSync('psql', ['service=ibex_target', '-XAtc', `SELECT ${query.join(', ')}`], {
+        env,
+        encoding: 'utf8',
+      });
+      expect(seen.trim()).toBe(expected);
     } finally {
-      for (const name of carried) await target.query(`${database} RESET ${name}`);
+      for (const name of Object.keys(carried)) await target.query(`${database} RESET ${name}`);
     }
   });
 

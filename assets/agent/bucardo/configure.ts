@@ -34,6 +34,9 @@ const EXACT_SESSION: Readonly<Record<string, string>> = {
   lc_monetary: 'C',
   extra_float_digits: '3',
   bytea_output: 'hex',
+  array_nulls: 'on',
+  xmloption: 'content',
+  quote_all_identifiers: 'off',
   DateStyle: 'ISO',
   IntervalStyle: 'postgres',
 };
