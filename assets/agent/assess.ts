@@ -7,6 +7,7 @@ import type { Check, Ends, Finding } from './assess/check';
 import { copyWayChecks } from './assess/copy-way';
 import { hostChecks } from './assess/host';
 import { loginChecks } from './assess/login';
+import { rowRuleChecks } from './assess/row-rules';
 import { refusalOfDeclared, serverChecks } from './assess/servers';
 import { tableChecks } from './assess/tables';
 import { targetChecks } from './assess/target';
@@ -27,6 +28,7 @@ export const CHECKS: readonly Check[] = [
   ...loginChecks,
   ...targetChecks,
   ...tableChecks,
+  ...rowRuleChecks,
   ...bypassChecks,
   ...activityChecks,
   ...hostChecks,

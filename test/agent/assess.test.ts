@@ -170,6 +170,12 @@ describe.each<[string, string, string, string]>([
     'DROP TABLE boxes; DROP EXTENSION cube',
     'column "bounds" of "public"."boxes" is a cube',
   ],
+  [
+    'a check by a function without a search path',
+    `CREATE FUNCTION known(int) RETURNS boolean LANGUAGE sql AS 'SELECT true'; CREATE TABLE checked (id int PRIMARY KEY CHECK (known(id)))`,
+    'DROP TABLE checked; DROP FUNCTION known',
+    'function public.known(integer), which table public.checked has called for each row, has no search_path of its own',
+  ],
   ['a publication', 'CREATE PUBLICATION partly', 'DROP PUBLICATION partly', 'publication "partly" is not migrated'],
   [
     'an event trigger',

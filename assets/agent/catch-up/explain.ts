@@ -7,6 +7,7 @@ import { copiedColumns, type Relation } from '../catalog/relations';
 import { ENCODING_CURES } from '../copy/explain';
 import { isTooLong, largestRow, TOO_LONG_CURE } from '../copy/largest-row';
 import { PipeBroken } from '../copy/pipe';
+import { searchPathCure } from '../copy/search-path';
 import { firstUnreadable, isUnreadable, UNREADABLE_CURE, unreadableRow } from '../copy/unreadable-row';
 import { Failure, oneLine } from '../errors';
 import { ROOM_CURES } from '../failures';
@@ -45,7 +46,7 @@ export async function explain(
   const find = isTooLong(cause) ? findLargest : isUnreadable(error) ? findUnreadable : undefined;
   const fault = find && (await ask?.((source) => find(source, relation, range)).catch(() => undefined));
   const ownCure = isTooLong(cause) ? TOO_LONG_CURE : isUnreadable(error) ? UNREADABLE_CURE : undefined;
-  const cure = fault?.cure ?? ownCure ?? ENCODING_CURES[code] ?? ROOM_CURES[code];
+  const cure = fault?.cure ?? ownCure ?? searchPathCure(cause) ?? ENCODING_CURES[code] ?? ROOM_CURES[code];
   // A value is at fault: where it is helps to find it.
   const place = fault?.place ?? (code.startsWith('22') && where && oneLine(where));
   return new Failure(

@@ -2,6 +2,7 @@ import type { Relation } from '../catalog/relations';
 import { Failure, oneLine } from '../errors';
 import { describePart, type Part } from './cuts';
 import { isTooLong, TOO_LONG_CURE } from './largest-row';
+import { searchPathCure } from './search-path';
 import { isUnreadable, UNREADABLE_CURE } from './unreadable-row';
 
 /** What to do about text that the target's encoding does not allow, by the server's code. */
@@ -10,12 +11,13 @@ export const ENCODING_CURES: Readonly<Record<string, string>> = {
   '22P05': `the source holds text that the target's encoding does not know; correct that value there`,
 };
 
-const CURES: Readonly<Record<string, string>> = {
-  ...ENCODING_CURES,
+/** Of what our own statement names, and is not there: the server tells no place of it. */
+const GONE_CURES: Readonly<Record<string, string>> = {
   '42P01': 'it was dropped; drop it on the target too, start capture',
   '42703': 'a column was dropped or renamed; undo that, or run cleanup and migrate again',
-  '42501': 'grant that right',
 };
+
+const CURES: Readonly<Record<string, string>> = { ...ENCODING_CURES, '42501': 'grant that right' };
 
 /** The writing end says at which line it stands; the reading one may lack room for temporary files. */
 const fullVolume = (where = ''): string =>
@@ -36,18 +38,18 @@ export function explainCopy(relation: Relation, error: unknown, part?: Part, row
   const isValue = code?.startsWith('22') ?? false;
   const places = [isValue && part && describePart(part), row, where && oneLine(where)].filter(Boolean).join(', ');
   const place = places === '' ? '' : ` (${places})`;
-  const cure =
-    (isTooLong(root)
-      ? TOO_LONG_CURE
-      : isUnreadable(error)
-        ? UNREADABLE_CURE
-        : code === '53100'
-          ? fullVolume(where)
-          : code !== undefined && CURES[code]) || undefined;
+  const cure = isUnreadable(error) ? UNREADABLE_CURE : cureOf(root);
   return new Failure(
     `rows of ${relation.sql} cannot be copied: ${oneLine(root)}${place}${cure === undefined ? '' : `; ${cure}`}; start copy again, it resumes`,
     { cause: error },
   );
+}
+
+function cureOf(root: unknown): string | undefined {
+  const { code = '', where } = root as { code?: string; where?: string };
+  if (isTooLong(root)) return TOO_LONG_CURE;
+  if (code === '53100') return fullVolume(where);
+  return searchPathCure(root) ?? CURES[code] ?? (where === undefined ? GONE_CURES[code] : undefined);
 }
 
 const rootOf = (error: unknown): unknown => {

@@ -9,6 +9,7 @@ import type { TocEntry } from '../archive/toc';
 import type { Relation } from '../catalog/relations';
 import type { AgentConfig } from '../config';
 import { ENCODING_CURES } from '../copy/explain';
+import { searchPathCure } from '../copy/search-path';
 import { targetPlans } from '../copy/target-plan';
 import { DumpDamaged } from '../dump/damage';
 import { Failure, oneLine } from '../errors';
@@ -85,7 +86,8 @@ function wayOn(error: unknown, archive: string): string {
   const anew = `remove ${archive}, start dump, then restore; what is restored is kept`;
   if (cure !== undefined) return `${cure}, ${anew}`;
   const again = 'start restore again, it resumes';
-  if (ROOM_CURES[code] !== undefined) return `${ROOM_CURES[code]}; ${again}`;
+  const ownCure = searchPathCure(error) ?? ROOM_CURES[code];
+  if (ownCure !== undefined) return `${ownCure}; ${again}`;
   return isRefused(error) ? `if the value is at fault, correct it at the source and ${anew}; else ${again}` : again;
 }
 

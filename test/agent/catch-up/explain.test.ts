@@ -37,3 +37,25 @@ it('names the text that the encoding of the target does not know, and what to do
     await expect(applyFew({ source, target }, lease, relations)).rejects.toThrow(cure);
   });
 });
+
+/** Brings what changed of the one table. */
+const apply = (): Promise<unknown> =>
+  copy.within('sync', async (context) => {
+    const [source, target] = [await context.connect('source'), await context.connect('target')];
+    const [item] = await readRelations(source, context.config);
+    if (!item) throw new Error('no table');
+    return applyChanges({ source, target }, await Lease.take(target, 'catch-up'), item);
+  });
+
+it('names the function of a constraint that finds nothing without a search path, and what to do about it', async () => {
+  await copy.prepare(`CREATE TABLE item (id int PRIMARY KEY);
+    CREATE FUNCTION known() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) >= 0 FROM item); END';
+    ALTER TABLE item ADD CHECK (known())`);
+  await copy.source.query('INSERT INTO item VALUES (1)');
+  await expect(apply()).rejects.toThrow(
+    /^"public"."item" cannot be applied: relation "item" does not exist; function public.known\(\) is called for each row, .*; nothing was forgotten; start again$/,
+  );
+  await copy.target.query('ALTER FUNCTION known() SET search_path = public');
+  await apply();
+  expect(await copy.count('item')).toBe(1);
+});

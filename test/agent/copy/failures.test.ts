@@ -68,6 +68,26 @@ describe('a table that cannot be copied is named with the way on, and the others
     expect(await copy.count('other')).toBe(1000);
   });
 
+  it.each([
+    ['sql', `'SELECT count(*) >= 0 FROM code'`, '"known"'],
+    ['plpgsql', `'BEGIN RETURN (SELECT count(*) >= 0 FROM code); END'`, String.raw`public.known\(\)`],
+  ])(
+    'because its constraint calls a function in %s that has no search path of its own',
+    async (language, body, name) => {
+      await copy.prepare(`${TWO} CREATE TABLE code (code text PRIMARY KEY);
+      CREATE FUNCTION known() RETURNS boolean LANGUAGE ${language} AS ${body}; ALTER TABLE large ADD CHECK (known())`);
+      await expect(copy.run()).rejects.toThrow(
+        new RegExp(
+          `^rows of "public"."large" cannot be copied: relation "code" does not exist \\(.*\\); function ${name} is called for each row, .* ALTER FUNCTION .*, or name them in its body; start copy again, it resumes$`,
+        ),
+      );
+      expect(await copy.count('other')).toBe(1000);
+      for (const end of [copy.source, copy.target]) await end.query('ALTER FUNCTION known() SET search_path = public');
+      await copy.run();
+      expect(await copy.count('large')).toBe(10_000);
+    },
+  );
+
   it('because it was altered in the middle', async () => {
     await copy.prepare(TWO);
     expect(await disturbed(() => copy.source.query('ALTER TABLE large DROP COLUMN n'))).toMatch(

@@ -79,6 +79,18 @@ it('names every table whose rows the target refuses, and restores the others', a
   expect(await counts()).toEqual([3000, 1000, 300]);
 });
 
+it('names the function of a constraint that finds nothing without a search path, and restores the others', async () => {
+  await copy.target.query(`CREATE FUNCTION known() RETURNS boolean LANGUAGE sql AS 'SELECT count(*) >= 0 FROM small';
+    ALTER TABLE middle ADD CHECK (known())`);
+  await expect(restore()).rejects.toThrow(
+    /^rows of "public"."middle" cannot be copied: relation "small" does not exist; function "known" is called for each row, .*; start restore again, it resumes$/,
+  );
+  expect(await counts()).toEqual([3000, 0, 300]);
+  await copy.target.query('ALTER FUNCTION known() SET search_path = public');
+  await restore();
+  expect(await counts()).toEqual([3000, 1000, 300]);
+});
+
 it('begins no further table once another run has taken over', async () => {
   const takenOver = copy.within(
     'restore',
