@@ -176,6 +176,12 @@ describe.each<[string, string, string, string]>([
     'DROP TABLE checked; DROP FUNCTION known',
     'function public.known(integer), which table public.checked has called for each row, has no search_path of its own',
   ],
+  [
+    'a domain that rows may violate',
+    'CREATE DOMAIN code AS text; ALTER DOMAIN code ADD CONSTRAINT short CHECK (length(VALUE) < 5) NOT VALID',
+    'DROP DOMAIN code',
+    'constraint short of domain public.code is NOT VALID',
+  ],
   ['a publication', 'CREATE PUBLICATION partly', 'DROP PUBLICATION partly', 'publication "partly" is not migrated'],
   [
     'an event trigger',

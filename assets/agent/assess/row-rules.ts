@@ -49,5 +49,21 @@ const searchPaths = askFor<{ name: string; by: string; more: number }>(
     ),
 );
 
+const NOT_VALID = sql`
+  SELECT format('%I', c.conname) AS name, c.contypid::regtype::text AS domain
+  FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+  WHERE c.contypid <> 0 AND NOT c.convalidated AND ${SCHEMA} AND ${notOfExtension('pg_type', 'c.contypid')} ORDER BY 2, 1`;
+
+/** Of a table such a constraint holds for every row that changes; of a domain only where that value does. */
+const notValid = askFor<{ name: string; domain: string }>(
+  'domains that are not valid',
+  'source',
+  NOT_VALID,
+  ({ name, domain }) =>
+    warning(
+      `constraint ${name} of domain ${domain} is NOT VALID: a row that violates it stops its table once anything of it changes, since the target checks the value anew; correct such rows and ALTER DOMAIN ${domain} VALIDATE CONSTRAINT ${name}, or drop it until after the cutover`,
+    ),
+);
+
 /** What the application has checked or computed for each row that is written. */
-export const rowRuleChecks: readonly Check[] = [searchPaths];
+export const rowRuleChecks: readonly Check[] = [searchPaths, notValid];

@@ -4,7 +4,7 @@ import { queueOf } from '../capture/names';
 import { keyOf, markStatement } from '../capture/objects';
 import { rangeCondition, type KeyRange } from '../catalog/key-order';
 import { copiedColumns, type Relation } from '../catalog/relations';
-import { ENCODING_CURES } from '../copy/explain';
+import { checkCure, ENCODING_CURES } from '../copy/explain';
 import { isTooLong, largestRow, TOO_LONG_CURE } from '../copy/largest-row';
 import { PipeBroken } from '../copy/pipe';
 import { searchPathCure } from '../copy/search-path';
@@ -46,9 +46,11 @@ export async function explain(
   const find = isTooLong(cause) ? findLargest : isUnreadable(error) ? findUnreadable : undefined;
   const fault = find && (await ask?.((source) => find(source, relation, range)).catch(() => undefined));
   const ownCure = isTooLong(cause) ? TOO_LONG_CURE : isUnreadable(error) ? UNREADABLE_CURE : undefined;
-  const cure = fault?.cure ?? ownCure ?? searchPathCure(cause) ?? ENCODING_CURES[code] ?? ROOM_CURES[code];
+  const cure =
+    fault?.cure ?? ownCure ?? searchPathCure(cause) ?? checkCure(cause) ?? ENCODING_CURES[code] ?? ROOM_CURES[code];
   // A value is at fault: where it is helps to find it.
-  const place = fault?.place ?? (code.startsWith('22') && where && oneLine(where));
+  const isValue = code.startsWith('22') || code === '23514';
+  const place = fault?.place ?? (isValue && where && oneLine(where));
   return new Failure(
     `${relation.sql} cannot be applied: ${oneLine(cause)}${place ? ` (${place})` : ''}${cure ? `; ${cure}` : ''}; nothing was forgotten; start again`,
     { cause },

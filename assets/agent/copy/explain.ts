@@ -19,6 +19,16 @@ const GONE_CURES: Readonly<Record<string, string>> = {
 
 const CURES: Readonly<Record<string, string>> = { ...ENCODING_CURES, '42501': 'grant that right' };
 
+/**
+ * What to do about a row that a constraint refuses on one end, and let be on the other: it was there before. Undefined for
+ * other errors, as for a row of another partition.
+ */
+export function checkCure(error: unknown): string | undefined {
+  const { code, constraint } = error as { code?: string; constraint?: string };
+  if (code !== '23514' || constraint === undefined) return undefined;
+  return 'the row came to be without that constraint, which is asked again for each row that is brought: correct the row where it comes from, or drop the constraint on both ends until after the cutover';
+}
+
 /** The writing end says at which line it stands; the reading one may lack room for temporary files. */
 const fullVolume = (where = ''): string =>
   where.startsWith('COPY ')
@@ -49,7 +59,7 @@ function cureOf(root: unknown): string | undefined {
   const { code = '', where } = root as { code?: string; where?: string };
   if (isTooLong(root)) return TOO_LONG_CURE;
   if (code === '53100') return fullVolume(where);
-  return searchPathCure(root) ?? CURES[code] ?? (where === undefined ? GONE_CURES[code] : undefined);
+  return searchPathCure(root) ?? checkCure(root) ?? CURES[code] ?? (where === undefined ? GONE_CURES[code] : undefined);
 }
 
 const rootOf = (error: unknown): unknown => {

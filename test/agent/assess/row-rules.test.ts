@@ -65,3 +65,17 @@ test.each([
 ])('a function that %s is nothing to tell', async (_what, made) => {
   expect(await found(made)).toEqual([]);
 });
+
+test('a constraint of a domain that was never validated is named; once it is, there is nothing to tell', async () => {
+  const domain =
+    'CREATE DOMAIN code AS text; ALTER DOMAIN code ADD CONSTRAINT short CHECK (length(VALUE) < 5) NOT VALID';
+  const validated = 'ALTER DOMAIN code VALIDATE CONSTRAINT short';
+  await source.query('SAVEPOINT empty');
+  expect(await found(domain)).toEqual([
+    expect.stringMatching(
+      /^warning: constraint short of domain app.code is NOT VALID: .*ALTER DOMAIN app.code VALIDATE CONSTRAINT short, or drop it until after the cutover$/,
+    ),
+  ]);
+  await source.query('ROLLBACK TO empty');
+  expect(await found(`${domain}; ${validated}`)).toEqual([]);
+});

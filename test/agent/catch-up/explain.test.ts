@@ -59,3 +59,16 @@ it('names the function of a constraint that finds nothing without a search path,
   await apply();
   expect(await copy.count('item')).toBe(1);
 });
+
+it('names the value that was there before a constraint of its domain, and what to do about it', async () => {
+  await copy.prepare(`CREATE DOMAIN code AS text; CREATE TABLE item (id int PRIMARY KEY, c code, v int);
+    INSERT INTO item VALUES (1, 'too long'); ALTER DOMAIN code ADD CONSTRAINT short CHECK (length(VALUE) < 5) NOT VALID`);
+  await copy.source.query('UPDATE item SET v = 1');
+  await copy.target.query('ALTER DOMAIN code ADD CONSTRAINT short CHECK (length(VALUE) < 5) NOT VALID');
+  await expect(apply()).rejects.toThrow(
+    /^"public"."item" cannot be applied: value for domain public.code violates check constraint "short" \(COPY item, line 1, column c.*\); the row came to be without that constraint, .*; nothing was forgotten; start again$/,
+  );
+  await copy.source.query(`UPDATE item SET c = 'good'`);
+  await apply();
+  expect(await copy.count('item')).toBe(1);
+});
