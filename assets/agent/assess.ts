@@ -8,6 +8,7 @@ import { copyWayChecks } from './assess/copy-way';
 import { hostChecks } from './assess/host';
 import { loginChecks } from './assess/login';
 import { rowRuleChecks } from './assess/row-rules';
+import { rowSecurityChecks } from './assess/row-security';
 import { refusalOfDeclared, serverChecks } from './assess/servers';
 import { tableChecks } from './assess/tables';
 import { targetChecks } from './assess/target';
@@ -26,6 +27,7 @@ export const assess: Phase = { name: 'assess', after: [], once: false, run: asse
 export const CHECKS: readonly Check[] = [
   ...serverChecks,
   ...loginChecks,
+  ...rowSecurityChecks,
   ...targetChecks,
   ...tableChecks,
   ...rowRuleChecks,

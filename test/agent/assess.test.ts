@@ -279,6 +279,40 @@ it('refuses a target that holds something, and one whose login may not act as a 
   }
 });
 
+describe('a table under the row security of an owner that the target', () => {
+  beforeEach(() =>
+    source.query(`CREATE ROLE master; CREATE ROLE keeper; CREATE TABLE ours (id int PRIMARY KEY);
+      CREATE TABLE guarded (id int PRIMARY KEY); ALTER TABLE guarded OWNER TO keeper;
+      ALTER TABLE guarded ENABLE ROW LEVEL SECURITY`),
+  );
+  afterEach(async () => {
+    await source.query('DROP TABLE ours, guarded; DROP ROLE master, keeper');
+    await target.query('ALTER ROLE master NOBYPASSRLS; DROP ROLE IF EXISTS keeper');
+  });
+
+  it('does not know yet is not refused: whoever makes that role may have Bucardo be a member of it', async () => {
+    expect((await take()).refusals).toEqual([]);
+  });
+
+  it('has from somebody else is refused until its login administers it', async () => {
+    await target.query('CREATE ROLE keeper; GRANT keeper TO master');
+    expect((await take()).refusals).toEqual([
+      'row security of public.guarded would refuse Bucardo on the target, where its owner "keeper" is not administered by "master"; GRANT "keeper" TO "master" WITH ADMIN OPTION there, or give "master" BYPASSRLS',
+    ]);
+    await target.query('GRANT keeper TO master WITH ADMIN OPTION');
+    expect((await take()).refusals).toEqual([]);
+  });
+
+  it('is logged in to by is refused, unless that bypasses row security: Bucardo cannot be a member of it', async () => {
+    await source.query('ALTER TABLE guarded OWNER TO master');
+    expect((await take()).refusals).toEqual([
+      'row security of public.guarded would refuse Bucardo on the target, where its owner "master" is the target login "master", or has its rights; let another login be the target\'s, or give "master" BYPASSRLS',
+    ]);
+    await target.query('ALTER ROLE master BYPASSRLS');
+    expect((await take()).refusals).toEqual([]);
+  });
+});
+
 it('refuses an application login that the source does not have, and one whose secret cannot be read', async () => {
   const { refusals } = await take({ applicationLogins: { stranger: 'login', postgres: 'nowhere' } });
   expect(refusals).toEqual([

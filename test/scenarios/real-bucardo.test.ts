@@ -11,7 +11,7 @@ import { bucardoServiceFile } from '../../assets/agent/libpq';
 import { State } from '../../assets/agent/state';
 import { Kicks } from '../../assets/agent/sync/kicks';
 import type { Rehearsal } from '../../lib/rehearsal/rehearsal';
-import { openRehearsal } from '../helpers/rehearsal';
+import { openRehearsal, withSession } from '../helpers/rehearsal';
 import { until } from '../helpers/until';
 
 /** Leaves out of the run the row that the target refuses, and has the rest tried again. */
@@ -45,6 +45,9 @@ beforeAll(async () => {
   ];
   const sync = { checkSeconds: 300, syncs: 1, handlers };
   rehearsal = await openRehearsal({ settings: { sync } as unknown as Partial<AgentConfig> });
+  await withSession(rehearsal, 'source', (client) =>
+    client.query('ALTER TABLE public.pgbench_tellers ENABLE ROW LEVEL SECURITY'),
+  );
   // What sync waits for would otherwise come when Bucardo looks.
   const kicks = new Kicks(rehearsal.lab.config, 200);
   try {
@@ -71,6 +74,23 @@ const balances = async (client: Client): Promise<unknown[]> =>
   (await client.query('SELECT tid, tbalance FROM public.pgbench_tellers WHERE tid <= 3 ORDER BY 1')).rows as unknown[];
 
 describe('Bucardo itself', () => {
+  test('writes a table under row security, which is switched on before it is handed over, and which is found equal', async () => {
+    const guarded = `SELECT relrowsecurity AS on FROM pg_class WHERE oid = 'public.pgbench_tellers'::regclass`;
+    expect((await target.query(guarded)).rows).toEqual([{ on: true }]);
+    await source.query('UPDATE public.pgbench_tellers SET tbalance = 55 WHERE tid = 5');
+    const kicks = new Kicks(rehearsal.lab.config, 200);
+    try {
+      const arrived = 'SELECT FROM public.pgbench_tellers WHERE tid = 5 AND tbalance = 55';
+      await until(async () => (await target.query(arrived)).rowCount === 1, { seconds: 60 });
+      expect(await rehearsal.run('verify')).toMatchObject({ status: 'Success' });
+    } finally {
+      await kicks.close();
+    }
+    // Catch-up would have brought it, too.
+    const { rows } = await control.query('SELECT status FROM bucardo.syncrun WHERE lastbad');
+    expect(rows).toEqual([]);
+  }, 90_000);
+
   test('runs when it is kicked over the host, and does what the exception handler decides', async () => {
     await target.query('ALTER TABLE public.pgbench_tellers ADD CONSTRAINT refused CHECK (tbalance <> 666)');
     await source.query('UPDATE public.pgbench_tellers SET tbalance = 665 + tid WHERE tid <= 3');

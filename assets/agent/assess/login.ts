@@ -151,37 +151,6 @@ const replicaRole: Check = {
   },
 };
 
-/** Row security hides rows from a login that neither owns the table nor bypasses it. */
-const ROW_SECURITY = sql`
-  SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relforcerowsecurity AS forced
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles me
-  WHERE me.rolname = current_user AND NOT me.rolsuper AND NOT me.rolbypassrls AND c.relrowsecurity
-    AND n.nspname !~ '^pg_' AND n.nspname <> ALL ($1::text[])
-    AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')) ORDER BY 1`;
-
-const rowSecurity = askFor<{ name: string }>('row security', 'source', ROW_SECURITY, (row) =>
-  refusal(`row security of ${row.name} hides rows from the source login; give it BYPASSRLS`),
-);
-
-/** On the target our login is a member of every owner, which is enough unless row security is forced on owners too. */
-const FORCED = sql`
-  SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relrowsecurity AND c.relforcerowsecurity AND n.nspname !~ '^pg_' AND n.nspname <> ALL ($1::text[]) ORDER BY 1`;
-const BYPASSES = 'SELECT rolsuper OR rolbypassrls AS bypasses FROM pg_roles WHERE rolname = current_user';
-
-const forcedRowSecurity: Check = {
-  gate: 'forced row security',
-  run: async (ends) => {
-    const [login] = (await ends.target.query(BYPASSES)).rows as [{ bypasses: boolean }];
-    if (login.bypasses) return { query: BYPASSES, result: login, findings: [] };
-    return askFor<{ name: string }>('', 'source', FORCED, (row) =>
-      refusal(
-        `row security of ${row.name} is forced on its owner, so that the target login could not write it; give that BYPASSRLS`,
-      ),
-    ).run(ends);
-  },
-};
-
 const LOGINS = 'SELECT rolname AS name FROM pg_roles WHERE rolcanlogin';
 
 const applicationLogins: Check = {
@@ -207,7 +176,5 @@ export const loginChecks: readonly Check[] = [
   wayBackRights,
   databaseRights,
   replicaRole,
-  rowSecurity,
-  forcedRowSecurity,
   applicationLogins,
 ];

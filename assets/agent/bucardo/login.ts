@@ -7,6 +7,7 @@ import type { Endpoint } from '../endpoints';
 import { Failure } from '../errors';
 import { ident, literal, qualified } from '../sql';
 import { BUCARDO_LOGIN } from './names';
+import { passRowSecurity } from './row-security';
 
 /** How long backends may take to vanish after they were told to; milliseconds. */
 const GONE_TIMEOUT_MS = 30_000;
@@ -41,6 +42,7 @@ export async function admitBucardo(
   for (const { schema, name } of relations) {
     await target.query(`GRANT SELECT, INSERT, DELETE ON ${qualified(schema, name)} TO ${role}`);
   }
+  await passRowSecurity(target, relations);
   return { ...endpoint, user: BUCARDO_LOGIN, password };
 }
 
