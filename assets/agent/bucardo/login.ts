@@ -36,7 +36,11 @@ export async function admitBucardo(
   if (elevated.rowCount !== 0) await target.query(`GRANT rds_superuser TO ${role}`);
   else await target.query(`GRANT SET ON PARAMETER session_replication_role TO ${role}`);
   await target.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${ident(endpoint.database)} TO ${role}`);
-  for (const schema of new Set(relations.map((relation) => relation.schema))) {
+  // Of keys' operators, too: what is not found there by its search path is the one of text.
+  const operators = relations.flatMap(({ key }) => key?.columns.map(({ operatorSchema }) => operatorSchema) ?? []);
+  const schemas = new Set([...relations.map(({ schema }) => schema), ...operators]);
+  schemas.delete('pg_catalog');
+  for (const schema of schemas) {
     await target.query(`GRANT USAGE ON SCHEMA ${ident(schema)} TO ${role}`);
   }
   for (const { schema, name } of relations) {

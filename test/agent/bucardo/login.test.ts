@@ -38,6 +38,31 @@ it('ends the sessions of a process of Bucardo that is gone, on both ends, and no
   }
 });
 
+it('may use the schema of what a key is compared by, since it would be compared as text otherwise', async () => {
+  const context = await migration.context('sync');
+  const target = await context.connect('target');
+  const admin = await migration.admin('target');
+  await target.query('CREATE SCHEMA kinds');
+  await admin.query('CREATE EXTENSION citext SCHEMA kinds');
+  await target.query('CREATE TABLE public.coded (code kinds.citext PRIMARY KEY)');
+  const { host, port, database, user, password } = await admitBucardo(
+    context,
+    target,
+    await readRelations(target, migration.config),
+  );
+  const client = new Client({ host, port, database, user, password });
+  await client.connect();
+  await client.query(`SET search_path = pg_catalog, kinds; SET session_replication_role = 'replica'`);
+  await client.query(`INSERT INTO public.coded VALUES ('A')`);
+  // As Bucardo finds the rows of the keys that have changed.
+  expect((await client.query(`DELETE FROM public.coded WHERE code = ANY ('{a}')`)).rowCount).toBe(1);
+  await client.end();
+  await expelBucardo(target);
+  await target.query('DROP TABLE public.coded');
+  await admin.query('DROP EXTENSION citext; DROP SCHEMA kinds');
+  await admin.end();
+});
+
 describe('a table of the target with row security', () => {
   const MADE = `
     CREATE ROLE keeper; GRANT keeper TO CURRENT_USER; CREATE SCHEMA guarded; GRANT ALL ON SCHEMA guarded TO keeper;
