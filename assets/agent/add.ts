@@ -2,6 +2,7 @@ import { capture } from './capture';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
 import { refuseExcluded } from './capture/excluded';
 import { forgetDropped } from './capture/forget-dropped';
+import { refuseUnfitNames } from './capture/unfit-names';
 import { readRelations } from './catalog/relations';
 import type { Context } from './context';
 import { copyAll } from './copy';
@@ -34,6 +35,8 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const dropped = await forgetDropped(context, ends, 'add');
   await refuseExcluded(context);
   await refuseGaps(context, ends);
+  // Before anything is made on the target.
+  refuseUnfitNames(await readRelations(ends.source, context.config));
   const entries = await defineNew(context, ends);
   const relations = await readRelations(ends.source, context.config);
   const copied = await copiedRelations(ends.target);

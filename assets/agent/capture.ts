@@ -8,6 +8,7 @@ import { installCapture } from './capture/install';
 import { mendQueues } from './capture/mend-queues';
 import { installShared } from './capture/objects';
 import { addTruncateTriggers } from './capture/truncate-triggers';
+import { refuseUnfitNames } from './capture/unfit-names';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
@@ -25,6 +26,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
     await refuseExcluded(context);
   }
   const relations = await readRelations(source, context.config);
+  refuseUnfitNames(relations);
   const excluded = await dropExcluded(context, source, relations);
   const { problems } = await inspectCapture(context, source, relations);
   await refuseGaps(context, relations, problems);

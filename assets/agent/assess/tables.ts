@@ -1,4 +1,4 @@
-import { deltaName, fitsIdentifier } from '../capture/names';
+import { unfitNames } from '../capture/unfit-names';
 import type { Relation } from '../catalog/relations';
 import { sql } from '../sql';
 import { askFor, lookAt, refusal, warning, type Check, type Finding } from './check';
@@ -21,54 +21,9 @@ const keys = lookAt('keys', 'the primary key or unique index of each table', ({ 
   relations.flatMap((relation) => keyFinding(relation) ?? []),
 );
 
-/** Columns that a queue of changed keys has of its own. */
-const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
-
-const quoted = (name: string): boolean => name.includes('"');
-
-function tooLong({ schema, name, sql }: Relation): Finding[] {
-  const queue = deltaName(schema, name);
-  if (fitsIdentifier(queue)) return [];
-  return [
-    refusal(
-      `table ${sql} would be captured as "${queue}", ${Buffer.byteLength(queue)} bytes long where a server keeps 63; give it a shorter name`,
-    ),
-  ];
-}
-
-const names = lookAt('names', 'names of tables and columns', ({ relations }) =>
-  relations.flatMap((relation) => [
-    ...(quoted(relation.schema) || quoted(relation.name)
-      ? [refusal(`table ${relation.sql} has a double quote in its name, which Bucardo cannot handle; rename it`)]
-      : []),
-    ...relation.columns
-      .filter((column) => quoted(column.name))
-      .map((column) =>
-        refusal(
-          `column '${column.name}' of ${relation.sql} has a double quote in its name, which Bucardo cannot handle; rename it`,
-        ),
-      ),
-    ...(relation.key?.columns ?? [])
-      .filter((column) => QUEUE_COLUMNS.includes(column.name))
-      .map((column) =>
-        refusal(`key column "${column.name}" of ${relation.sql} has a name that capture needs; rename it`),
-      ),
-    ...tooLong(relation),
-  ]),
+const names = lookAt('names', 'names of tables and columns, deltaName of each table', ({ relations }) =>
+  unfitNames(relations).map(refusal),
 );
-
-/** Two tables whose changed keys would go to one table make each other's INSERTs fail. */
-const collisions = lookAt('names under Bucardo', 'deltaName of each table', ({ relations }) => {
-  const taken = new Map<string, Relation>();
-  return relations.flatMap((relation) => {
-    const name = deltaName(relation.schema, relation.name);
-    const other = taken.get(name);
-    taken.set(name, relation);
-    return other === undefined
-      ? []
-      : [refusal(`tables ${other.sql} and ${relation.sql} would both be captured as bucardo.${name}; rename one`)];
-  });
-});
 
 const inheritance = lookAt('inheritance', 'pg_inherits', ({ relations }) =>
   relations
@@ -160,7 +115,6 @@ const securityLabels = askFor<{ count: number }>('security labels', 'source', LA
 export const tableChecks: readonly Check[] = [
   keys,
   names,
-  collisions,
   inheritance,
   unlogged,
   cubes,

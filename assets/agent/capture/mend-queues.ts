@@ -6,14 +6,13 @@ import { guarded } from '../fence/transaction';
 import { ident, literal, sql } from '../sql';
 import { isBusy, lockGently } from './busy';
 import { endHolders } from './end-holders';
-import { CAPTURE_SCHEMA, deltaName, queueOf } from './names';
+import { CAPTURE_SCHEMA, deltaName, QUEUE_COLUMNS, queueOf } from './names';
 import {
   keyFunctionStatement,
   keyOf,
   markFunctionStatement,
   markStatement,
   ONLY_MARKS,
-  QUEUE_COLUMNS,
   queueStatements,
 } from './objects';
 

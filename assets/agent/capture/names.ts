@@ -40,3 +40,6 @@ const IDENTIFIER_BYTES = 63;
 
 /** Whether the server keeps a name whole. Bucardo counts characters, and would look for a name that was cut off. */
 export const fitsIdentifier = (name: string): boolean => Buffer.byteLength(name) <= IDENTIFIER_BYTES;
+
+/** Columns that a queue has beside the key's. */
+export const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];

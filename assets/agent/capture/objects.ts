@@ -8,6 +8,7 @@ import {
   DELTA_TRIGGER,
   deltaName,
   fitsIdentifier,
+  QUEUE_COLUMNS,
   queueOf,
   stageName,
   trackOf,
@@ -30,9 +31,6 @@ const QUEUE_STORAGE =
 
 /** Functions of ours run with their owner's rights, so they find names nowhere but in pg_catalog. */
 const DEFINER = 'LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp';
-
-/** Columns that a queue has beside the key's. */
-export const QUEUE_COLUMNS: readonly string[] = ['txntime', 'captured_at'];
 
 /** What all relations share; none of it locks a table of the application. */
 export async function installShared(source: Client): Promise<void> {
