@@ -241,6 +241,33 @@ it('refuses a source login without rights, table by table', async () => {
   }
 });
 
+it('refuses a key that capture could not compare as the source login, with the statements that let it', async () => {
+  await source.query(`CREATE SCHEMA kinds; CREATE EXTENSION citext SCHEMA kinds; CREATE ROLE narrow LOGIN;
+    CREATE TABLE coded (code kinds.citext PRIMARY KEY); GRANT ALL ON coded TO narrow;
+    REVOKE EXECUTE ON FUNCTION kinds.citext_eq(kinds.citext, kinds.citext) FROM PUBLIC;
+    GRANT CREATE ON DATABASE ${migration.config.source.database} TO narrow`);
+  await source.query(`ALTER ROLE narrow PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
+  writeFileSync(`${migration.secrets}/narrow`, JSON.stringify({ username: 'narrow', password: PASSWORD }), {
+    mode: 0o600,
+  });
+  const narrow = { source: { ...migration.config.source, secret: 'narrow' } };
+  const grants =
+    'GRANT USAGE ON SCHEMA kinds TO narrow; GRANT EXECUTE ON FUNCTION kinds.citext_eq(kinds.citext,kinds.citext) TO narrow';
+  try {
+    expect((await take(narrow)).refusals).toEqual([
+      expect.stringContaining(
+        `table "public"."coded" has no usable key: key column "code" is compared by what our login may not use: ${grants}; or `,
+      ),
+    ]);
+    await source.query(grants);
+    expect((await take(narrow)).refusals).toEqual([]);
+  } finally {
+    await source.query(
+      'DROP TABLE coded; DROP EXTENSION citext; DROP SCHEMA kinds; DROP OWNED BY narrow; DROP ROLE narrow',
+    );
+  }
+});
+
 it('warns of each right that only the way back needs, with what gives it, unless none is wanted', async () => {
   await source.query(`CREATE TABLE lockable (id serial PRIMARY KEY); CREATE ROLE narrow LOGIN;
     GRANT SELECT, TRIGGER, TRUNCATE ON lockable TO narrow; GRANT SELECT ON SEQUENCE lockable_id_seq TO narrow;

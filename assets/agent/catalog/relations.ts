@@ -65,6 +65,14 @@ const BASE_TYPE = sql`
     UNION ALL SELECT b.oid, u."baseModifier", b.typbasetype, b.typtypmod FROM under u JOIN pg_type b ON b.oid = u.base)
   SELECT format_type(oid, modifier) FROM under WHERE base = 0)`;
 
+/** What lets our login compare by operator `o` of schema `op`: as the owner of the trigger's function, and by name. */
+const WANTS = sql`
+  concat_ws('; ',
+    CASE WHEN NOT has_schema_privilege(op.oid, 'USAGE')
+      THEN format('GRANT USAGE ON SCHEMA %I TO %I', op.nspname, current_user) END,
+    CASE WHEN NOT has_function_privilege(o.oprcode, 'EXECUTE')
+      THEN format('GRANT EXECUTE ON FUNCTION %s TO %I', o.oprcode::regprocedure, current_user) END)`;
+
 const RELATIONS = (generated: string): string => sql`
   SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relispartition AS "isPartition",
     pg_get_userbyid(c.relowner) AS owner, c.relpersistence = 'u' AS unlogged,
@@ -86,7 +94,7 @@ const RELATIONS = (generated: string): string => sql`
       'columns', (
         SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
           'baseType', ${BASE_TYPE}, 'notNull', a.attnotnull, 'enumDomain', t.typtype = 'd' AND t.typcategory = 'E', 'isArray', t.typcategory = 'A',
-          'operatorSchema', op.nspname, 'operatorName', o.oprname) ORDER BY p.position)
+          'operatorSchema', op.nspname, 'operatorName', o.oprname, 'wants', ${WANTS}) ORDER BY p.position)
         FROM generate_subscripts(i.indclass::oid[], 1) AS p (position)
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = (i.indkey::int2[])[p.position]
         JOIN pg_type t ON t.oid = a.atttypid
@@ -120,6 +128,7 @@ interface RawKey {
     isArray: boolean;
     operatorSchema: string;
     operatorName: string;
+    wants: string;
   }[];
 }
 
@@ -172,6 +181,7 @@ function unusable(raw: RawKey, version: number): string | undefined {
   const nullable = raw.columns.find((column) => !column.notNull);
   const array = raw.columns.find((column) => column.isArray);
   const enumDomain = raw.columns.find((column) => column.enumDomain);
+  const closed = raw.columns.find((column) => column.wants !== '');
   const float = raw.columns.find((column) => floats.includes(column.type));
   if (!raw.valid) return `index "${raw.indexName}" is invalid; rebuild it`;
   if (raw.extra)
@@ -179,7 +189,8 @@ function unusable(raw: RawKey, version: number): string | undefined {
   if (!raw.immediate && !raw.primary) return `constraint "${raw.indexName}" is deferrable; make one that is not`;
   if (nullable) return `column "${nullable.name}" of unique index "${raw.indexName}" may be NULL; set it NOT NULL`;
   if (array) return `key column "${array.name}" is an array, which Bucardo cannot look up; add another key`;
-  // Capture would have each UPDATE of the table refused.
+  // Capture would have each UPDATE of the table refused, by either.
+  if (closed) return `key column "${closed.name}" is compared by what our login may not use: ${closed.wants}`;
   if (enumDomain)
     return `key column "${enumDomain.name}" is a domain over an enum, which has no operators; add another key`;
   if (float && version < 120000)

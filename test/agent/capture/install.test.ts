@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import timers, { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { capture } from '../../../assets/agent/capture';
@@ -6,8 +8,8 @@ import { addTruncateTriggers, possibleSyncs } from '../../../assets/agent/captur
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { dropCapture } from '../../../assets/agent/cleanup/source';
 import type { Context } from '../../../assets/agent/context';
-import { startMigration, type TestMigration } from '../../helpers/migration';
-import { forgetCapture, runCapture } from './recorded';
+import { PASSWORD, startMigration, type TestMigration } from '../../helpers/migration';
+import { forgetCapture, runCapture, takeKeys } from './recorded';
 
 /** Lock time-out of these tests, and what a writer may wait beyond it on a busy machine; milliseconds. */
 const LOCK_TIMEOUT_MS = 400;
@@ -258,6 +260,31 @@ describe('a table that autovacuum is at against wraparound, and does not leave',
     expect((await runCapture(migration)).message).toMatch(/^3 relations captured, 1 of them now/);
     expect(await problems()).toEqual([]);
   });
+});
+
+it('leaves a table alone whose key its login may not compare, since each UPDATE of it would be refused', async () => {
+  await source.query(`
+    CREATE EXTENSION citext; CREATE TABLE coded (code citext PRIMARY KEY); INSERT INTO coded VALUES ('a');
+    REVOKE EXECUTE ON FUNCTION citext_eq(citext, citext) FROM PUBLIC;
+    CREATE ROLE narrow LOGIN PASSWORD '${PASSWORD.replaceAll("'", "''")}';
+    GRANT ALL ON item, coded, "My App.1"."Order of things" TO narrow; GRANT USAGE ON SCHEMA "My App.1" TO narrow;
+    GRANT CREATE ON DATABASE ${migration.config.source.database} TO narrow`);
+  const secret = JSON.stringify({ username: 'narrow', password: PASSWORD });
+  writeFileSync(join(migration.secrets, 'narrow'), secret, { mode: 0o600 });
+  const narrow = { source: { ...migration.config.source, secret: 'narrow' } };
+  try {
+    await expect(runCapture(migration, narrow)).rejects.toThrow(
+      /^capture of "public"\."coded" cannot be installed: .* GRANT EXECUTE ON FUNCTION public\.citext_eq\(public\.citext,public\.citext\) TO narrow/,
+    );
+    await source.query(`UPDATE coded SET code = 'b'`);
+    await source.query('GRANT EXECUTE ON FUNCTION citext_eq(citext, citext) TO narrow');
+    await runCapture(migration, narrow);
+    await source.query(`UPDATE coded SET code = 'c'`);
+    expect(await takeKeys(source, 'delta_public_coded')).toEqual(['b', 'c']);
+  } finally {
+    await forgetCapture(migration, source);
+    await source.query('DROP TABLE coded; DROP EXTENSION citext; DROP OWNED BY narrow; DROP ROLE narrow');
+  }
 });
 
 describe('capture, run again', () => {
