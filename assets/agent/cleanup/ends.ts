@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import type { Context } from '../context';
+import { leadLedHome } from '../cutover/home';
 import type { End } from '../endpoints';
 import { Failure, oneLine } from '../errors';
 import { readFenceState } from '../fence/objects';
@@ -23,7 +24,8 @@ const REMEDY = 'take it off there with assets/sql/remove.sql';
 /**
  * Connects to both ends and finds out which of them may be cleaned. Of an end alone only one that takes writes by its own
  * account: the queues of another one may hold what the end that is away has not got yet. Throws Failure while writes are
- * between both ends, and when neither can be reached.
+ * between both ends, when neither can be reached, and when those whom an attempt that died has led to the end that does not
+ * serve cannot be led back: no fence would keep them from writing there.
  */
 export async function reachEnds(context: Context): Promise<Reached> {
   const [here, there] = [await reach(context, 'source'), await reach(context, 'target')];
@@ -34,6 +36,7 @@ export async function reachEnds(context: Context): Promise<Reached> {
       const phase = standing.direction === 'forward' ? 'cutover' : 'rollback';
       throw new Failure(`a ${phase} has passed its point of no return and did not end; start ${phase} again first`);
     }
+    await leadLedHome(standing.end === 'source' ? context : context.turned());
     return { source, target, untouched: [], keepFence: standing.end === 'target' };
   }
   const lone = 'client' in here ? here : 'client' in there ? there : undefined;

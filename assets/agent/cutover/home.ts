@@ -30,7 +30,7 @@ export async function leadHome(context: Context, who: Led, switches: Switches): 
     await context.evidence(`${who} are back`, isBack, 'switches.home', done);
     requireDone(
       done,
-      `the ${serves} takes the writes; mend that, and start ${context.phase} again, or lead them there by hand`,
+      `the ${serves} takes the writes; mend that, and start ${context.phase} again; where it cannot be mended lead them there by hand, and take that switch out of agent.cutover before`,
     );
   }
   await setLed(context, who, false);
@@ -53,9 +53,7 @@ export async function leadHomeUnasked(config: AgentConfig, phase: string): Promi
       if (!(await someLed()) || !(await tryClaimMove(context)) || !(await someLed())) continue;
       const standing = await standingOrUnknown(context);
       if (standing.kind !== 'serves' || standing.end !== facing.real('source')) continue;
-      await facing.with('source', openSource);
-      await homeBy(facing, 'clients', makeSwitches(facing));
-      await homeBy(facing, 'readers', makeReaderSwitches(facing));
+      await leadLedHome(facing);
     }
   } catch (error) {
     context.log.error({ err: error }, 'clients whom an attempt that died has led away could not be led back');
@@ -63,6 +61,18 @@ export async function leadHomeUnasked(config: AgentConfig, phase: string): Promi
   } finally {
     await context.close();
   }
+}
+
+/**
+ * The same for whoever has claimed the move, before the end that does not serve is opened: who is still led there would write
+ * beside the others. Does nothing where nobody is remembered as led. Throws Failure when one of them cannot be led back.
+ *
+ * @param facing the way of the attempt, whose source serves
+ */
+export async function leadLedHome(facing: Context): Promise<void> {
+  if ((await areLed(facing, 'clients')) || (await areLed(facing, 'readers'))) await facing.with('source', openSource);
+  await homeBy(facing, 'clients', makeSwitches(facing));
+  await homeBy(facing, 'readers', makeReaderSwitches(facing));
 }
 
 async function homeBy(context: Context, who: Led, switches: Switches): Promise<void> {

@@ -48,7 +48,7 @@ beforeAll(async () => {
     return answer;
   });
   toAws = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('AWS_'))) as typeof toAws;
-  const tell = `echo "$IBEX_MOMENT $1" >> '${file('told')}'; [ "$IBEX_MOMENT" != beforeFreeze ] || [ ! -e '${file('refuses')}' ]`;
+  const tell = `echo "$IBEX_MOMENT $1" >> '${file('told')}'; [ "$IBEX_MOMENT" != "$(cat '${file('refuses')}')" ]`;
   ways = await startBothWays(
     'CREATE TABLE probe (id int PRIMARY KEY)',
     {
@@ -87,7 +87,7 @@ const AWAY = { hook: ['beforeFreeze target', 'switch target'], listener: ['targe
 const HOME = { hook: ['switch source', 'afterOpen source'], listener: ['source'], record: ['source'] };
 
 it('a hook that fails before the freeze ends the cutover before any write is stopped', async () => {
-  writeFileSync(file('refuses'), '');
+  writeFileSync(file('refuses'), 'beforeFreeze');
   expect(await ways.die('cutover', toAws)).toMatchObject({
     status: 1,
     output: expect.stringContaining('ended with 1'),
@@ -159,4 +159,26 @@ it('without the host’s memory the next rollback leads those back that can tell
     listener: ['target', 'source'],
     record: ['target', 'source'],
   });
+});
+
+it('cleanup leads them back before any fence goes, and takes nothing off when one of the switches cannot', async () => {
+  const { state } = await ways.migration.context('verify');
+  for (const phase of ['sync', 'verify']) {
+    await state.phaseStarted(phase);
+    await state.phaseEnded(phase, 'succeeded', 'by the test');
+  }
+  await dies('cutover');
+  expect(moved()).toEqual(AWAY);
+  writeFileSync(file('refuses'), 'switch');
+  expect(await ways.die('cleanup', toAws)).toMatchObject({
+    status: 1,
+    output: expect.stringMatching(/ended with 1; the source takes the writes; mend that, and start cleanup again/),
+  });
+  expect(moved()).toEqual(HOME);
+  expect(await ways.fences()).toEqual(['open', 'closed']);
+  expect(await state.fact('cutover.clientsLed')).toBe(true);
+  rmSync(file('refuses'));
+  expect(await ways.die('cleanup', toAws)).toMatchObject({ status: 0 });
+  expect(moved().hook).toEqual(HOME.hook);
+  expect(await ways.fences()).toEqual([undefined, undefined]);
 });

@@ -79,3 +79,13 @@ it('an attempt that was killed leaves them at the target, and the next one puts 
   await succeeds('cutover');
   expect(told()).toEqual(['writers source', 'readers source', 'readers target', 'writers target']);
 });
+
+it('cleanup puts them back, too', async () => {
+  rmSync(file('here'));
+  writers(`touch '${file('here')}'; sleep 30`);
+  await ways.kill('rollback', () => Promise.resolve(existsSync(file('here'))));
+  expect(told()).toEqual(['readers source', 'writers source']);
+  writers('true');
+  await succeeds('cleanup');
+  expect(told()).toEqual(['writers target', 'readers target']);
+});
