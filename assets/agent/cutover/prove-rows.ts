@@ -12,7 +12,8 @@ const NAMED = 5;
 /**
  * Proves that every row is equal, in the pause: what was applied since it was compared last is compared now, and the rest
  * was found equal since it changed last. Throws Failure for a row that differs, and gives the writes back so; and for a
- * cutover of which too little is known. A rollback may be urgent: there the comparison on held snapshots has to do.
+ * cutover of which too little is known. A rollback may be urgent: there the comparison on held snapshots has to do. What it
+ * leaves behind, as acknowledged, is not known to be equal any more.
  */
 export async function proveRows({
   context,
@@ -21,6 +22,8 @@ export async function proveRows({
   timeline,
 }: PauseInput): Promise<LastProof | undefined> {
   if (lastKeys === undefined) return undefined;
+  // Behind the fence, and before the point of no return: no write comes after it, and whoever goes forward has it done.
+  await lastKeys.leaveBehind(context.config.leftOut ?? []);
   const proof = await lastKeys.compare(relations, () => timeline.left());
   await context.state.setFact(PROOF_FACT, proof);
   const unknown = context.direction === 'forward' ? proof.unverified : [];

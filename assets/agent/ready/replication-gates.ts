@@ -105,7 +105,7 @@ const leftToCompare: Gate = {
     const copiedAnew = new Set(standing.filter((one) => one.again).map(({ relation }) => relation.sql));
     const verifying = (of: readonly string[]): string =>
       of.every((relation) => copiedAnew.has(relation))
-        ? 'wait: what was copied anew after a TRUNCATE is verified again by the sync itself; or start verify'
+        ? 'wait: what was copied anew, or left behind by a rollback, is verified again by the sync itself; or start verify'
         : 'start verify again';
     const result = { keys, limit, different, unable, notVerified: { small, large, rows: unknown.rows } };
     const forward = context.direction === 'forward';

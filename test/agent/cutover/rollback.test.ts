@@ -1,7 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Client } from 'pg';
+import { readRelations } from '../../../assets/agent/catalog/relations';
 import { UNFENCE_WORDS } from '../../../assets/agent/unfence';
 import type { ClientsSaw } from '../../../assets/agent/cutover/clients-saw';
 import type { LastProof } from '../../../assets/agent/verify/dirty/last-keys';
+import { verifyRows } from '../../../assets/agent/verify/rows';
 import { startBothWays, type BothWays } from './both-ways';
 import { until } from '../../helpers/until';
 
@@ -284,6 +288,31 @@ describe('a rollback that is killed', () => {
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
     expect(await ways.run('rollback')).toMatchObject({ status: 0 });
     await bothAlike();
+  });
+});
+
+describe('a table that is acknowledged to stay behind', () => {
+  it('is not known to be equal after a rollback, so that a second cutover finds what was written to it', async () => {
+    const file = join(ways.migration.secrets, '..', 'without.json');
+    const cutover = { ...ways.config.cutover, wayBackWithout: ['"public"."quiet"'] };
+    writeFileSync(file, JSON.stringify({ ...ways.config, cutover }));
+    const without = { IBEX_CONFIG: file };
+    expect(await ways.die('cutover', without)).toMatchObject({ status: 0 });
+    await ways.target.query('INSERT INTO quiet VALUES (77)');
+    expect(await ways.die('rollback', without)).toMatchObject({ status: 0 });
+    expect(await ways.rows('source', 'quiet')).not.toContain('(77)');
+    // By the gate where the sync has compared it since, or else in the pause.
+    expect(await ways.die('cutover', without)).toMatchObject({
+      status: 1,
+      output: expect.stringMatching(/rows of "public"."quiet" were found different|"public"."quiet" \(77\)/),
+    });
+    expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([true, false]);
+    await ways.target.query(
+      `BEGIN; SET LOCAL session_replication_role = 'replica'; DELETE FROM quiet WHERE id = 77; COMMIT`,
+    );
+    const context = await ways.migration.context('verify', ways.config);
+    const relations = await readRelations(ways.source, context.config);
+    expect((await verifyRows(context, relations)).comparison).toMatchObject({ ok: true });
   });
 });
 

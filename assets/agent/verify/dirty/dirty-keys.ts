@@ -15,7 +15,7 @@ export interface Standing {
   readonly verifiedAt: Date | null;
   /** The source's rows that comparison saw; null as above. */
   readonly rows: number | null;
-  /** Whether it was verified once, and was copied anew since. */
+  /** Whether it was verified once, and was copied anew, or left behind by a rollback, since. */
   readonly again: boolean;
   /** Keys applied since they were compared last; one forgotten several times counts as often. */
   readonly keys: number;
@@ -167,12 +167,18 @@ export class DirtyKeys {
   }
 
   /** Says that a relation must be compared as a whole again, since it was copied anew. */
-  async markAll(relation: Relation): Promise<void> {
+  markAll(relation: Relation): Promise<void> {
+    return this.markTables([relation.sql]);
+  }
+
+  /** The same of tables by quoted name, whatever makes them differ. */
+  async markTables(tables: readonly string[]): Promise<void> {
+    if (tables.length === 0) return;
     await this.host.query(
       sql`
         UPDATE ibex.verified SET verified_at = NULL, again_since = clock_timestamp(), round = round + 1
-        WHERE schema_name = $1 AND relation_name = $2`,
-      names(relation),
+        WHERE ${QUOTED_NAME} = ANY ($1)`,
+      [tables],
     );
   }
 

@@ -120,6 +120,11 @@ export class LastKeys {
     };
   }
 
+  /** Has these tables, by quoted name, compared as a whole before they count as equal again. */
+  leaveBehind(tables: readonly string[]): Promise<void> {
+    return this.dirty.markTables(tables);
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.looking.close(), this.dirty.close()]);
   }

@@ -12,8 +12,9 @@ const AGAIN_MS = 600_000;
 const LOOK_MS = 5_000;
 
 /**
- * Verifies relations as a whole that were copied anew after a TRUNCATE, beside other work and one at a time, so that the
- * pause finds them known. On the way back, where nobody starts a verify, every relation of which nothing is known.
+ * Verifies relations as a whole that were copied anew after a TRUNCATE, or left behind by a rollback, beside other work and
+ * one at a time, so that the pause finds them known. On the way back, where nobody starts a verify, every relation of which
+ * nothing is known.
  */
 export class VerifyAgain {
   private running: Promise<void> | undefined;
