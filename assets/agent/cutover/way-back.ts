@@ -2,8 +2,10 @@ import type { Client } from 'pg';
 import { CAPTURED_FACT, inspectCapture } from '../capture/check';
 import { beginCapture } from '../capture/identity';
 import { installCapture } from '../capture/install';
+import { CAPTURE_SCHEMA } from '../capture/names';
 import { installShared } from '../capture/objects';
 import { readRelations, type Relation } from '../catalog/relations';
+import { dropCapture, takeOff } from '../cleanup/source';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
 import { prepareLeases } from '../lease';
@@ -28,10 +30,11 @@ const LARGE_OBJECTS = 'large objects';
 
 /**
  * Makes the way back ready while the target is still closed: capture on the target, silent until applications write
- * there, and leases on the source, which is fed by then. May be repeated. Does nothing where no way back is wanted.
+ * there, and leases on the source, which is fed by then. May be repeated. Where no way back is wanted, that capture is taken
+ * off.
  */
 export async function armWayBack(context: Context, { source, target }: Ends): Promise<void> {
-  if (context.config.cutover.wayBack === 'none') return;
+  if (context.config.cutover.wayBack === 'none') return disarmWayBack(context, target);
   const back = context.turned();
   const relations = await readRelations(target, back.config);
   await prepareLeases(source, relations);
@@ -50,6 +53,14 @@ export async function armWayBack(context: Context, { source, target }: Ends): Pr
   await back.state.setFact(CAPTURED_FACT, captured);
   await forgetTables(back, await knownTables(back));
   await keepCatalog(back, target);
+}
+
+/** What an earlier attempt or cutover has put on the target would note every write there, for nobody and without a limit. */
+async function disarmWayBack(context: Context, target: Client): Promise<void> {
+  // By itself, since who is told of a table that is never free is to start this phase again, and no cleanup.
+  await takeOff(context, target, CAPTURE_SCHEMA, context.phase);
+  await dropCapture(context, target);
+  await context.turned().state.setFact(CAPTURED_FACT, {});
 }
 
 /** What the gate says. */

@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import { UNFENCE_WORDS } from '../../../assets/agent/unfence';
 import type { ClientsSaw } from '../../../assets/agent/cutover/clients-saw';
+import { armWayBack } from '../../../assets/agent/cutover/way-back';
 import type { LastProof } from '../../../assets/agent/verify/dirty/last-keys';
 import { verifyRows } from '../../../assets/agent/verify/rows';
 import { startBothWays, type BothWays } from './both-ways';
@@ -57,6 +58,15 @@ const next = async (client: Client): Promise<number> => {
   const { rows } = await client.query(`INSERT INTO account (name, balance) VALUES (NULL, 0) RETURNING id`);
   return (rows[0] as { id: number }).id;
 };
+
+/** How many triggers and schemas of capture an end has. */
+async function captureOf(client: Client): Promise<unknown> {
+  const { rows } = await client.query(
+    `SELECT (SELECT count(*)::int FROM pg_trigger WHERE tgname LIKE 'bucardo%') AS triggers,
+       (SELECT count(*)::int FROM pg_namespace WHERE nspname = 'bucardo') AS schemas`,
+  );
+  return rows[0];
+}
 
 describe('before the target has taken writes', () => {
   it('there is nothing to roll back, and nothing to end', async () => {
@@ -317,15 +327,21 @@ describe('a table that is acknowledged to stay behind', () => {
 });
 
 describe('the end of the way back', () => {
+  it('a cutover for which none is wanted leaves nothing on the target of the one before it', async () => {
+    const cutover = { ...ways.config.cutover, wayBack: 'none' as const };
+    const context = await ways.migration.context('cutover', { ...ways.config, cutover });
+    const target = await context.connect('target');
+    await armWayBack(context, { source: await context.connect('source'), target });
+    expect(await captureOf(ways.target)).toEqual({ triggers: 0, schemas: 0 });
+    expect(await ways.fact('back.capture.triggers')).toEqual({});
+    await context.close();
+  });
+
   it('takes capture off the target, stops feeding, keeps the source closed, and a rollback is refused', async () => {
     expect(await ways.run('cutover')).toMatchObject({ status: 0 });
     expect((await ways.run('finalize')).output).toMatch(/^finalize: the way back is ended: \d+ triggers are off/);
     expect(await ways.fences()).toEqual(['final', 'open']);
-    const { rows } = await ways.target.query(
-      `SELECT count(*)::int AS n FROM pg_trigger WHERE tgname LIKE 'bucardo%' UNION ALL
-       SELECT count(*)::int FROM pg_namespace WHERE nspname = 'bucardo'`,
-    );
-    expect(rows).toEqual([{ n: 0 }, { n: 0 }]);
+    expect(await captureOf(ways.target)).toEqual({ triggers: 0, schemas: 0 });
     expect((await ways.run('rollback')).output).toContain('there is no way back');
     expect([await ways.takesWrites('source'), await ways.takesWrites('target')]).toEqual([false, true]);
   });
