@@ -2,6 +2,7 @@ import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { letWait } from '../fence/turn';
 import { removeFence } from '../fence/triggers';
+import { Jobs } from '../job';
 import type { PhaseOutcome } from '../phase';
 import { requireDone, type Finished } from '../switch/switches';
 import { turnIdentity } from '../sync/identity';
@@ -84,6 +85,8 @@ async function tellOfClients(
  */
 async function feedTheOther({ context, source, target }: PauseInput, fenced: boolean): Promise<boolean> {
   const forward = context.direction === 'forward';
+  // The runbook migrate goes by them. First of all, since a run that ends before this is finished by another one.
+  if (!forward) new Jobs(context.config).forget((job) => job === 'cutover' || job === 'watch');
   // A run that finishes an earlier one begins no other watch, and keeps what that has seen.
   const isFirst = fenced || !(await isUnfinished(context));
   if (isFirst && forward) await context.state.setFact(OPENED_FACT, new Date().toISOString());

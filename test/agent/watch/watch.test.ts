@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { AgentConfig } from '../../../assets/agent/config';
+import { Jobs } from '../../../assets/agent/job';
 import type { WatchRecord } from '../../../assets/agent/watch/record';
 import { startBothWays, type BothWays } from '../cutover/both-ways';
 import { until } from '../../helpers/until';
@@ -15,6 +16,8 @@ let ways: BothWays;
 let config: AgentConfig;
 /** What the other configuration file says: that nothing is done by itself. */
 let reporting: Readonly<Record<string, string>>;
+/** And what a third one says: that no watch is wanted. */
+let unwanted: Readonly<Record<string, string>>;
 beforeAll(async () => {
   ways = await startBothWays(TABLES, {}, async ({ config: base }) => {
     config = {
@@ -31,6 +34,9 @@ beforeAll(async () => {
   const cutover = { ...config.cutover, budgetSeconds: 5 };
   writeFileSync(file, JSON.stringify({ ...config, cutover, watch: { ...config.watch, seconds: 4, onBad: 'report' } }));
   reporting = { IBEX_CONFIG: file };
+  const none = join(ways.migration.secrets, '..', 'unwanted.json');
+  writeFileSync(none, JSON.stringify({ ...config, cutover, watch: { ...config.watch, seconds: 0 } }));
+  unwanted = { IBEX_CONFIG: none };
 });
 afterAll(() => ways?.stop());
 
@@ -107,10 +113,21 @@ describe('with rolling back by itself left off', () => {
   });
 });
 
-describe('a watch that is cut short', () => {
-  it('goes on with the time that is left after it was killed, and ends by hand', async () => {
+describe('after a rollback', () => {
+  it('a cutover and a watch that have succeeded count no more, so that migrate goes on to the next cutover and no cleanup', async () => {
     isWell(true);
     await move('rollback');
+    const jobs = new Jobs(config);
+    for (const job of ['cutover', 'watch']) expect(jobs.line(job)).toContain(`${job}: it was never started here`);
+    for (const environment of [{}, unwanted]) {
+      const { status, output } = await ways.die('watch', environment);
+      expect([status, output]).toEqual([1, expect.stringContaining('the source takes the writes')]);
+    }
+  });
+});
+
+describe('a watch that is cut short', () => {
+  it('goes on with the time that is left after it was killed, and ends by hand', async () => {
     await move('cutover');
     await ways.kill('watch', () => isAt(({ looks }) => looks >= 2));
     const { watchedSeconds, looks } = (await record())!;
