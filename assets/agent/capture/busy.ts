@@ -7,7 +7,7 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
 /** Time in which a server sends an autovacuum away whose table somebody wants: above deadlock_timeout; milliseconds. */
-const EVICTION_MS = 3_000;
+export const EVICTION_MS = 3_000;
 
 /** Who holds a relation so that our lock has to wait. */
 export interface Blocker {
@@ -95,13 +95,18 @@ export const neverFree = (
 
 /**
  * To be called in a transaction, before its short lock time-out begins to count: waits for vacuum, ANALYZE and DDL on the
- * table, behind which it keeps no reader or writer waiting, and keeps them away until the end. A server sends an
- * autovacuum away only when somebody has waited for it for a second. What comes next waits for readers and writers only.
+ * table, behind which it keeps no reader or writer waiting. A server sends an autovacuum away only when somebody has
+ * waited for it for a second. What comes next waits for readers and writers only.
+ *
+ * It holds no lock afterwards: a transaction of the application that stands in the way of the next lock, and itself asks
+ * for an ANALYZE or for DDL meanwhile, would be refused that as a deadlock.
  *
  * @param lockTimeoutMs how long the statements behind this one may wait for a lock
  */
-export async function lockGently(client: Client, table: string, lockTimeoutMs: number): Promise<void> {
-  await client.query(`SET LOCAL lock_timeout = ${EVICTION_MS}`);
-  await client.query(`LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE`);
-  await client.query(`SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
+export async function waitGently(client: Client, table: string, lockTimeoutMs: number): Promise<void> {
+  await client.query(`SET LOCAL lock_timeout = ${EVICTION_MS}; SAVEPOINT gently`);
+  await client.query(
+    `LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE; ROLLBACK TO gently; RELEASE gently;
+     SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`,
+  );
 }

@@ -6,7 +6,7 @@ import { guardedAtOnce } from '../fence/transaction';
 import { ident } from '../sql';
 import { MOST_SYNCS, syncNames, truncateTrigger } from '../bucardo/names';
 import { syncCount } from '../sync/count';
-import { blockersOf, isBusy, lockGently, neverFree, pauseAfter } from './busy';
+import { blockersOf, isBusy, neverFree, pauseAfter, waitGently } from './busy';
 import { DELTA_TRIGGER } from './names';
 import { queueStatements, triggerStatements } from './objects';
 
@@ -55,6 +55,6 @@ async function once(
   const lock = `LOCK TABLE ONLY ${relation.sql} IN ${mode} MODE`;
   // DROP TRIGGER wants the table's owner even with IF EXISTS, so it is not said where there is nothing to drop.
   const drops = stale.map((trigger) => `DROP TRIGGER ${ident(trigger)} ON ${relation.sql}`);
-  const gently = (): Promise<void> => lockGently(source, relation.sql, lockTimeoutMs);
+  const gently = (): Promise<void> => waitGently(source, relation.sql, lockTimeoutMs);
   await guardedAtOnce(source, gently, [lock, ...drops, ...triggerStatements(relation, syncs)]);
 }

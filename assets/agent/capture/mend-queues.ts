@@ -4,7 +4,7 @@ import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { guarded } from '../fence/transaction';
 import { ident, literal, sql } from '../sql';
-import { isBusy, lockGently } from './busy';
+import { isBusy, waitGently } from './busy';
 import { endHolders } from './end-holders';
 import { CAPTURE_SCHEMA, deltaName, QUEUE_COLUMNS, queueOf } from './names';
 import {
@@ -187,7 +187,7 @@ async function runAlone(source: Client, way: Way, lockTimeoutMs: number): Promis
 
 async function run(source: Client, { statements, queue }: Way, lockTimeoutMs: number): Promise<void> {
   await guarded(source, async () => {
-    if (queue !== undefined) await lockGently(source, queue, lockTimeoutMs);
+    if (queue !== undefined) await waitGently(source, queue, lockTimeoutMs);
     await source.query(`SET LOCAL statement_timeout = ${REWRITE_MS}`);
     for (const statement of statements) await source.query(statement);
   });

@@ -6,7 +6,7 @@ import { oneLine } from '../errors';
 import { guardedAtOnce } from '../fence/transaction';
 import { sql } from '../sql';
 import { syncCount } from '../sync/count';
-import { lockGently } from './busy';
+import { waitGently } from './busy';
 import { truncateFunctionStatement, truncateStatement } from './objects';
 
 const MISSING = sql`
@@ -59,7 +59,7 @@ export async function addTruncateTriggers(
       // Capture of an older Ibex has left the relation without.
       await source.query(truncateFunctionStatement(relation));
       const { lockTimeoutMs } = context.config.capture;
-      const gently = (): Promise<void> => lockGently(source, relation.sql, lockTimeoutMs);
+      const gently = (): Promise<void> => waitGently(source, relation.sql, lockTimeoutMs);
       await guardedAtOnce(source, gently, [truncateStatement(relation, sync)]);
     } catch (error) {
       context.log.warn({ relation: relation.sql, sync, cause: oneLine(error) }, 'trigger not added');

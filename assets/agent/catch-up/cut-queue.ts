@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { isBusy, lockGently } from '../capture/busy';
+import { EVICTION_MS, isBusy } from '../capture/busy';
 import { queueOf } from '../capture/names';
 import { keyOf } from '../capture/objects';
 import { rangeColumns, type KeyRange } from '../catalog/key-order';
@@ -89,7 +89,7 @@ export async function analyzeQueue(source: Client, relation: Relation): Promise<
   const queue = queueOf(relation);
   await source.query('BEGIN');
   try {
-    await lockGently(source, queue, 0);
+    await source.query(`SET LOCAL lock_timeout = ${EVICTION_MS}`);
     await source.query(`ANALYZE ${queue} (${identList(keyOf(relation).columns.map(({ name }) => name))}); COMMIT`);
   } catch (error) {
     await source.query('ROLLBACK');

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { blockersOf, lockGently, neverFree, pauseAfter, type Blocker } from '../capture/busy';
+import { blockersOf, neverFree, pauseAfter, waitGently, type Blocker } from '../capture/busy';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { Context } from '../context';
 import { Failure } from '../errors';
@@ -11,7 +11,8 @@ type Limits = Pick<Context['config']['capture'], 'lockTimeoutMs' | 'attempts'>;
 
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
 const OUR_TRIGGERS = sql`
-  SELECT t.tgname AS trigger, n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, p.proname AS function
+  SELECT t.tgname AS trigger, n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, p.proname AS function,
+    pg_has_role(c.relowner, 'USAGE') AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AS "isLockable"
   FROM pg_trigger t
   JOIN pg_class c ON c.oid = t.tgrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -27,29 +28,32 @@ export interface OurTrigger {
   readonly oid: number;
   /** Its function, which is ours wherever the table is not. */
   readonly function: string;
+  /** Whether the table is ours to drop triggers of, and to lock. */
+  readonly isLockable: boolean;
 }
 
 /** Triggers whose function is in one of our schemas. */
 export async function ourTriggers(client: Client, schema: string): Promise<OurTrigger[]> {
   const { rows } = await client.query(OUR_TRIGGERS, [schema]);
-  return (rows as { trigger: string; schema: string; name: string; oid: string; function: string }[]).map((row) => ({
+  return (rows as (Omit<OurTrigger, 'table' | 'oid'> & { schema: string; name: string; oid: string })[]).map((row) => ({
     trigger: row.trigger,
     table: qualified(row.schema, row.name),
     oid: Number(row.oid),
     function: qualified(schema, row.function),
+    isLockable: row.isLockable,
   }));
 }
 
 const isForbidden = (error: unknown): boolean => (error as { code?: string }).code === '42501';
 
 /** Whoever may make triggers of a table may not lock it by that alone, and then goes without: a vacuum is in the way. */
-async function lockIfAllowed(client: Client, table: string, lockTimeoutMs: number): Promise<void> {
-  await client.query('SAVEPOINT gently');
+async function waitIfAllowed(client: Client, table: string, lockTimeoutMs: number): Promise<void> {
+  await client.query('SAVEPOINT asking');
   try {
-    await lockGently(client, table, lockTimeoutMs);
+    await waitGently(client, table, lockTimeoutMs);
   } catch (error) {
     if (!isForbidden(error)) throw error;
-    await client.query(`ROLLBACK TO gently; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
+    await client.query(`ROLLBACK TO asking; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
   }
 }
 
@@ -66,7 +70,7 @@ async function drop(
   limit?: string,
 ): Promise<void> {
   const before = async (): Promise<void> => {
-    await lockIfAllowed(client, table, lockTimeoutMs);
+    await waitIfAllowed(client, table, lockTimeoutMs);
     if (limit !== undefined) await client.query(limit);
   };
   await guardedAtOnce(client, before, statements);
@@ -84,14 +88,16 @@ const dropFunctions = (functions: readonly string[]): string =>
  */
 async function dropTriggers(
   client: Client,
-  triggers: readonly OurTrigger[],
+  triggers: readonly [OurTrigger, ...OurTrigger[]],
   shared: ReadonlySet<string>,
   lockTimeoutMs: number,
 ): Promise<readonly string[]> {
-  const table = triggers[0]?.table ?? '';
+  const [{ table, isLockable }] = triggers;
+  // DROP TRIGGER holds a weak lock while it waits for the strong one.
+  const lock = isLockable ? [`LOCK TABLE ONLY ${table} IN ACCESS EXCLUSIVE MODE`] : [];
   const owned = triggers.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`);
   try {
-    await drop(client, table, lockTimeoutMs, owned);
+    await drop(client, table, lockTimeoutMs, [...lock, ...owned]);
     return [];
   } catch (error) {
     if (!isForbidden(error)) throw error;
@@ -163,7 +169,7 @@ export async function takeOff(
       try {
         return await work;
       } catch (error) {
-        // In a deadlock with an application, that goes before.
+        // Where an application waits for us as we do for it, a time-out below the server's deadlock_timeout has us step back.
         if (!isBusy(error)) throw error;
         for (const [{ table, oid }] of byTable(tables)) {
           const blockers = await blockersOf(client, oid, true);

@@ -152,6 +152,19 @@ describe('capture, installed under a writer that does not end', () => {
     while (((await source.query(query)).rowCount !== 0) !== expected) await sleep(10);
   }
 
+  it.each(['ANALYZE item', 'CREATE INDEX ON item (n)', 'TRUNCATE item'])(
+    'lets that writer go before with whatever else it asks of the table: %s',
+    async (statement) => {
+      open = await holding('UPDATE item SET n = 100 WHERE id = 1');
+      const patient = runCapture(migration, { capture: { lockTimeoutMs: 20_000, attempts: 1 } });
+      await untilWaiting(true);
+      await open.query(statement);
+      await open.query('ROLLBACK');
+      expect((await patient).message).toBe('2 relations captured, 2 of them now, 0 lock retries');
+      expect(await problems()).toEqual([]);
+    },
+  );
+
   it('waits for that writer, so that no row changes unseen', async () => {
     open = await holding('UPDATE item SET n = 100 WHERE id = 1');
     const patient = runCapture(migration, { capture: { lockTimeoutMs: LOCK_TIMEOUT_MS, attempts: 100 } });

@@ -4,6 +4,7 @@ import { dropCapture, ourTriggers } from '../../../assets/agent/cleanup/source';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
+import { until } from '../../helpers/until';
 
 /** What the removal asks of its context. */
 const context = {
@@ -79,6 +80,24 @@ test.each([
   expect(await dropCapture(context, admin)).toBe(2);
   expect((await admin.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`)).rowCount).toBe(0);
 });
+
+test.each(['ANALYZE item', 'TRUNCATE item', 'ALTER TABLE item ADD more int'])(
+  'a reader of a table whose triggers go is let before with whatever else it asks of it: %s',
+  async (statement) => {
+    const server = await start(15);
+    const [admin, reader, watcher] = await Promise.all([server.connect(), server.connect(), server.connect()]);
+    await admin.query(CAPTURED);
+    await reader.query('BEGIN; SELECT FROM item');
+
+    const removal = dropCapture(context, admin, 'bucardo', { lockTimeoutMs: 20_000, attempts: 1 });
+    const waiting = `SELECT FROM pg_locks WHERE relation = 'item'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted`;
+    await until(async () => (await watcher.query(waiting)).rowCount === 1, { seconds: 20 });
+    await reader.query(statement);
+    await reader.query('COMMIT');
+
+    expect(await removal).toBe(3);
+  },
+);
 
 describe.each([
   ['captured as now', ''],
