@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { truncatedRelations } from '../bucardo/queues';
 import { queueOf } from '../capture/names';
 import { keyOf } from '../capture/objects';
 import type { Relation } from '../catalog/relations';
@@ -11,13 +12,17 @@ import { identList, sql } from '../sql';
 /**
  * Ends the copy of a relation whose chunks are all there, and which was read by pages. A row that was changed meanwhile
  * may be there twice, as it was in an earlier page and as it is in a later one, and no key could be built. Every such
- * row's key is in the queue of changes, for catch-up to bring it: so these keys go now.
+ * row's key is in the queue of changes, for catch-up to bring it: so these keys go now. Where the relation is marked
+ * instead, as when its key was altered and the queue emptied, all rows go: catch-up copies it whole.
  */
 export async function endPagedCopy(source: Client, target: Client, lease: Lease, relation: Relation): Promise<void> {
   await inTransaction(target, async () => {
     await target.query(`SET LOCAL session_replication_role = 'replica'`);
     await lease.hold(target, relation);
-    await deleteChanged(source, target, relation);
+    const isMarked = async (): Promise<boolean> => (await truncatedRelations(source, [relation])).length > 0;
+    if (!(await isMarked())) await deleteChanged(source, target, relation);
+    // Looked at again: a queue that is emptied in between is marked with that.
+    if (await isMarked()) await target.query(`TRUNCATE ONLY ${relation.sql}`);
     await noteCopied(target, [relation]);
   });
 }

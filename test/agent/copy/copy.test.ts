@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { Brake } from '../../../assets/agent/brake/brake';
+import { mendQueues } from '../../../assets/agent/capture/mend-queues';
 import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { Context } from '../../../assets/agent/context';
 import { copyAll } from '../../../assets/agent/copy';
@@ -9,6 +10,7 @@ import { Lease } from '../../../assets/agent/lease';
 import { asNoted, COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { RICH_ROWS, RICH_SCHEMA } from '../../helpers/rich-schema';
 import { NO_BRAKE } from '../../helpers/no-brake';
+import { intercept } from '../catch-up/moving';
 
 /** Tables that are cut: one that is read by its key, one by pages, and one of each text format. */
 const LARGE = `
@@ -165,6 +167,49 @@ describe('a copy while the application writes', () => {
     expect(gone).toBeGreaterThan(0);
     await copy.catchUp();
     await expectEqual(['public.ordered', 'public.scattered', 'public.textual']);
+  });
+});
+
+describe('a table whose key is altered while it is copied by pages', () => {
+  beforeAll(() => copy.prepare(LARGE), 60_000);
+
+  /** Moves rows that were read behind those that are left, and alters the key, for which their queue is made anew. */
+  async function moveAndAlter(): Promise<void> {
+    const owner = await copy.migration.admin('source');
+    await owner.query(`
+      UPDATE scattered SET filler = filler || 'longer, so that it moves' WHERE ctid < '(3,0)';
+      ALTER TABLE scattered ALTER id TYPE varchar`);
+    await owner.end();
+    await copy.within('sync', async (context) => {
+      const source = await context.connect('source');
+      const [line] = await mendQueues(context, source, await readRelations(source, context.config));
+      expect(line).toContain('its queue was made anew, and the table is copied anew by catch-up');
+    });
+  }
+
+  it('is left empty, since its rows that were read twice are known no more, gets its key, and is brought by catch-up', async () => {
+    let chunks = 0;
+    const run = copy.within(
+      'copy',
+      async (context) => {
+        const connect = context.connect.bind(context);
+        context.connect = async (end, purpose) =>
+          intercept(await connect(end, purpose), (text) => {
+            if (!text.startsWith('BEGIN READ ONLY; LOCK TABLE ONLY "public"."scattered"')) return undefined;
+            chunks += 1;
+            return chunks === 2 ? moveAndAlter() : undefined;
+          });
+        return copyAll(context, COPY_PROBES);
+      },
+      { copy: { ...copy.migration.config.copy, chunkMegabytes: 0.2, jobs: 1 } },
+    );
+    await expect(run).rejects.toThrow(/^[^;]*it was altered while it was copied; make both alike$/);
+    expect(chunks).toBeGreaterThan(2);
+    expect(await copy.count('scattered')).toBe(0);
+    await copy.target.query('ALTER TABLE scattered ALTER id TYPE varchar');
+    await copy.run();
+    await copy.catchUp();
+    await expectEqual(['public.scattered']);
   });
 });
 
