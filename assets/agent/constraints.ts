@@ -23,8 +23,15 @@ import { qualified, sql } from './sql';
  * the target equals one snapshot of the source and no applier runs. May be repeated at any point: each object and the
  * note that it is made are one transaction. What is of a table whose rows are not all there is left: a key would keep the
  * rest of them out, and a foreign key would be called valid that nobody has looked at.
+ *
+ * @param restless relations that are of another instant, since they were truncated or rewritten again and again. What is
+ *   theirs is tried all the same, since most of it holds at any instant. @default none
  */
-export async function buildConstraints(context: Context, target: Client): Promise<{ built: number; left: number }> {
+export async function buildConstraints(
+  context: Context,
+  target: Client,
+  restless: readonly Relation[] = [],
+): Promise<{ built: number; left: number }> {
   const { config, progress, log } = context;
   await prepareRestored(target);
   const archive = schemaArchive(config.host.stateDirectory);
@@ -59,6 +66,7 @@ export async function buildConstraints(context: Context, target: Client): Promis
         scripts,
         indexesFirst: await indexesFirst(source, entries, scripts),
         notValidFirst: await notValidFirst(source, entries, scripts),
+        restless: await namesByOid(source, restless),
         made,
       },
       entries,
@@ -82,6 +90,15 @@ async function withAncestors(source: Client, relations: readonly Relation[]): Pr
     [relations.map(({ oid }) => oid)],
   );
   return new Set(rows.map(({ oid }) => Number(oid)));
+}
+
+/** The names of these relations by their oids, and by those of all tables that show their rows as their own. */
+async function namesByOid(source: Client, relations: readonly Relation[]): Promise<Map<number, string>> {
+  const names = new Map<number, string>();
+  for (const relation of relations) {
+    for (const oid of await withAncestors(source, [relation])) names.set(oid, relation.sql);
+  }
+  return names;
 }
 
 /** How many objects of the archive are not on the target yet; the cutover must find none. */

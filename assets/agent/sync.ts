@@ -98,10 +98,10 @@ async function catchUpAndBuild(context: Context, ends: Ends): Promise<number> {
     const keys = await catchUp.until(ends.source, threshold);
     if (await context.state.fact(CONSTRAINTS_FACT)) return keys;
     const closing = await catchUp.toOneSnapshot(ends.source);
-    const { built, left } = await buildConstraints(context, ends.target);
+    const { built, left } = await buildConstraints(context, ends.target, closing.restless);
     await context.state.setFact(CONSTRAINTS_FACT, left === 0);
     context.log.info({ built, left }, 'constraints stand');
-    return keys + closing + (await catchUp.until(ends.source, threshold));
+    return keys + closing.keys + (await catchUp.until(ends.source, threshold));
   } finally {
     await catchUp.close();
   }

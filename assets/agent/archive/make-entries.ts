@@ -31,6 +31,8 @@ export interface EntryMaker {
    * @default none
    */
   readonly sortedInMemory?: ReadonlySet<string>;
+  /** Names, by source's oids, of tables whose rows are of another instant than all others; to be told. @default none */
+  readonly restless?: ReadonlyMap<number, string>;
   /** Called after each entry. */
   readonly made: (entry: PostDataEntry) => void;
 }
@@ -144,7 +146,7 @@ async function makeEntry(
     } catch (error) {
       // Partitions are locked with their table, which the catalog's one line per key does not tell.
       const deadlock = (error as { code?: string }).code === '40P01';
-      if (!deadlock || attempt >= DEADLOCK_TRIES) throw explain(entry, error);
+      if (!deadlock || attempt >= DEADLOCK_TRIES) throw explain(maker, entry, error);
     }
   }
 }
@@ -193,7 +195,8 @@ function scriptOf({ scripts }: EntryMaker, entry: PostDataEntry): string {
   return script;
 }
 
-/** Codes of a target that refuses an index or a constraint for what rows hold. */
+/** Codes of a target that refuses an index or a constraint for what rows hold; the last one for a single row. */
+const TOO_LARGE = '54000';
 const REFUSED_FOR_ROWS = /^(23503|23505|23P01|54000)$/;
 
 /** Before changes are applied: what is corrected at the source does not come by itself. */
@@ -203,12 +206,18 @@ const CORRECT_BOTH =
 const CORRECT_SOURCE =
   "the source has such rows too, or the target's differ: correct them at the source, where an UPDATE that changes nothing has a row brought anew; then start this phase again, which applies that first";
 
-function explain(entry: PostDataEntry, error: unknown): Failure {
+const keepStill = (name: string): string =>
+  `${name} was truncated or rewritten (VACUUM FULL, CLUSTER, ALTER TABLE) in each closing round, so that its rows are of another instant than the others': keep that away meanwhile, then start this phase again`;
+
+function explain({ restless }: EntryMaker, entry: PostDataEntry, error: unknown): Failure {
   const { code = '', detail } = error as { code?: string; detail?: string };
   const text = `${entry.text} cannot be made on the target: ${oneLine(error)}${detail === undefined ? '' : ` (${detail})`}`;
-  const isEarly = entry.kind === 'key' || entry.kind === 'plain index';
-  const cure = isEarly ? CORRECT_BOTH : CORRECT_SOURCE;
-  return new Failure(`${text}; ${REFUSED_FOR_ROWS.test(code) ? cure : 'correct that and start again'}`, {
-    cause: error,
-  });
+  return new Failure(`${text}; ${cureOf(entry, code, restless)}`, { cause: error });
+}
+
+function cureOf({ kind, tables }: PostDataEntry, code: string, restless: EntryMaker['restless']): string {
+  if (!REFUSED_FOR_ROWS.test(code)) return 'correct that and start again';
+  const name = tables.map((table) => restless?.get(table)).find((each) => each !== undefined);
+  if (name !== undefined && code !== TOO_LARGE) return keepStill(name);
+  return kind === 'key' || kind === 'plain index' ? CORRECT_BOTH : CORRECT_SOURCE;
 }

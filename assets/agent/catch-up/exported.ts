@@ -39,16 +39,16 @@ export async function withSnapshot<T>(
 }
 
 /**
- * How many relations have been rewritten since a snapshot was taken, or their queues, which it may show empty: those that
+ * Which relations have been rewritten since a snapshot was taken, or their queues, which it may show empty: those that
  * were not brought to it before that were left as they are.
  */
 export async function rewrittenSince(
   { files }: Exported,
   source: Client,
   relations: readonly Relation[],
-): Promise<number> {
+): Promise<Relation[]> {
   const now = await readFiles(source, relations);
-  return relations.filter(({ sql: name }) => files.get(name) !== now.get(name)).length;
+  return relations.filter(({ sql: name }) => files.get(name) !== now.get(name));
 }
 
 async function readFiles(source: Client, relations: readonly Relation[]): Promise<Files> {

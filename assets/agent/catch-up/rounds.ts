@@ -41,7 +41,7 @@ const TARGET_SETTINGS: Readonly<Record<string, string>> = {
  */
 const MOST_GIVEN_BACK = 5;
 
-/** How often the closing round is run for tables that are truncated or rewritten meanwhile; then it is left to the next start. */
+/** How often the closing round is run for tables that are truncated or rewritten meanwhile. */
 const MOST_CLOSING_ROUNDS = 5;
 
 /** Rounds for truncated tables alone: a table that is truncated all the time must not keep Bucardo from the others. */
@@ -86,9 +86,9 @@ export class CatchUp {
    * Brings every relation to one and the same snapshot of the source, so that unique constraints can be built and
    * foreign keys validated: the target then is the source as it was at one instant. A TRUNCATE, and an ALTER TABLE that
    * rewrites, empty their table under every older snapshot, so the round is repeated when one has come; at most a few
-   * times.
+   * times. Returns the keys applied, and the relations that are of another instant than all others even so.
    */
-  async toOneSnapshot(source: Client): Promise<number> {
+  async toOneSnapshot(source: Client): Promise<{ readonly keys: number; readonly restless: readonly Relation[] }> {
     let applied = 0;
     for (let round = 1; ; round += 1) {
       const { snapshot, keys } = await withSnapshot(source, this.relations, async (taken) => ({
@@ -97,11 +97,13 @@ export class CatchUp {
       }));
       applied += keys;
       // Those that the snapshot showed are forgotten.
-      const truncated = (await truncatedRelations(source, this.relations)).length;
+      const truncated = await truncatedRelations(source, this.relations);
       const rewritten = await rewrittenSince(snapshot, source, this.relations);
-      if (truncated === 0 && rewritten === 0) return applied;
-      this.context.log.warn({ round, truncated, rewritten }, 'truncated or rewritten during the closing round');
-      if (round === MOST_CLOSING_ROUNDS) return applied;
+      const restless = this.relations.filter((each) => truncated.includes(each) || rewritten.includes(each));
+      if (restless.length === 0) return { keys: applied, restless };
+      const names = restless.map(({ sql: name }) => name);
+      this.context.log.warn({ round, names }, 'truncated or rewritten during the closing round');
+      if (round === MOST_CLOSING_ROUNDS) return { keys: applied, restless };
     }
   }
 
