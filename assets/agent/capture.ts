@@ -12,7 +12,7 @@ import { refuseUnfitNames } from './capture/unfit-names';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
-import { listed } from './failures';
+import { concernsAll, inOne, listed } from './failures';
 import type { Phase, PhaseOutcome } from './phase';
 import { keepCatalog } from './sync/catalog-watch';
 import { watchIdentity } from './sync/identity';
@@ -34,11 +34,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
 
   const pending = relations.filter((relation) => problems.has(relation.sql));
   if (pending.length > 0) await beginCapture(context, source);
-  let retries = 0;
-  for (const [index, relation] of (await heldLast(context, source, pending)).entries()) {
-    context.progress.report(relations.length - pending.length + index, relations.length, 'relations', relation.sql);
-    retries += (await installCapture(context, source, relation)) - 1;
-  }
+  const retries = await installAll(context, source, pending, relations.length);
   await addTruncateTriggers(context, source, relations);
   const after = await inspectCapture(context, source, relations);
   await context.state.setFact(CAPTURED_FACT, after.captured);
@@ -56,6 +52,36 @@ async function run(context: Context): Promise<PhaseOutcome> {
 
 const noMore = (names: readonly string[]): string =>
   names.length === 0 ? '' : `; no more, since agent.excludeSchemas leaves them out: ${listed(names)}`;
+
+/**
+ * Captures these relations, and returns how often one had to be tried again. One that cannot be captured does not keep the
+ * others from it; which those were is thrown at the end.
+ *
+ * @param all how many relations there are with those that are captured
+ */
+async function installAll(
+  context: Context,
+  source: Client,
+  pending: readonly Relation[],
+  all: number,
+): Promise<number> {
+  const failures: unknown[] = [];
+  let retries = 0;
+  for (const [index, relation] of (await heldLast(context, source, pending)).entries()) {
+    context.progress.report(all - pending.length + index, all, 'relations', relation.sql);
+    try {
+      // Each try takes a while, and what has failed is to be told before all others have failed as often.
+      const attempts = failures.length > 0 ? 1 : context.config.capture.attempts;
+      retries += (await installCapture(context, source, relation, attempts)) - 1;
+    } catch (error) {
+      if (concernsAll(error)) throw error;
+      context.log.error({ relation: relation.sql, err: error }, 'not captured');
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw inOne(failures);
+  return retries;
+}
 
 /** Names what is held by a long transaction or vacuum, and puts it last: its tries hold up no other table, and it may end. */
 async function heldLast(context: Context, source: Client, pending: readonly Relation[]): Promise<readonly Relation[]> {

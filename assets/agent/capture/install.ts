@@ -10,12 +10,23 @@ import { blockersOf, isBusy, neverFree, pauseAfter, waitGently } from './busy';
 import { DELTA_TRIGGER } from './names';
 import { queueStatements, triggerStatements } from './objects';
 
+/** A table, or its schema, that is not there under its name any more. */
+const IS_GONE = /^(42P01|3F000)$/;
+
 /**
  * Begins the capture of one relation, in a transaction of its own with a short lock time-out: whoever writes it waits
- * no longer than that because of us. Tries again with growing pauses. Throws Failure with who was in the way.
+ * no longer than that because of us. Tries again with growing pauses. Returns how many tries there were. Throws Failure
+ * with who was in the way.
+ *
+ * @param attempts how often it is tried. @default as the settings say
  */
-export async function installCapture(context: Context, source: Client, relation: Relation): Promise<number> {
-  const { lockTimeoutMs, attempts } = context.config.capture;
+export async function installCapture(
+  context: Context,
+  source: Client,
+  relation: Relation,
+  attempts: number = context.config.capture.attempts,
+): Promise<number> {
+  const { lockTimeoutMs } = context.config.capture;
   await source.query(`SET lock_timeout = ${Math.round(lockTimeoutMs)}`);
   for (let attempt = 1; ; attempt += 1) {
     const stale = await presentTriggers(source, relation);
@@ -26,13 +37,20 @@ export async function installCapture(context: Context, source: Client, relation:
       await source.query('SET lock_timeout = 0');
       return attempt;
     } catch (error) {
-      if (!isBusy(error)) throw new Failure(`capture of ${relation.sql} cannot be installed: ${oneLine(error)}`);
+      if (!isBusy(error)) throw explain(relation, error);
       const blockers = await blockersOf(source, relation.oid, stale.length > 0);
       context.log.warn({ relation: relation.sql, attempt, blockers }, 'relation is busy');
-      if (attempt >= attempts) throw new Failure(neverFree(relation.sql, context.config.capture, blockers, 'capture'));
+      if (attempt >= attempts)
+        throw new Failure(neverFree(relation.sql, { lockTimeoutMs, attempts }, blockers, 'capture'));
       await pauseAfter(attempt);
     }
   }
+}
+
+function explain({ sql: name }: Relation, error: unknown): Failure {
+  const isGone = IS_GONE.test((error as { code?: string }).code ?? '');
+  const why = isGone ? 'it was dropped or renamed meanwhile; start capture again' : oneLine(error);
+  return new Failure(`capture of ${name} cannot be installed: ${why}`, { cause: error });
 }
 
 async function presentTriggers(source: Client, relation: Relation): Promise<string[]> {

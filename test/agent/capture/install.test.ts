@@ -9,6 +9,7 @@ import { readRelations } from '../../../assets/agent/catalog/relations';
 import { dropCapture } from '../../../assets/agent/cleanup/source';
 import type { Context } from '../../../assets/agent/context';
 import { PASSWORD, startMigration, type TestMigration } from '../../helpers/migration';
+import { intercept } from '../catch-up/moving';
 import { forgetCapture, runCapture, takeKeys } from './recorded';
 
 /** Lock time-out of these tests, and what a writer may wait beyond it on a busy machine; milliseconds. */
@@ -176,6 +177,55 @@ describe('capture, installed under a writer that does not end', () => {
       `SELECT (SELECT n FROM item WHERE id = 3) AS n, (SELECT count(*)::int FROM bucardo.delta_public_item) AS recorded`,
     );
     expect(rows).toEqual([{ n: 101, recorded: 0 }]);
+  });
+});
+
+describe('a table that cannot be captured does not keep the others from it', () => {
+  /** Captures, and does something ahead of the statement that makes the queue of a table. */
+  async function capturing(queue: string, before: () => Promise<unknown>): Promise<Error> {
+    const context = await migration.context('capture', BRIEF);
+    const connect = context.connect.bind(context);
+    context.connect = async (end, purpose) =>
+      intercept(await connect(end, purpose), (text) =>
+        text.startsWith(`CREATE TABLE IF NOT EXISTS "bucardo"."${queue}"`) ? before() : undefined,
+      );
+    const outcome = await capture.run(context).catch((error: Error) => error);
+    await context.close();
+    return outcome as Error;
+  }
+
+  const notCaptured = async (): Promise<string[]> =>
+    (await problems()).filter((line) => line.includes('"bucardo_delta"'));
+
+  it('that is dropped before its turn, and it is said what to do', async () => {
+    await source.query(
+      'CREATE TABLE gone AS SELECT i AS id FROM generate_series(1, 5000) i; ALTER TABLE gone ADD PRIMARY KEY (id)',
+    );
+    expect((await capturing('delta_public_gone', () => source.query('DROP TABLE gone'))).message).toBe(
+      'capture of "public"."gone" cannot be installed: it was dropped or renamed meanwhile; start capture again',
+    );
+    expect(await notCaptured()).toEqual([]);
+    expect((await runCapture(migration)).message).toBe('2 relations captured, 0 of them now, 0 lock retries');
+  });
+
+  it('that are busy, of which each is named', async () => {
+    await source.query('CREATE TABLE later (id int PRIMARY KEY); CREATE TABLE last (id int PRIMARY KEY)');
+    let open: Client | undefined;
+    const hold = async (): Promise<void> =>
+      void (open ??= await holding('UPDATE item SET n = 1; INSERT INTO later VALUES (1)'));
+    try {
+      const { message } = await capturing('delta_public_item', hold);
+      expect(message).toMatch(
+        /^"public"."item" was never free for 400 ms in 2 tries; .*; "public"."later" was never free for 400 ms in 1 tries; /,
+      );
+      expect(await notCaptured()).toEqual(
+        ['item', 'later'].map((name) => `"public"."${name}" has no trigger "bucardo_delta"`),
+      );
+    } finally {
+      await open?.query('ROLLBACK');
+      await open?.end();
+      await source.query('DROP TABLE later, last');
+    }
   });
 });
 
