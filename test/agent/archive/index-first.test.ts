@@ -7,6 +7,7 @@ import { buildConstraints } from '../../../assets/agent/constraints';
 import type { Context } from '../../../assets/agent/context';
 import { copiedSchema, type CopiedSchema } from '../../helpers/copied-schema';
 import { startMigration, type TestMigration } from '../../helpers/migration';
+import { until } from '../../helpers/until';
 
 const SCHEMA = `
   CREATE SCHEMA "my App";
@@ -80,6 +81,32 @@ it('builds the index of a key while another index of its table is being built', 
   await constraint?.run(worker);
   const { rows } = await target.query(`SELECT conname FROM pg_constraint WHERE conrelid = 'public.coded'::regclass`);
   expect(rows).toContainEqual({ conname: 'coded_pkey' });
+});
+
+it('builds an index while another of its table is held up', async () => {
+  await copied.close();
+  copied = await copiedSchema(
+    migration,
+    `CREATE TABLE public.twice (id int, n int); INSERT INTO twice VALUES (1, 1);
+     CREATE FUNCTION public.held(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql
+       AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN n; END';
+     CREATE INDEX a_held ON public.twice (public.held(n)); CREATE INDEX b_free ON public.twice (id)`,
+  );
+  ({ source, target, context } = copied);
+  await target.query(`
+    SET session_replication_role = replica; INSERT INTO public.twice VALUES (1, 1); SELECT pg_advisory_lock(7)`);
+  const { maker, entries } = await toMake();
+  const workers = [...maker.workers, await context.connect('target')];
+  const inOrder = [named({ entries }, 'a_held'), named({ entries }, 'b_free')];
+
+  const making = makeEntries({ ...maker, workers }, inOrder);
+  const isThere = async (index: string): Promise<boolean> =>
+    (await target.query('SELECT to_regclass($1) IS NOT NULL AS there', [`public.${index}`])).rows[0].there as boolean;
+  await until(() => isThere('b_free'), { seconds: 20 });
+  expect(await isThere('a_held')).toBe(false);
+  await target.query('SELECT pg_advisory_unlock(7)');
+  await making;
+  expect(await isThere('a_held')).toBe(true);
 });
 
 it('does not build it again when it is killed between the two', async () => {
