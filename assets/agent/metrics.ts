@@ -6,7 +6,7 @@ import { LAG_FACT, type SeenLag } from './sync/beat';
 import { standingProblems, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { PLAN_FACT } from './sync/plan';
 import { relationProblems } from './sync/relation-problems';
-import { wantedDirection, wantedSince } from './sync/supervisor-job';
+import { heldDirection, wantedDirection, wantedSince } from './sync/supervisor-job';
 
 /** One figure for CloudWatch. */
 export interface Metric {
@@ -22,7 +22,7 @@ export interface Metric {
  * - SyncProblems, WayBackProblems: what stands against a cutover, and against a rollback, and the relations that were
  *   found different, or cannot be compared, in the direction that is synced;
  * - SyncBehind: the lag of the sync that is farthest behind, with the time since that was seen; or for how long its
- *   supervisor cannot work, if that is more;
+ *   supervisor cannot work, if that is more. It counts on while a run of ours has stopped the sync, or has died at that;
  * - SyncRestarts, SyncTakeovers: how often Bucardo, or one sync of it, was started anew, and how often catch-up took
  *   over, since the migration began.
  */
@@ -60,7 +60,7 @@ async function problems(config: AgentConfig, state: State, direction: Direction)
 async function behind(config: AgentConfig, state: State): Promise<number> {
   const since = wantedSince(config);
   if (since === undefined) return 0;
-  const facing = state.facing(wantedDirection(config) ?? 'forward');
+  const facing = state.facing(wantedDirection(config) ?? heldDirection(config) ?? 'forward');
   const seen = await facing.fact<SeenLag>(LAG_FACT);
   const trouble = await facing.fact<Trouble | null>(TROUBLE_FACT);
   const now = Date.now();

@@ -18,7 +18,7 @@ import { PROBLEM_FACT, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { watchIdentities } from './sync/identity';
 import { beginMeasuring, PLAN_FACT, type Plan } from './sync/plan';
 import { SETTINGS_FACT, settingsOf } from './sync/settings';
-import { startSupervisor, stopSupervisor, supervisorRuns, wantedDirection } from './sync/supervisor-job';
+import { heldDirection, holdSupervisor, startSupervisor, supervisorRuns, wantedDirection } from './sync/supervisor-job';
 
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
 export const CONSTRAINTS_FACT = 'constraints.built';
@@ -76,9 +76,9 @@ const isWaiting = async ({ state }: Context): Promise<string> =>
 const inSyncs = (count: number): string => (count > 1 ? ` in ${count} syncs` : '');
 
 async function begin(context: Context, ends: Ends): Promise<number> {
-  const wasWanted = wantedDirection(context.config) !== undefined;
+  const wasWanted = (wantedDirection(context.config) ?? heldDirection(context.config)) !== undefined;
   try {
-    await stopSupervisor(context.config);
+    await holdSupervisor(context.config);
     await beginMeasuring(context, ends);
     const keys = await catchUpAndBuild(context, ends);
     await handOver(context);

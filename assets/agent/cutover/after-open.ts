@@ -6,7 +6,7 @@ import { Jobs } from '../job';
 import type { PhaseOutcome } from '../phase';
 import { requireDone, type Finished } from '../switch/switches';
 import { turnIdentity } from '../sync/identity';
-import { startSupervisor } from '../sync/supervisor-job';
+import { startSupervisor, unwantSync } from '../sync/supervisor-job';
 import { OPENED_FACT } from '../watch/record';
 import { endedKinds, type ClientsSaw } from './clients-saw';
 import type { PauseInput, PauseOutcome } from './pause';
@@ -93,7 +93,10 @@ async function feedTheOther({ context, source, target }: PauseInput, fenced: boo
   // What was known of the ends before the cutover says nothing: until now they were watched the other way round.
   if (isFirst && !forward) await turnIdentity(context);
   await context.state.setFact(UNFINISHED_FACT, true);
-  if (forward && context.config.cutover.wayBack === 'none') return false;
+  if (forward && context.config.cutover.wayBack === 'none') {
+    unwantSync(context.config);
+    return false;
+  }
   await letWait(source, target);
   await startSupervisor(context.config, forward ? 'back' : 'forward').catch((error: unknown) => {
     context.log.error({ err: error }, 'the other end is not fed; start this phase again');

@@ -18,6 +18,9 @@ export async function claimMove({ state }: Context): Promise<void> {
 /** The same at once, or not at all. Returns whether it has it. */
 export const tryClaimMove = ({ state }: Context): Promise<boolean> => state.claim(MOVE, 0);
 
+/** The same of the phase sync. */
+export const tryClaimSync = ({ state }: Context): Promise<boolean> => state.claim('sync', 0);
+
 /** Throws Failure while the phase sync runs elsewhere, which looks for a move only as it starts. For who has claimed that. */
 export async function requireNoSync({ state }: Context): Promise<void> {
   if (!(await state.claim('sync'))) throw new Failure('sync runs already in another process; wait for it');

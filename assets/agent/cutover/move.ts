@@ -24,7 +24,7 @@ import { watchIdentities } from '../sync/identity';
 import { makeSwitches } from '../switch/make';
 import type { Switches } from '../switch/switches';
 import { readTables } from '../sync/catalog-watch';
-import { startSupervisor, stopSupervisor } from '../sync/supervisor-job';
+import { holdSupervisor, startSupervisor } from '../sync/supervisor-job';
 import { LastKeys } from '../verify/dirty/last-keys';
 import { openSnapshotHolders } from '../verify/held-snapshots';
 
@@ -63,11 +63,10 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
   const relations = await readRelations(ends.source, context.config);
   if (context.direction === 'forward') await armWayBack(context, ends);
   await passGates(context, ends.source, ends.target, relations, switches);
-  await stopSupervisor(context.config);
-  const lease = await takeOver(context, ends);
-  const catchUp = new CatchUp(context, relations, lease);
   let lastKeys: LastKeys | undefined;
   try {
+    await holdSupervisor(context.config);
+    const catchUp = new CatchUp(context, relations, await takeOver(context, ends));
     lastKeys = await LastKeys.open(context);
     const holders = context.config.cutover.compareAtFreeze ? await openSnapshotHolders(context) : undefined;
     await approach(context, ends.source, catchUp);
@@ -97,7 +96,10 @@ async function cutOver(context: Context, ends: Ends, switches: Switches, readers
     await setLed(context, 'clients', false);
     return await afterOpen(input, outcome);
   } catch (error) {
-    const final = await isPastNoReturn(ends.source).catch(() => true);
+    // A session that broke is no reason to leave the sync off.
+    const final = await isPastNoReturn(ends.source)
+      .catch(() => context.with('source', isPastNoReturn))
+      .catch(() => true);
     if (!final) {
       await readers.back();
       await resumeSync(context);
@@ -145,7 +147,7 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
   const open = (await readFenceState(ends.target))?.kind !== 'closed';
   let drainedKeys = 0;
   let sequences = 0;
-  await stopSupervisor(context.config);
+  await holdSupervisor(context.config);
   const lease = await takeOver(context, ends);
   const input: PauseInput = {
     context,

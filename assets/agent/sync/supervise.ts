@@ -26,7 +26,8 @@ import { Kicks } from './kicks';
 import { captureLook, sourceLooks } from './looks';
 import { SupervisorMemory } from './memory';
 import { Purge } from './purge';
-import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
+import { resumeUnasked } from './resume';
+import { heldDirection, SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 import { syncedRelations } from './synced';
 import { TakeBack } from './take-back';
 import { VerifyAgain } from '../verify/dirty/verify-again';
@@ -38,9 +39,9 @@ const ROUND_MS = 1_000;
 /** Pauses after a failure; milliseconds. */
 const RETRY_MS = 1_000;
 
-/** Pauses between two looks for clients who were led away, and after one that failed; milliseconds. */
-const HOME_MS = 5_000;
-const HOME_AGAIN_MS = 30_000;
+/** Pauses between two looks for what an attempt that died has left, and after one that failed; milliseconds. */
+const LEFT_MS = 5_000;
+const LEFT_AGAIN_MS = 30_000;
 
 /** Rounds without a sync from one look at the queues to the next. */
 const IDLE_ROUNDS = 30;
@@ -55,7 +56,7 @@ const GUARD_ATTEMPTS = 2;
  */
 export async function supervise(config: AgentConfig): Promise<never> {
   new Jobs(config).begin(SUPERVISOR);
-  void keepClientsHome(config);
+  void mendWhatDied(config);
   let memory = new SupervisorMemory();
   let before: Direction | undefined;
   let told = '';
@@ -76,42 +77,60 @@ export async function supervise(config: AgentConfig): Promise<never> {
   }
 }
 
-/** Looks at once, as after a boot, and again and again, for clients whom an attempt that died has led away. */
-async function keepClientsHome(config: AgentConfig): Promise<never> {
-  for (;;) {
-    const wait = await leadHomeUnasked(config, SUPERVISOR).then(
-      () => HOME_MS,
-      () => HOME_AGAIN_MS,
+/**
+ * Looks at once, as after a boot, and again and again, for what an attempt that died has left: clients whom it has led away,
+ * and a sync that it has stopped. Both claim the move of writes, so one after the other.
+ */
+async function mendWhatDied(config: AgentConfig): Promise<never> {
+  const isDone = (work: Promise<void>): Promise<boolean> =>
+    work.then(
+      () => true,
+      () => false,
     );
-    await sleep(wait);
+  for (;;) {
+    const areHome = await isDone(leadHomeUnasked(config, SUPERVISOR));
+    const goesOn = await isDone(resumeUnasked(config, SUPERVISOR));
+    await sleep(areHome && goesOn ? LEFT_MS : LEFT_AGAIN_MS);
   }
 }
 
 /**
  * Without a sync, between the phases or after one that failed, changes pile up as well, and keys change: the hard limit
- * holds then, too, a removal of capture that was killed is finished, and queues are mended.
+ * holds then, too, at the end that serves; a removal of capture that was killed is finished, and queues are mended.
  */
 export async function guardQueues(config: AgentConfig): Promise<void> {
   const context = await Context.create(config, SUPERVISOR);
   try {
-    // A cutover applies every change before it ends, and needs them all until then, also one that died in its pause.
-    const source = await context.connect('source');
-    const isStopped = async (): Promise<boolean> => ((await readFenceState(source))?.kind ?? 'open') !== 'open';
-    if (await isStopped()) return;
-    const queueBytes = await readQueueBytes(source);
-    const { pace, reason } = judge(
-      { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
-      config.brake,
-    );
-    // No sooner, since whoever moves writes is refused meanwhile; and one may have begun to.
-    if (!(await tryClaimMove(context)) || (await isStopped())) return;
-    const left = await leftToTakeOff(context, source);
-    // For seconds: while a table is busy for hours, who has claimed the move keeps cleanup out. The next look goes on.
-    if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason, GUARD_ATTEMPTS);
-    else await mendQueues(context, source, await readRelations(source, config));
+    // Where a move of writes may have died either of them may serve, and the other one be away.
+    const facing = heldDirection(config) === undefined ? [context] : [context, context.turned()];
+    for (const look of await Promise.allSettled(facing.map(guardEnd)))
+      if (look.status === 'rejected') throw look.reason;
   } finally {
     await context.close();
   }
+}
+
+/** Guards the queues of the context's source while that takes writes. */
+async function guardEnd(context: Context): Promise<void> {
+  const { config, direction } = context;
+  // A cutover applies every change before it ends, and needs them all until then, also one that died in its pause.
+  const source = await context.connect('source');
+  const isStopped = async (): Promise<boolean> => ((await readFenceState(source))?.kind ?? 'open') !== 'open';
+  if (await isStopped()) return;
+  const queueBytes = await readQueueBytes(source);
+  const { pace, reason } = judge(
+    { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
+    config.brake,
+    direction,
+  );
+  // No sooner, since whoever moves writes is refused meanwhile; and one may have begun to.
+  if (!(await tryClaimMove(context)) || (await isStopped())) return;
+  const left = await leftToTakeOff(context, source);
+  // For seconds: while a table is busy for hours, who has claimed the move keeps cleanup out. The next look goes on.
+  if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason, GUARD_ATTEMPTS);
+  else await mendQueues(context, source, await readRelations(source, config));
+  // Nothing of this direction is left that could go on.
+  if (heldDirection(config) === direction && (await takenOff(context.state)) !== undefined) unwantSync(config);
 }
 
 /**

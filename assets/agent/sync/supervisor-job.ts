@@ -19,27 +19,47 @@ const UNIT_TIMEOUT_MS = 60_000;
 /** Exists as long as the sync is wanted, over reboots too, and holds its direction. */
 const wantedFile = (config: AgentConfig): string => join(config.host.stateDirectory, 'sync.wanted');
 
-/** In which direction the sync is wanted; undefined when it is not. */
-export function wantedDirection(config: AgentConfig): Direction | undefined {
+/** The same file while a run of ours applies instead, or has died at that. Means nothing beside the other one. */
+const heldFile = (config: AgentConfig): string => join(config.host.stateDirectory, 'sync.held');
+
+function directionIn(file: string): Direction | undefined {
   try {
-    return readFileSync(wantedFile(config), 'utf8').trim() === 'back' ? 'back' : 'forward';
+    return readFileSync(file, 'utf8').trim() === 'back' ? 'back' : 'forward';
   } catch {
     return undefined;
   }
 }
 
-/** When the sync was asked for last; milliseconds since the epoch, undefined when it is not wanted. */
+/** In which direction the sync is wanted; undefined when it is not. */
+export const wantedDirection = (config: AgentConfig): Direction | undefined => directionIn(wantedFile(config));
+
+/**
+ * In which direction the sync is to go on unless the run for which it was stopped moves the writes; undefined while it is
+ * wanted, and where nobody has stopped it so.
+ */
+export const heldDirection = (config: AgentConfig): Direction | undefined =>
+  wantedDirection(config) === undefined ? directionIn(heldFile(config)) : undefined;
+
+/** When the sync was asked for last; milliseconds since the epoch, undefined when it is neither wanted nor held. */
 export const wantedSince = (config: AgentConfig): number | undefined =>
-  statSync(wantedFile(config), { throwIfNoEntry: false })?.mtimeMs;
+  (statSync(wantedFile(config), { throwIfNoEntry: false }) ?? statSync(heldFile(config), { throwIfNoEntry: false }))
+    ?.mtimeMs;
 
 /** Says that the sync is not wanted any more; the supervisor goes on without it. */
-export const unwantSync = (config: AgentConfig): void => rmSync(wantedFile(config), { force: true });
+export function unwantSync(config: AgentConfig): void {
+  rmSync(heldFile(config), { force: true });
+  rmSync(wantedFile(config), { force: true });
+}
+
+/** Says that the sync that is held is wanted again; for the supervisor itself. One step, which needs no room. */
+export const wantHeldSync = (config: AgentConfig): void => renameSync(heldFile(config), wantedFile(config));
 
 /** Asks for the sync, and starts the supervisor where no unit does. */
 export async function startSupervisor(config: AgentConfig, direction: Direction = 'forward'): Promise<void> {
   // A reader must never find the file there and empty: that would be the other direction.
   writeFileSync(`${wantedFile(config)}.new`, direction);
   renameSync(`${wantedFile(config)}.new`, wantedFile(config));
+  rmSync(heldFile(config), { force: true });
   if (!existsSync(UNIT_FILE)) {
     await new Jobs(config).start(SUPERVISOR);
     return;
@@ -58,6 +78,19 @@ export async function startSupervisor(config: AgentConfig, direction: Direction 
  */
 export async function stopSupervisor(config: AgentConfig): Promise<void> {
   unwantSync(config);
+  await killSupervisor(config);
+}
+
+/**
+ * The same for a run that applies in its stead. Whatever becomes of that, it stays known that the sync is to go on, until
+ * it is asked for, or not wanted, any more.
+ */
+export async function holdSupervisor(config: AgentConfig): Promise<void> {
+  if (wantedDirection(config) !== undefined) renameSync(wantedFile(config), heldFile(config));
+  await killSupervisor(config);
+}
+
+async function killSupervisor(config: AgentConfig): Promise<void> {
   const record = new Jobs(config).read(SUPERVISOR);
   if (record === undefined) return;
   while (isAlive(record.process)) {

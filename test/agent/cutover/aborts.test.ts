@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientsSaw } from '../../../assets/agent/cutover/clients-saw';
 import type { End } from '../../../assets/agent/endpoints';
+import type { AgentConfig } from '../../../assets/agent/config';
+import { heldDirection, wantedDirection } from '../../../assets/agent/sync/supervisor-job';
 import { isRunning } from '../../helpers/processes';
 import { startBothWays, type BothWays } from './both-ways';
 
@@ -82,8 +84,8 @@ describe.each<[string, End, End]>([
   });
   afterEach(() => probe.stop());
 
-  /** Writes go on where they were in time, nobody ever had both ends, and nothing is lost. */
-  async function goesOn(): Promise<void> {
+  /** Writes go on where they were in time, nobody ever had both ends, and the changes are to be applied as before. */
+  async function goesOn(asked: (config: AgentConfig) => unknown = wantedDirection): Promise<void> {
     for (const end = Date.now() + (BUDGET_SECONDS + 5) * 1000; !probe.accepts();) {
       if (Date.now() > end) throw new Error(`the ${serving} takes no writes within the budget and five seconds`);
       await sleep(50);
@@ -92,6 +94,7 @@ describe.each<[string, End, End]>([
     expect(both).toBe(0);
     expect(longestMs).toBeLessThan((BUDGET_SECONDS + 5) * 1000);
     expect(await ways.takesWrites(other)).toBe(false);
+    expect(asked(ways.config)).toBe(serving === 'source' ? 'forward' : 'back');
   }
 
   /** A run, and whether it has ended. */
@@ -212,7 +215,8 @@ describe.each<[string, End, End]>([
     hook('sleep 60');
     await ways.kill(phase, () => Promise.resolve(existsSync(file('pid'))));
     const pid = Number(readFileSync(file('pid'), 'utf8'));
-    await goesOn();
+    // By the supervisor, which is up from boot; none is here.
+    await goesOn(heldDirection);
     for (const end = Date.now() + 5_000; isRunning(pid) && Date.now() < end;) await sleep(50);
     expect(isRunning(pid)).toBe(false);
     expect(told()).toEqual([`switch ${other}`]);

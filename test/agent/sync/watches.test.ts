@@ -18,6 +18,7 @@ import {
   watchIdentity,
   type Identities,
 } from '../../../assets/agent/sync/identity';
+import { holdSupervisor, stopSupervisor, wantedDirection } from '../../../assets/agent/sync/supervisor-job';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 let migration: TestMigration;
@@ -511,7 +512,22 @@ describe('the figures for CloudWatch', () => {
     expect((await told())['SyncBehind']).toBeLessThan(60);
     wanted('forward', 400);
     expect((await told())['SyncBehind']).toBeCloseTo(400, -1);
-    rmSync(wantedFile());
+  });
+
+  test('one that a run has stopped, to apply instead, is behind by as long, should that run have died; a sync that nobody wants is not', async () => {
+    const { state } = context;
+    await state.setFact('sync.lag', { at: ago(1_200), lag: { ibex: 5 } });
+    await state.facing('back').setFact('sync.lag', { at: ago(700), lag: {} });
+    for (const [direction, seconds] of [
+      ['forward', 1_205],
+      ['back', 700],
+    ] as const) {
+      wanted(direction, 3_600);
+      await holdSupervisor(migration.config);
+      expect(wantedDirection(migration.config)).toBeUndefined();
+      expect((await told())['SyncBehind']).toBeCloseTo(seconds, -1);
+    }
+    await stopSupervisor(migration.config);
     expect((await told())['SyncBehind']).toBe(0);
   });
 
