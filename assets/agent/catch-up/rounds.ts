@@ -36,8 +36,8 @@ const TARGET_SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * How often a portion gives way, or is applied once more since a session was ended; then it hurries, and fails with its
- * session: a backlog that is never applied does the source more harm.
+ * How often a portion gives way, or is applied once more since a session was ended, as a backlog is cut once more; then it
+ * hurries, and fails with its session: a backlog that is never applied does the source more harm.
  */
 const MOST_GIVEN_BACK = 5;
 
@@ -53,6 +53,9 @@ type Waiting = Portion & { readonly relation: Relation; readonly givenBack?: num
 /** Applies the changes of many relations with several sessions at once. */
 export class CatchUp {
   private readonly idle: Sessions[] = [];
+
+  /** Of which one session was ended, perhaps while the other one was still at work. */
+  private readonly ended = new WeakSet<Sessions>();
 
   constructor(
     private readonly context: Context,
@@ -163,7 +166,7 @@ export class CatchUp {
     try {
       const brake = givenBack < MOST_GIVEN_BACK ? this.context.brake.draining : undefined;
       const keys = await applyChanges({ ...pair, brake }, this.lease, relation, portion);
-      this.idle.push(pair);
+      this.keep(pair);
       if (keys > 0) this.context.log.info({ relation: relation.sql, keys }, 'changes applied');
       return keys;
     } catch (error) {
@@ -191,7 +194,7 @@ export class CatchUp {
         const pair = await this.take();
         try {
           const applied = await applyFew(pair, this.lease, relations);
-          this.idle.push(pair);
+          this.keep(pair);
           return applied;
         } catch (error) {
           await end(pair);
@@ -216,21 +219,25 @@ export class CatchUp {
     hands: number,
   ): Promise<Portions> {
     if (relations.length === 0) return { portions: [], failed: [] };
-    const pair = await this.take();
-    try {
-      const portions = await makePortions(pair, this.context.config, relations, { batch: this.batch, hands, snapshot });
-      this.idle.push(pair);
-      return portions;
-    } catch (error) {
-      await end(pair);
-      throw error;
+    const cutting = { batch: this.batch, hands, snapshot };
+    for (let givenBack = 0; ; givenBack += 1) {
+      const pair = await this.take();
+      try {
+        const portions = await makePortions(pair, this.context.config, relations, cutting);
+        this.keep(pair);
+        return portions;
+      } catch (error) {
+        await end(pair);
+        if (!isLost(error) || givenBack === MOST_GIVEN_BACK) throw error;
+        this.context.log.warn({ relations: relations.length, cause: oneLine(error) }, 'cut once more');
+      }
     }
   }
 
   /** Opens sessions until so many stand ready, so that a later `apply` has none to open. */
   async ready(sessions: number): Promise<void> {
     const missing = Math.max(0, sessions - this.idle.length);
-    this.idle.push(...(await Promise.all(Array.from({ length: missing }, () => this.open()))));
+    for (const pair of await Promise.all(Array.from({ length: missing }, () => this.open()))) this.keep(pair);
   }
 
   /** Closes the sessions that stand ready. */
@@ -254,8 +261,15 @@ export class CatchUp {
     return pair;
   }
 
+  /** Lets sessions stand ready that are done with their work. */
+  private keep(pair: Sessions): void {
+    if (this.ended.has(pair)) void end(pair);
+    else this.idle.push(pair);
+  }
+
   /** What is ended while it stands ready is not taken. */
   private discard(pair: Sessions): void {
+    this.ended.add(pair);
     const place = this.idle.indexOf(pair);
     if (place < 0) return;
     this.idle.splice(place, 1);

@@ -178,6 +178,44 @@ describe('catch-up of many tables', () => {
     },
   );
 
+  it.each([
+    ['source', 'SELECT 0 AS index'],
+    ['target', 'SELECT count(*)::int AS uniques'],
+    ['source', 'ANALYZE'],
+  ] as const)(
+    'cuts a backlog once more when the session that does so is ended on the %s at %s',
+    async (end, statement) => {
+      await moving.source.query(
+        'INSERT INTO third SELECT 30000 + (SELECT coalesce(max(id), 0) FROM third) + i FROM generate_series(1, 2000) i',
+      );
+      let isEnded = false;
+      const context = await watched((text, client) => {
+        if (isEnded || !text.startsWith(statement)) return undefined;
+        isEnded = true;
+        return terminate(moving, end, client);
+      }, end);
+      const rounds = new CatchUp(context, moving.relations(), moving.lease, 100);
+      expect(await rounds.apply(moving.relations())).toBe(2000);
+      expect(isEnded).toBe(true);
+      expect(await everything('target')).toEqual(await everything('source'));
+      await rounds.close();
+    },
+  );
+
+  it('gives up when the session that cuts a backlog is ended again and again', async () => {
+    await moving.source.query('INSERT INTO third SELECT coalesce(max(id), 0) + 1 FROM third');
+    let ends = 0;
+    const rounds = await catchUp((text, client) => {
+      if (!text.startsWith('SELECT 0 AS index')) return undefined;
+      ends += 1;
+      return terminate(moving, 'source', client);
+    });
+    await expect(rounds.apply(moving.relations())).rejects.toThrow(/terminat|ECONNRESET|not queryable/);
+    expect(ends).toBe(6);
+    await rounds.close();
+    await (await catchUp()).apply(moving.relations());
+  });
+
   it('gives up with a table whose session is ended again and again', async () => {
     await moving.source.query('UPDATE third SET v = v + 1');
     let ends = 0;
@@ -205,6 +243,31 @@ describe('catch-up of many tables', () => {
     await until(async () => (await onTarget()) <= others, { seconds: 20 });
     expect(await rounds.apply([moving.relation('third')])).toBe(1);
     expect(await everything('target')).toEqual(await everything('source'));
+    await rounds.close();
+  });
+
+  it('lets no session stand ready whose pair was ended while it was still at work', async () => {
+    await moving.source.query('INSERT INTO third VALUES (606)');
+    let target: Client | undefined;
+    const context = await watched((text) => {
+      const client = target;
+      if (!client || !text.startsWith('DELETE FROM "bucardo"."delta_public_third"')) return undefined;
+      const gone = new Promise((resolve) => client.once('end', resolve));
+      return Promise.all([gone, terminate(moving, 'target', client)]);
+    });
+    const connect = context.connect.bind(context);
+    const opened: string[] = [];
+    context.connect = async (end, purpose) => {
+      const client = await connect(end, purpose);
+      opened.push(end);
+      if (end === 'target') target ??= client;
+      return client;
+    };
+    const rounds = new CatchUp(context, moving.relations(), moving.lease);
+    expect(await rounds.apply([moving.relation('third')])).toBe(1);
+    expect(opened).toEqual(['source', 'target']);
+    await rounds.ready(1);
+    expect(opened).toEqual(['source', 'target', 'source', 'target']);
     await rounds.close();
   });
 
