@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killBucardo } from '../bucardo/daemon';
 import { endSourceSessions } from '../bucardo/login';
 import { CAPTURE_SCHEMA } from '../capture/names';
-import { dropCapture } from '../cleanup/source';
+import { dropCapture, type Limits } from '../cleanup/source';
 import type { Context } from '../context';
 import { endDumpers, endPartialDump } from '../dump/partial';
 import { Failure, oneLine } from '../errors';
@@ -30,13 +30,13 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
 /**
  * The same once. Throws Failure with who was in the way where a table was never free; may be repeated.
  *
- * @param attempts how often each table is waited for. @default as the settings say
+ * @param limits of the wait for tables that are busy. @default those of the settings
  */
 export async function tryTakeCaptureOff(
   context: Context,
   source: Client,
   reason: string,
-  attempts: number = context.config.capture.attempts,
+  limits: Partial<Limits> = {},
 ): Promise<void> {
   if ((await takenOff(context.state)) === undefined) {
     await context.state.setFact(OFF_FACT, { reason, at: new Date().toISOString() });
@@ -47,7 +47,7 @@ export async function tryTakeCaptureOff(
   await endSourceSessions(source);
   // Its files may take long, or not go: the triggers come first.
   await endDumpers(context.config.host.stateDirectory, source);
-  const triggers = await dropCapture(context, source, CAPTURE_SCHEMA, { ...context.config.capture, attempts });
+  const triggers = await dropCapture(context, source, CAPTURE_SCHEMA, { ...context.config.capture, ...limits });
   await context.evidence('capture taken off', true, 'dropCapture', { reason, triggers });
   await endPartialDump(context.config.host.stateDirectory, source).catch((err: unknown) =>
     context.log.error({ err }, 'a dump that is not complete could not be removed; cleanup does that'),

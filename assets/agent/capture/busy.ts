@@ -54,12 +54,18 @@ const isWraparound = ({ query }: Blocker): boolean => /^autovacuum:.*to prevent 
 
 /**
  * Who holds some of these relations against a trigger, and for long: a transaction that is prepared or older than a wait
- * of ours may be, one whose age is not visible, and a vacuum against wraparound.
+ * of ours may be, one whose age is not visible, and a vacuum against wraparound. The longest transaction first.
  *
  * @param lockTimeoutMs that wait
+ * @param exclusive whether it is for a lock that shuts out readers as well
  */
-export async function longHolders(client: Client, oids: readonly number[], lockTimeoutMs: number): Promise<Blocker[]> {
-  const holders = (await client.query(BLOCKERS, [oids, false])).rows as Blocker[];
+export async function longHolders(
+  client: Client,
+  oids: readonly number[],
+  lockTimeoutMs: number,
+  exclusive = false,
+): Promise<Blocker[]> {
+  const holders = (await client.query(BLOCKERS, [oids, exclusive])).rows as Blocker[];
   const isLong = (holder: Blocker): boolean =>
     !holder.query.startsWith('autovacuum:') && (holder.seconds ?? Infinity) * 1000 >= lockTimeoutMs;
   return holders.filter((holder) => holder.pid === null || isWraparound(holder) || isLong(holder));

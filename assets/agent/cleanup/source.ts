@@ -1,13 +1,20 @@
 import type { Client } from 'pg';
-import { blockersOf, neverFree, pauseAfter, waitGently, type Blocker } from '../capture/busy';
+import { blockersOf, longHolders, neverFree, pauseAfter, waitGently, type Blocker } from '../capture/busy';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { Context } from '../context';
 import { Failure } from '../errors';
 import { guardedAtOnce, isBusy } from '../fence/transaction';
 import { ident, qualified, sql } from '../sql';
 
-/** How long a table is waited for, and how often; milliseconds. */
-type Limits = Pick<Context['config']['capture'], 'lockTimeoutMs' | 'attempts'>;
+/** How tables are waited for that are busy. */
+export interface Limits {
+  /** How long each is waited for; milliseconds. */
+  readonly lockTimeoutMs: number;
+  /** How often. */
+  readonly attempts: number;
+  /** After this time the first one that is busy is the last; milliseconds. @default none is */
+  readonly withinMs?: number;
+}
 
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
 const OUR_TRIGGERS = sql`
@@ -31,6 +38,9 @@ export interface OurTrigger {
   /** Whether the table is ours to drop triggers of, and to lock. */
   readonly isLockable: boolean;
 }
+
+/** All of one table. */
+type OneTable = [OurTrigger, ...OurTrigger[]];
 
 /** Triggers whose function is in one of our schemas. */
 export async function ourTriggers(client: Client, schema: string): Promise<OurTrigger[]> {
@@ -158,13 +168,15 @@ export async function takeOff(
   isMeant: (trigger: OurTrigger) => boolean = () => true,
   limits: Limits = context.config.capture,
 ): Promise<number> {
-  const { lockTimeoutMs, attempts } = limits;
+  const { lockTimeoutMs, attempts, withinMs = Infinity } = limits;
+  const end = performance.now() + withinMs;
   await client.query('SET client_min_messages = warning');
   let all: OurTrigger[] = [];
   const find = async (): Promise<OurTrigger[]> => (all = await ourTriggers(client, schema)).filter(isMeant);
   const found = await find();
   for (let attempt = 1, left = found; ; attempt += 1) {
     const busy: { readonly table: string; readonly blockers: Blocker[] }[] = [];
+    const isOver = (): boolean => busy.length > 0 && performance.now() > end;
     const unlessBusy = async <T>(tables: readonly OurTrigger[], work: Promise<T>): Promise<T | undefined> => {
       try {
         return await work;
@@ -181,7 +193,8 @@ export async function takeOff(
     };
     const shared = sharedFunctions(all);
     const postponed = new Set<string>();
-    for (const triggers of byTable(left)) {
+    for (const triggers of await heldLast(client, byTable(left), lockTimeoutMs)) {
+      if (isOver()) break;
       const work = dropTriggers(client, triggers, shared, lockTimeoutMs);
       for (const name of (await unlessBusy(triggers, work)) ?? []) postponed.add(name);
     }
@@ -196,15 +209,27 @@ export async function takeOff(
       left = await find();
     }
     if (left.length === 0) break;
-    if (attempt >= attempts) throw new Failure(stillThere(left, busy, limits, phase));
+    if (attempt >= attempts || isOver()) {
+      throw new Failure(stillThere(left, busy, { lockTimeoutMs, attempts: attempt }, phase));
+    }
     context.progress.report(found.length - left.length, found.length, 'triggers', left[0]?.table ?? '');
     await pauseAfter(attempt);
   }
   return found.length;
 }
 
-function byTable(triggers: readonly OurTrigger[]): [OurTrigger, ...OurTrigger[]][] {
-  const tables = new Map<number, [OurTrigger, ...OurTrigger[]]>();
+/** Puts the tables last that somebody holds for long, the longest of all at the end: waiting for them holds up no other. */
+async function heldLast(client: Client, tables: readonly OneTable[], lockTimeoutMs: number): Promise<OneTable[]> {
+  const oids = tables.map(([{ oid }]) => oid);
+  const holders = await longHolders(client, oids, lockTimeoutMs, true);
+  // The oldest come first, and of several of a table the oldest counts.
+  const places = new Map(holders.reverse().map(({ oid }, place) => [oid, place + 1]));
+  const placeOf = ([{ oid }]: OneTable): number => places.get(oid) ?? 0;
+  return [...tables].sort((a, b) => placeOf(a) - placeOf(b));
+}
+
+function byTable(triggers: readonly OurTrigger[]): OneTable[] {
+  const tables = new Map<number, OneTable>();
   for (const trigger of triggers) {
     const same = tables.get(trigger.oid);
     if (same) same.push(trigger);

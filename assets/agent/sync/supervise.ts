@@ -46,8 +46,8 @@ const LEFT_AGAIN_MS = 30_000;
 /** Rounds without a sync from one look at the queues to the next. */
 const IDLE_ROUNDS = 30;
 
-/** How often a look at the queues waits for each table whose triggers it takes off. */
-const GUARD_ATTEMPTS = 2;
+/** How a look at the queues waits for tables whose triggers it takes off: for less time than a claim of the move is waited for. */
+const GUARD_LIMITS = { attempts: 2, withinMs: 2_000 };
 
 /**
  * Keeps the sync alive until it is killed: restarts Bucardo when it is dead or stuck, which by itself it never comes
@@ -127,7 +127,7 @@ async function guardEnd(context: Context): Promise<void> {
   if (!(await tryClaimMove(context)) || (await isStopped())) return;
   const left = await leftToTakeOff(context, source);
   // For seconds: while a table is busy for hours, who has claimed the move keeps cleanup out. The next look goes on.
-  if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason, GUARD_ATTEMPTS);
+  if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason, GUARD_LIMITS);
   else await mendQueues(context, source, await readRelations(source, config));
   // Nothing of this direction is left that could go on.
   if (heldDirection(config) === direction && (await takenOff(context.state)) !== undefined) unwantSync(config);

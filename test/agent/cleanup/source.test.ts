@@ -98,6 +98,32 @@ test.each(['ANALYZE item', 'TRUNCATE item', 'ALTER TABLE item ADD more int'])(
     expect(await removal).toBe(3);
   },
 );
+test('a removal of limited time frees what nobody holds, ends at a table that is held, and names it', async () => {
+  const server = await start(15);
+  const [admin, dumper] = await Promise.all([server.connect(), server.connect()]);
+  const tables = Array.from({ length: 30 }, (_, i) => `held_${i}`);
+  const made = [...tables, 'item', 'other'].map(
+    (table) => `CREATE TABLE ${table} (id int PRIMARY KEY);
+      CREATE TRIGGER bucardo_delta AFTER INSERT ON ${table} FOR EACH ROW EXECUTE PROCEDURE bucardo.delta()`,
+  );
+  await admin.query(`CREATE SCHEMA bucardo;
+    CREATE FUNCTION bucardo.delta() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; ${made.join(';')}`);
+  await dumper.query(`BEGIN; LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE`);
+  const limits = { lockTimeoutMs: 100, attempts: 2, withinMs: 300 };
+  const isLong = `SELECT FROM pg_stat_activity WHERE state LIKE 'idle in%' AND xact_start < clock_timestamp() - interval '1 s'`;
+  await until(async () => (await admin.query(isLong)).rowCount === 1);
+  const warn = jest.fn();
+
+  await expect(
+    dropCapture({ ...context, log: { warn } } as unknown as Context, admin, 'bucardo', limits),
+  ).rejects.toThrow(
+    /^30 triggers are left: "public"."held_\d+" was never free for 100 ms in 1 tries; in the way: pid \d+/,
+  );
+
+  expect(warn.mock.calls.length).toBeLessThan(tables.length);
+  await dumper.query('COMMIT');
+  expect(await dropCapture(context, admin)).toBe(tables.length);
+});
 
 describe.each([
   ['captured as now', ''],
