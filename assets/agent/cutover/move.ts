@@ -20,7 +20,8 @@ import { letWait } from '../fence/turn';
 import { readFenceState } from '../fence/objects';
 import type { PhaseOutcome } from '../phase';
 import { takeOver, type Ends } from '../sync/applier';
-import { watchIdentities } from '../sync/identity';
+import { watchIdentity } from '../sync/identity';
+import { recopyUnlogged } from '../sync/unlogged';
 import { makeSwitches } from '../switch/make';
 import type { Switches } from '../switch/switches';
 import { readTables } from '../sync/catalog-watch';
@@ -163,8 +164,11 @@ async function goForward(context: Context, ends: Ends, switches: Switches, reade
     lastKeys: undefined,
   };
   if (!open) {
-    // What a crash of the target has emptied meanwhile is brought by the last drain.
-    await watchIdentities(context, ends);
+    // What a crash of the source has emptied meanwhile is copied anew once that is fed, by when the crash is known already.
+    const turned: Ends = { source: ends.target, target: ends.source };
+    await watchIdentity(context, ends.source, 'source', () => recopyUnlogged(context.turned(), turned));
+    // What one of the target has emptied is brought by the last drain.
+    await watchIdentity(context, ends.target, 'target', () => recopyUnlogged(context, ends));
     sequences = await forwardSequences(ends.source, ends.target, context.config, 'leave');
     drainedKeys = await afterNoReturn(input);
   }

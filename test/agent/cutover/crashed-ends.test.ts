@@ -32,15 +32,22 @@ async function cached(end: End): Promise<string[]> {
 const look = (context: Context): Promise<unknown> =>
   context.with('source', (source) => context.with('target', (target) => watchIdentities(context, { source, target })));
 
-/** Kills a move of writes past its point of no return, before it opens the end that takes over, which crashes then, too. */
-async function crashedPastNoReturn(phase: 'cutover' | 'rollback'): Promise<void> {
+/** Kills a move of writes past its point of no return, before it opens the end that takes over. One of the ends crashes then, too. */
+async function crashedPastNoReturn(phase: 'cutover' | 'rollback', which: 'left' | 'taking' = 'taking'): Promise<void> {
   const [left, taking]: [End, End] = phase === 'cutover' ? ['source', 'target'] : ['target', 'source'];
+  const crashing = which === 'left' ? left : taking;
   const [fenced, blocker] = [await ways.migration.admin(left), await ways.migration.admin(taking)];
   await blocker.query('BEGIN; ALTER FUNCTION ibex.fence() COST 200');
   await ways.kill(phase, async () => (await readFenceState(fenced))?.kind === 'final');
   await fenced.end();
-  await ways.migration[taking].kill();
-  await ways.migration[taking].start();
+  await ways.migration[crashing].kill();
+  await ways.migration[crashing].start();
+  if (which === 'taking') return;
+  // A server does not notice that the client of a waiting statement is gone.
+  await blocker.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ibex %' AND wait_event_type = 'Lock'`,
+  );
+  await blocker.end();
 }
 
 it('an unlogged table that the target has lost in a crash since the point of no return is there when it opens', async () => {
@@ -68,6 +75,15 @@ it('so it is on the way back, when the source crashes', async () => {
 it('what became of the ends while the target had the writes is no alarm after that: the next cutover begins', async () => {
   await look(await ways.migration.context('ready'));
   expect(await ways.fact(IDENTITY_FACT)).toBeNull();
+  expect(await ways.run('cutover')).toMatchObject({ status: 0 });
+});
+
+it('an unlogged table that the end that is left has lost in a crash since then comes back to it once that is fed', async () => {
+  await crashedPastNoReturn('rollback', 'left');
+  expect(await cached('target')).toEqual([]);
+  expect(await ways.run('rollback')).toMatchObject({ status: 0 });
+  expect(await cached('source')).toHaveLength(ROWS);
+  await until(async () => (await cached('target')).length === ROWS);
   expect(await ways.run('cutover')).toMatchObject({ status: 0 });
 });
 
