@@ -75,6 +75,8 @@ async function repeated(sessions: Sessions, lease: Lease, relation: Relation, po
     try {
       return await once(sessions, lease, relation, portion, at);
     } catch (error) {
+      // The target has this snapshot either way, under which what was deleted since cannot be forgotten once more.
+      if (portion.snapshot !== undefined && at.applied !== undefined && isLost(error)) return at.applied;
       if (sessions.brake && isLost(error) && isRepeatable(portion, at)) {
         throw new GivenBack(`its session was ended: ${oneLine(error)}`);
       }
@@ -90,6 +92,8 @@ async function repeated(sessions: Sessions, lease: Lease, relation: Relation, po
 interface Progress {
   /** The target's COMMIT: whether it has been sent, or answered. */
   commit?: 'sent' | 'done';
+  /** The keys applied, once the COMMIT by which the source forgets them has been sent. */
+  applied?: number;
 }
 
 /**
@@ -137,6 +141,7 @@ async function once(
     if (!anew || !isWorthRepeating(error)) throw error;
   });
   if (work.truncated && !anew) await dirty?.markAll(relation);
+  at.applied = applied;
   await source.query('COMMIT');
   return applied;
 }

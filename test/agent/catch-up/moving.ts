@@ -155,6 +155,14 @@ export function terminate(moving: Moving, end: 'source' | 'target', client: Clie
   return moving[end].query('SELECT pg_terminate_backend($1)', [pid]);
 }
 
+/** Has the server commit, and closes the connection, so that whoever asks for that COMMIT gets no answer to it. */
+export async function commitUnanswered(client: Client): Promise<void> {
+  // Not the one that calls `before`.
+  const { query } = Object.getPrototypeOf(client) as { query(text: string): Promise<unknown> };
+  await query.call(client, 'COMMIT');
+  cutOff(client);
+}
+
 /** Closes connections as the end of the process does: whatever is on its way stays so, and nobody says goodbye. */
 export function cutOff(...clients: readonly Client[]): void {
   for (const client of clients) {

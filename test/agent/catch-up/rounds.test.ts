@@ -5,7 +5,7 @@ import { CatchUp } from '../../../assets/agent/catch-up/rounds';
 import type { Context } from '../../../assets/agent/context';
 import { Lease } from '../../../assets/agent/lease';
 import { until } from '../../helpers/until';
-import { intercept, startMoving, terminate, type Moving } from './moving';
+import { commitUnanswered, intercept, startMoving, terminate, type Moving } from './moving';
 
 const TABLES = `
   CREATE TABLE public.parent (id int PRIMARY KEY);
@@ -177,6 +177,31 @@ describe('catch-up of many tables', () => {
       await rounds.close();
     },
   );
+
+  it.each<readonly ['source' | 'target', string, typeof terminate]>([
+    ['source', 'never arrives', terminate],
+    ['source', 'takes effect', (_moving, _end, client) => commitUnanswered(client)],
+    ['target', 'takes effect', (_moving, _end, client) => commitUnanswered(client)],
+  ])('is at one instant even when a COMMIT on the %s has no answer and %s', async (end, _, lose) => {
+    await moving.source.query('DELETE FROM third; INSERT INTO third SELECT generate_series(1, 9)');
+    const atExport = await everything('source');
+    let isLost = false;
+    const rounds = await catchUp((text, client) => {
+      if (isLost || !text.startsWith('COMMIT')) return undefined;
+      isLost = true;
+      return moving.source
+        .query('UPDATE third SET v = 200 WHERE id = (SELECT min(id) FROM third)')
+        .then(() => lose(moving, end, client));
+    }, end);
+    const session = await moving.sessions();
+    await rounds.toOneSnapshot(session.source);
+    expect(isLost).toBe(true);
+    expect(await everything('target')).toEqual(atExport);
+    await rounds.until(session.source, 1);
+    expect(await everything('target')).toEqual(await everything('source'));
+    expect(await moving.queued('third')).toBe(0);
+    await rounds.close();
+  });
 
   it.each([
     ['source', 'SELECT 0 AS index'],
