@@ -16,19 +16,31 @@ const GRANTED = `
 const waits = async (watch: Client): Promise<boolean> =>
   (await watch.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).rowCount === 1;
 
+/** Codes of the statements that failed, of those that a session has sent since. */
+function watchFailures(client: Client): () => Promise<unknown[]> {
+  const { mock } = jest.spyOn(client, 'query');
+  return async () => {
+    const outcomes = await Promise.allSettled(mock.results.map(({ value }) => value as unknown));
+    return outcomes.flatMap((each) => (each.status === 'rejected' ? [(each.reason as { code?: string }).code] : []));
+  };
+}
+
 test.each([
-  ['has truncated a table and goes on', 'TRUNCATE item', ['item', 'other']],
-  ['has dropped a table', 'DROP TABLE item', ['other']],
-])('Bucardo’s login goes beside an application that %s', async (_, statement, left) => {
+  ['has truncated a table and goes on', 'TRUNCATE item', ['item', 'other'], []],
+  ['has dropped a table', 'DROP TABLE item', ['other'], ['42P01']],
+])('Bucardo’s login goes beside an application that %s', async (_, statement, left, failures) => {
   const [ours, application, watch] = await Promise.all([target.connect(), target.connect(), target.connect()]);
   await ours.query(GRANTED);
   await application.query(`BEGIN; ${statement}`);
+  const failed = watchFailures(ours);
 
   const dropped = dropBucardoLogin(ours, 100_000);
   await until(() => waits(watch));
   await application.query('COMMIT');
   await dropped;
 
+  // Without the lock, the server refuses what meets the application in the catalogs.
+  expect(await failed()).toEqual(failures);
   expect((await watch.query(`SELECT FROM pg_roles WHERE rolname = 'ibex_bucardo'`)).rowCount).toBe(0);
   const { rows } = await watch.query(`SELECT relname FROM pg_class WHERE relname IN ('item', 'other') ORDER BY 1`);
   expect(rows).toEqual(left.map((relname) => ({ relname })));
