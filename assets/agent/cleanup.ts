@@ -12,7 +12,7 @@ import { leftovers, passwordFiles } from './cleanup/leftovers';
 import { dropCapture } from './cleanup/source';
 import { connectToHost } from './connect';
 import type { Context } from './context';
-import { claimMove } from './cutover/claim';
+import { claimMove, keepWorkersOut } from './cutover/claim';
 import { endPartialDump, rowArchive } from './dump/partial';
 import { Failure } from './errors';
 import { openSource } from './fence/source';
@@ -43,6 +43,7 @@ async function once(context: Context): Promise<PhaseOutcome> {
   await ensureMigratorLogin(context).catch((error: unknown) => context.log.error({ err: error }, 'target login'));
   const { host } = context.config;
   await claimMove(context);
+  await keepWorkersOut(context);
   const reached = await reachEnds(context);
   const { source, target, keepFence, gone } = reached;
   await stopSupervisor(context.config);

@@ -61,7 +61,7 @@ async function guarded(config: AgentConfig, phase: Phase): Promise<string> {
   const context = await Context.create(config, phase.name);
   try {
     if (!(await context.state.claim(phase.name))) {
-      throw new Failure(`${phase.name} runs already in another process; wait for it`);
+      throw new Failure(`${phase.name} runs already in another process, or cleanup does; wait for it`);
     }
     const known = await context.state.phases();
     const before = known.find((record) => record.name === phase.name);

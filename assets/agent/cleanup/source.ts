@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { blockersOf, longHolders, neverFree, pauseAfter, waitGently, type Blocker } from '../capture/busy';
+import { blockersOf, EVICTION_MS, longHolders, neverFree, pauseAfter, waitGently, type Blocker } from '../capture/busy';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import type { Context } from '../context';
 import { Failure } from '../errors';
@@ -147,9 +147,26 @@ export async function dropCapture(
   schema: string = CAPTURE_SCHEMA,
   limits: Limits = context.config.capture,
 ): Promise<number> {
-  const triggers = await takeOff(context, client, schema, 'cleanup', () => true, limits);
-  await client.query(`DROP SCHEMA IF EXISTS ${ident(schema)} CASCADE`);
-  return triggers;
+  let triggers = 0;
+  for (let attempt = 1; ; attempt += 1) {
+    triggers += await takeOff(context, client, schema, 'cleanup', () => true, limits);
+    try {
+      await dropSchema(client, schema, limits);
+      return triggers;
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      if (attempt >= limits.attempts)
+        throw new Failure(`schema ${ident(schema)} was in use at each of ${attempt} tries; start cleanup again`);
+      context.log.warn({ schema, attempt, err: error }, 'schema is in use');
+    }
+    await pauseAfter(attempt);
+  }
+}
+
+/** Not without limit: a trigger that was made since has a table of the application locked with it. */
+async function dropSchema(client: Client, schema: string, { lockTimeoutMs }: Limits): Promise<void> {
+  const limit = `SET LOCAL lock_timeout = ${Math.round(Math.max(lockTimeoutMs, EVICTION_MS))}`;
+  await guardedAtOnce(client, () => client.query(limit), [`DROP SCHEMA IF EXISTS ${ident(schema)} CASCADE`]);
 }
 
 /**

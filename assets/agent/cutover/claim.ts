@@ -27,7 +27,24 @@ export async function requireNoSync({ state }: Context): Promise<void> {
   await state.release('sync');
 }
 
-/** Throws Failure while such a run is under way. Of those that could meet a sync, add and cutover ask for it in turn. */
+/** Phases that bring something to either end, or note what they found there. */
+const WORKERS = ['schema', 'capture', 'dump', 'restore', 'copy', 'sync', 'verify'];
+
+/**
+ * Keeps the phases that bring or note what a cleanup takes away out until this process ends. For who has claimed the move.
+ * Throws Failure when one of them is at work.
+ */
+export async function keepWorkersOut({ state, phase }: Context): Promise<void> {
+  for (const name of WORKERS) {
+    if (!(await state.claim(name))) {
+      throw new Failure(
+        `${name} runs in another process; wait for it, or stop it (docs/runbooks.md, Cancel), then start ${phase} again`,
+      );
+    }
+  }
+}
+
+/** Throws Failure while a run that moves writes is under way. Of those that could meet a sync, add and cutover ask for it in turn. */
 export async function requireNoMove({ state }: Context): Promise<void> {
   if (!(await state.claim(MOVE, PATIENCE_MS))) throw new Failure(TAKEN);
   await state.release(MOVE);

@@ -125,6 +125,45 @@ test('a removal of limited time frees what nobody holds, ends at a table that is
   expect(await dropCapture(context, admin)).toBe(tables.length);
 });
 
+test('a trigger that is made once all were gone has no table of the application held for long, and goes, too', async () => {
+  const server = await start(15);
+  const [admin, reader] = await Promise.all([server.connect(), server.connect()]);
+  await admin.query(CAPTURED);
+  const query = admin.query.bind(admin) as (text: string, ...more: unknown[]) => Promise<unknown>;
+  let late = false;
+  const other = await server.connect();
+  admin.query = (async (text: string, ...more: unknown[]) => {
+    if (text.startsWith('DROP SCHEMA') && !late) {
+      late = true;
+      await other.query(
+        'CREATE TRIGGER bucardo_delta AFTER INSERT ON item FOR EACH ROW EXECUTE PROCEDURE bucardo.delta()',
+      );
+      await reader.query('BEGIN; SELECT FROM item');
+    }
+    return query(text, ...more);
+  }) as typeof admin.query;
+
+  await expect(dropCapture(context, admin)).rejects.toThrow(
+    /^1 triggers are left: "public"\."item" was never free for 500 ms in 2 tries/,
+  );
+
+  await reader.query('COMMIT');
+  expect(await dropCapture(context, admin)).toBe(1);
+  expect((await admin.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`)).rowCount).toBe(0);
+});
+
+test('a schema that stays in use is left after as many tries, and named', async () => {
+  const server = await start(15);
+  const [admin, reader] = await Promise.all([server.connect(), server.connect()]);
+  await admin.query(`${CAPTURED}; CREATE TABLE bucardo.queue (id int)`);
+  await reader.query('BEGIN; SELECT FROM bucardo.queue');
+  await expect(dropCapture(context, admin)).rejects.toThrow(
+    'schema "bucardo" was in use at each of 2 tries; start cleanup again',
+  );
+  await reader.query('COMMIT');
+  expect(await dropCapture(context, admin)).toBe(0);
+});
+
 describe.each([
   ['captured as now', ''],
   [

@@ -2,8 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { add } from '../../../assets/agent/add';
+import { capture } from '../../../assets/agent/capture';
+import { cleanup } from '../../../assets/agent/cleanup';
 import type { AgentConfig } from '../../../assets/agent/config';
 import { Context } from '../../../assets/agent/context';
+import { claimMove, keepWorkersOut } from '../../../assets/agent/cutover/claim';
 import { Failure, oneLine } from '../../../assets/agent/errors';
 import { runPhase, type Phase } from '../../../assets/agent/phase';
 import { State } from '../../../assets/agent/state';
@@ -29,7 +32,7 @@ beforeAll(async () => {
     brake: NO_BRAKE,
   } as unknown as AgentConfig;
   const state = await State.open(config.host);
-  for (const phase of ['capture', 'copy', 'sync']) {
+  for (const phase of ['schema', 'capture', 'copy', 'sync']) {
     await state.phaseStarted(phase);
     await state.phaseEnded(phase, 'succeeded', 'by the test');
   }
@@ -88,5 +91,31 @@ describe('of add and sync only one is at work', () => {
     await Promise.all(both);
     expect(atWork).toHaveLength(1);
     expect(ended).toEqual([expect.stringContaining('already in another process'), 'ended by the test']);
+  });
+});
+
+describe('beside a cleanup nothing is brought to either end', () => {
+  it.each([sync, capture])('it is refused while $name runs, before it takes anything away', async (phase) => {
+    const working = told(phase);
+    await until(() => atWork.includes(phase.name));
+    expect(await told(cleanup)).toBe(
+      `${phase.name} runs in another process; wait for it, or stop it (docs/runbooks.md, Cancel), then start cleanup again`,
+    );
+    expect(atWork).toEqual([phase.name]);
+    finish();
+    expect(await working).toBe('ended by the test');
+  });
+
+  it('keeps those out that are started meanwhile, until it ends', async () => {
+    const cleaning = await Context.create(config, 'cleanup');
+    await claimMove(cleaning);
+    await keepWorkersOut(cleaning);
+    finish();
+    for (const phase of [capture, sync]) {
+      expect(await told(phase)).toBe(`${phase.name} runs already in another process, or cleanup does; wait for it`);
+    }
+    expect(atWork).toEqual([]);
+    await cleaning.close();
+    expect(await told(capture)).toBe('ended by the test');
   });
 });
