@@ -1,8 +1,12 @@
+import { CAPTURE_SCHEMA } from './capture/names';
 import type { Context } from './context';
+import { isUnfinished } from './cutover/after-open';
 import { moveWrites } from './cutover/move';
 import { Failure } from './errors';
+import { readFenceState } from './fence/objects';
 import { requireStanding, serves, standingOrUnknown } from './fence/standing';
 import type { Phase, PhaseOutcome } from './phase';
+import { wantedDirection } from './sync/supervisor-job';
 
 async function run(context: Context): Promise<PhaseOutcome> {
   const standing = await requireStanding({
@@ -15,12 +19,30 @@ async function run(context: Context): Promise<PhaseOutcome> {
   return moveWrites(context, standing.kind === 'passing' || standing.end === 'target');
 }
 
+/**
+ * Whether the source waits for what the target takes and captures, and nobody feeds it: that could not be begun, or the host
+ * has lost its volume since. No where an end cannot be asked.
+ */
+async function isUnfed(context: Context): Promise<boolean> {
+  const { config } = context;
+  if (config.cutover.wayBack === 'none') return false;
+  if (wantedDirection(config) === 'back' && !(await isUnfinished(context))) return false;
+  const standing = await standingOrUnknown(context);
+  if (standing.kind !== 'serves' || standing.end !== 'target') return false;
+  return context.with('source', async (source) => {
+    // One that is left for good waits for nothing.
+    if ((await readFenceState(source))?.kind !== 'closed') return false;
+    const armed = 'SELECT FROM pg_namespace WHERE nspname = $1';
+    return context.with('target', async (target) => (await target.query(armed, [CAPTURE_SCHEMA])).rowCount !== 0);
+  });
+}
+
 /** Stops writes at the source for seconds and opens the target with everything. */
 export const cutover: Phase = {
   name: 'cutover',
   after: ['sync', 'verify'],
   once: true,
-  holds: (context) => serves(context, 'target'),
-  mustGoOn: async (context) => (await standingOrUnknown(context)).kind === 'passing',
+  holds: async (context) => (await serves(context, 'target')) && !(await isUnfed(context)),
+  mustGoOn: async (context) => (await standingOrUnknown(context)).kind === 'passing' || (await isUnfed(context)),
   run,
 };

@@ -40,6 +40,6 @@ export const rollback: Phase = {
   name: 'rollback',
   after: [],
   once: true,
-  holds: (context) => serves(context, 'source'),
+  holds: async (context) => (await serves(context, 'source')) && !(await isUnfinished(context.turned())),
   run,
 };

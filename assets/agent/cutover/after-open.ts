@@ -34,7 +34,7 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
     all.flat(),
   );
   const clientsSaw = tellOfClients(input, finishing).catch(() => undefined);
-  const fedBack = await feedTheOther(input, outcome.fence !== undefined);
+  const { fedBack, unfed } = await feedTheOther(input, outcome.fence !== undefined);
   const proof = await keepProof(context);
   const frozen = await compareFrozen(input, outcome);
   const views = await refreshed(input);
@@ -57,11 +57,11 @@ export async function afterOpen(input: PauseInput, outcome: PauseOutcome): Promi
   };
   await context.state.setFact('cutover.result', result);
   const wholeRun = result.clients.every(({ problem }) => problem === undefined);
-  await context.state.setFact(UNFINISHED_FACT, !wholeRun);
+  await context.state.setFact(UNFINISHED_FACT, !wholeRun || unfed !== undefined);
   if (frozen) refuseDifference(input, frozen, outcome.held !== undefined);
   requireDone(result.clients, `writes are open: start ${context.phase} again, which moves the clients once more`);
   return {
-    message: `the ${context.real('target')} takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describeProof(proof)}${describe(frozen)}`,
+    message: `the ${context.real('target')} takes writes; ${outcome.switched}; write pause ${pauseMs} ms${describeProof(proof)}${describe(frozen)}${unfed ?? ''}`,
     result,
   };
 }
@@ -81,9 +81,12 @@ async function tellOfClients(
 
 /**
  * From now on the end that was left is fed, so that writes can be moved back to it. Before the comparison, which may take
- * hours, and safe to repeat.
+ * hours, and safe to repeat. Returns what to tell where that could not be begun.
  */
-async function feedTheOther({ context, source, target }: PauseInput, fenced: boolean): Promise<boolean> {
+async function feedTheOther(
+  { context, source, target }: PauseInput,
+  fenced: boolean,
+): Promise<{ readonly fedBack: boolean; readonly unfed?: string }> {
   const forward = context.direction === 'forward';
   // The runbook migrate goes by them. First of all, since a run that ends before this is finished by another one.
   if (!forward) new Jobs(context.config).forget((job) => job === 'cutover' || job === 'watch');
@@ -95,13 +98,17 @@ async function feedTheOther({ context, source, target }: PauseInput, fenced: boo
   await context.state.setFact(UNFINISHED_FACT, true);
   if (forward && context.config.cutover.wayBack === 'none') {
     unwantSync(context.config);
-    return false;
+    return { fedBack: false };
   }
   await letWait(source, target);
-  await startSupervisor(context.config, forward ? 'back' : 'forward').catch((error: unknown) => {
-    context.log.error({ err: error }, 'the other end is not fed; start this phase again');
-  });
-  return true;
+  try {
+    await startSupervisor(context.config, forward ? 'back' : 'forward');
+    return { fedBack: true };
+  } catch (error) {
+    const unfed = `; the ${context.real('source')} is NOT fed: ${oneLine(error)}; mend that, and start ${context.phase} again`;
+    context.log.error({ err: error }, unfed.slice(2));
+    return { fedBack: false, unfed };
+  }
 }
 
 /**

@@ -1,6 +1,10 @@
 import type { Client } from 'pg';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { End } from '../../../assets/agent/endpoints';
+import { stopSupervisor } from '../../../assets/agent/sync/supervisor-job';
+import { until } from '../../helpers/until';
 import { startBothWays, type BothWays } from './both-ways';
 
 let ways: BothWays;
@@ -42,6 +46,39 @@ async function killedAt(end: End, block: string, fences: string): Promise<void> 
 async function bothAlike(): Promise<void> {
   expect(await ways.rows('source', 'public.item')).toEqual(await ways.rows('target', 'public.item'));
 }
+
+describe('while the target serves, a source that nobody feeds', () => {
+  const isFed = async (): Promise<boolean> =>
+    (await ways.rows('source', 'public.item')).join() === (await ways.rows('target', 'public.item')).join();
+
+  it('since the host has lost its volume, is fed again by cutover, which moves nothing', async () => {
+    await until(isFed);
+    await stopSupervisor(ways.config);
+    await forget();
+    await ways.target.query(`INSERT INTO public.item VALUES (9001, 'unfed')`);
+    expect(await ways.run('cutover')).toEqual({
+      status: 0,
+      output: expect.stringMatching(/^cutover: the target takes writes; /) as string,
+    });
+    await until(isFed);
+    expect(await ways.rows('source', 'public.item')).toContain('(9001,unfed)');
+    expect(await ways.fences()).toEqual(['closed', 'open']);
+    expect((await ways.run('cutover')).output).toMatch(/^cutover: done already: the target takes writes/);
+  });
+
+  it('since that could not be begun, is told of, and fed by the next cutover', async () => {
+    const output = join(ways.config.host.stateDirectory, 'jobs', 'supervise.out');
+    await stopSupervisor(ways.config);
+    rmSync(output, { force: true });
+    mkdirSync(output);
+    await ways.target.query(`INSERT INTO public.item VALUES (9002, 'later')`);
+    const told = /; the source is NOT fed: .*EISDIR.*; mend that, and start cutover again$/;
+    expect(await ways.run('cutover')).toEqual({ status: 0, output: expect.stringMatching(told) as string });
+    rmSync(output, { recursive: true });
+    expect((await ways.run('cutover')).output).toMatch(/^cutover: the target takes writes/);
+    await until(isFed);
+  });
+});
 
 describe('a rollback that is killed, and with it all that the host knew', () => {
   it('before its point of no return: the target goes on by itself, and the next one loses nothing', async () => {
