@@ -1,5 +1,5 @@
 import { PRE_DATA, restoredEntries } from './archive/restored';
-import { ensureSchemaArchive } from './archive/schema-dump';
+import { makeSchemaArchive } from './archive/schema-dump';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
 import { Failure } from './errors';
@@ -37,13 +37,14 @@ export async function copySchema(context: Context): Promise<PhaseOutcome> {
     throw new Failure('writes have been moved to the target already: it must not be closed; start cutover or rollback');
   }
   const isDefined = (await restoredEntries(target)).has(PRE_DATA);
-  const archive = await ensureSchemaArchive(context, !isDefined);
+  const archive = isDefined ? undefined : await makeSchemaArchive(context);
   const relations = await readRelations(source, config);
   const needed = await readSourceRoles(source, config);
   const roles = await copyRoles(target, config, needed);
   const names = needed.map((role) => role.name);
   const owners = await readForeignOwners(source, config);
-  const preData = await restorePreData(context, source, target, archive, { owners, roles: names });
+  const plan = { owners, roles: names };
+  const preData = archive === undefined ? undefined : await restorePreData(context, source, target, archive, plan);
   if (isDefined) await defineNew(context, { source, target });
   const there = await readRelations(target, config);
   const differences = columnDifferences(relations, there);

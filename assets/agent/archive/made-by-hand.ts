@@ -1,6 +1,8 @@
 import type { Client } from 'pg';
 import { hiddenSchemas } from '../catalog/schemas';
+import type { AgentConfig } from '../config';
 import type { Context } from '../context';
+import type { End } from '../endpoints';
 import { Failure } from '../errors';
 import { sql } from '../sql';
 import type { Ends } from '../sync/applier';
@@ -19,7 +21,7 @@ const NAMES = sql`
   FROM unnest($1::oid[], $2::oid[]) AS e (class, oid) CROSS JOIN LATERAL pg_identify_object(e.class, e.oid, 0) AS o
   LEFT JOIN pg_proc p ON e.class = 'pg_proc'::regclass AND p.oid = e.oid LEFT JOIN pg_namespace n ON n.oid = p.pronamespace`;
 
-/** What of the target no comparison of catalogs has: its schemas, and what it has attached. */
+/** What of an end no comparison of catalogs has: its schemas, and what it has attached. */
 const BESIDE = sql`
   SELECT format('schema %I', nspname) AS name FROM pg_namespace
   UNION ALL SELECT format('partition %I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -41,9 +43,7 @@ export async function madeByHand(
 ): Promise<Set<string>> {
   const names = await namesOf(source, preData, entries);
   if (names.size === 0) return new Set();
-  const { rows } = await target.query<{ name: string }>(BESIDE);
-  const objects = await readCatalog(target, hiddenSchemas(context.config), 'target');
-  const there = new Set([...rows.map(({ name }) => name), ...objects.map(idOf)]);
+  const there = await namesThere(target, context.config, 'target');
   const made = new Map([...names].filter(([, name]) => there.has(name)));
   if (made.size === 0) return new Set();
   const { failures, warnings } = await compareCatalogs(source, target, context.config);
@@ -59,6 +59,13 @@ export async function madeByHand(
   return new Set(made.keys());
 }
 
+/** The objects of an end, and what it has attached, by the names of `namesOf`. */
+export async function namesThere(client: Client, config: AgentConfig, end: End): Promise<Set<string>> {
+  const { rows } = await client.query<{ name: string }>(BESIDE);
+  const objects = await readCatalog(client, hiddenSchemas(config), end);
+  return new Set([...rows.map(({ name }) => name), ...objects.map(idOf)]);
+}
+
 /** Those warnings which tell of another owner, where the target has the source's: that role would have no right there. */
 async function ownersToSet(target: Client, warnings: readonly string[]): Promise<string[]> {
   const { rows } = await target.query<{ name: string }>('SELECT rolname AS name FROM pg_roles');
@@ -68,8 +75,8 @@ async function ownersToSet(target: Client, warnings: readonly string[]): Promise
   });
 }
 
-/** The entries that are objects, and those that attach a table, by their keys. */
-async function namesOf(
+/** Names, as `namesThere` has them, of the entries that are objects, and of those that attach a table, by their keys. */
+export async function namesOf(
   source: Client,
   preData: readonly TocEntry[],
   entries: readonly TocEntry[],

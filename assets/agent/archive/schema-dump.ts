@@ -1,4 +1,4 @@
-import { existsSync, renameSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from '../context';
 import { hiddenSchemas } from '../catalog/schemas';
@@ -26,13 +26,12 @@ export function dumpOptions(context: Context): string[] {
 }
 
 /**
- * Dumps the source's definitions. Returns the archive's path. An archive that is there is complete, and is kept unless
- * `anew`: as long as nothing of it is on the target, the source may have been corrected meanwhile.
+ * Dumps the source's definitions and keeps the archive in the place of an earlier one: as long as nothing of that is on the
+ * target, the source may have been corrected meanwhile. Returns its path.
  */
-export async function ensureSchemaArchive(context: Context, anew: boolean): Promise<string> {
-  const { config } = context;
-  const archive = schemaArchive(config.host.stateDirectory);
-  if (!existsSync(archive) || anew) renameSync(await dumpSchema(context), archive);
+export async function makeSchemaArchive(context: Context): Promise<string> {
+  const archive = schemaArchive(context.config.host.stateDirectory);
+  renameSync(await dumpSchema(context), archive);
   return archive;
 }
 

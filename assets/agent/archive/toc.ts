@@ -3,6 +3,7 @@ import { runTool } from './client-tools';
 
 /** Oids of the system catalogs by which entries are told apart; they are the same on every server. */
 export const CATALOG = {
+  attributeDefault: 2604,
   class: 1259,
   constraint: 2606,
   defaultAcl: 826,

@@ -1,5 +1,6 @@
-import { renameSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { attachLast } from '../archive/attach-last';
+import { lacking } from '../archive/lacking';
 import { madeByHand } from '../archive/made-by-hand';
 import { begunEntries } from '../archive/make-entries';
 import { applicationEntries } from '../archive/post-data';
@@ -19,7 +20,7 @@ import { readForeignOwners, readSourceRoles } from './source-roles';
 /**
  * Makes on the target what the source has and the archive of its definitions has not, as far as that comes before the
  * rows, closes it, and keeps the new archive, whose indexes and constraints are built later. What the target has already
- * counts as made. Returns how many entries are new.
+ * counts as made. Where that archive is lost, what the target lacks is made. Returns how many entries are new.
  *
  * @throws Failure before anything is made when the target has one of them otherwise
  */
@@ -27,15 +28,18 @@ export async function defineNew(context: Context, ends: Ends): Promise<number> {
   const { config } = context;
   const { source, target } = ends;
   const kept = schemaArchive(config.host.stateDirectory);
-  const before = new Set((await readToc(config, kept)).map(identityOf));
+  const before = existsSync(kept) ? new Set((await readToc(config, kept)).map(identityOf)) : undefined;
   const archive = await dumpSchema(context);
   await prepareRestored(target);
   const restored = await restoredEntries(target);
-  const isNew = (entry: TocEntry): boolean => !before.has(identityOf(entry)) && !restored.has(entry.key);
   const allPreData = await applicationEntries(source, await readToc(config, archive, 'pre-data'));
   const postData = await applicationEntries(source, await readToc(config, archive, 'post-data'));
   const begun = begunEntries(restored);
   const missing = postData.filter(({ key }) => !begun.has(key));
+  // Without the archive only the target itself tells what was made there.
+  const anew = before ? new Set<string>() : await lacking(context, ends, allPreData);
+  const isNew = (entry: TocEntry): boolean =>
+    !restored.has(entry.key) && (before ? !before.has(identityOf(entry)) : anew.has(entry.key));
   const made = await madeByHand(context, ends, allPreData, [...allPreData.filter(isNew), ...missing]);
   const preData = allPreData.filter((entry) => isNew(entry) && !made.has(entry.key));
   const renamed = renamedOf(restored, missing, made);

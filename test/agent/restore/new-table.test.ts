@@ -89,6 +89,36 @@ describe('a table that is made', () => {
   });
 });
 
+it('what is made since is made on the target although the host has lost the archive of the definitions', async () => {
+  await copy.prepare(
+    `${FILL} CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id); COMMENT ON TABLE other IS 'old'`,
+  );
+  await copy.source.query(`
+    CREATE TYPE mood AS ENUM ('well');
+    CREATE TABLE third (id serial PRIMARY KEY, felt mood DEFAULT 'well');
+    COMMENT ON TABLE third IS 'late'; GRANT SELECT ON third TO PUBLIC; INSERT INTO third DEFAULT VALUES;
+    CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10); INSERT INTO parted VALUES (1)`);
+  rmSync(join(copy.migration.config.host.stateDirectory, 'schema.dump'));
+  await define();
+  const made = `
+    SELECT obj_description('third'::regclass) AS comment, has_table_privilege('public', 'third', 'SELECT') AS granted,
+      pg_get_serial_sequence('third', 'id') AS sequence,
+      (SELECT count(*)::int FROM pg_attrdef WHERE adrelid = 'third'::regclass) AS defaults,
+      (SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = 'part'::regclass) AS parent`;
+  expect(await copy.one('target', made)).toEqual({
+    comment: 'late',
+    granted: true,
+    sequence: 'public.third_id_seq',
+    defaults: 2,
+    parent: 'parted',
+  });
+  expect(await copy.one('target', made)).toEqual(await copy.one('source', made));
+  await recapture();
+  await dump();
+  expect((await restore()).result).toMatchObject({ rows: 3302 });
+  await define();
+});
+
 describe('a table that is renamed', () => {
   const rename = async (): Promise<void> => {
     await copy.source.query('ALTER TABLE other RENAME TO renamed');
