@@ -20,6 +20,8 @@ const TABLES = [
       PRIMARY KEY (schema_name, relation_name))`,
 ];
 
+const UNDEFINED_TABLE = '42P01';
+
 /** Somebody else may write now: whatever this process still does, it must stop. */
 export class LeaseLost extends Failure {}
 
@@ -102,16 +104,27 @@ export class Lease {
   }
 }
 
+/** Throws Failure where the table is not there: the target was emptied, or another one is in its place. */
+async function readLeases<T extends object>(target: Client, query: string): Promise<T[]> {
+  try {
+    return (await target.query<T>(query)).rows;
+  } catch (error) {
+    if ((error as { code?: string }).code !== UNDEFINED_TABLE) throw error;
+    throw new Failure(
+      'the target is not the one that this migration was begun on, or was emptied since: it has no table ibex.relation; run cleanup and migrate again',
+    );
+  }
+}
+
 /** Quoted names of the relations that are to be copied and are not, or not all of them. */
 export async function uncopiedRelations(target: Client): Promise<Set<string>> {
-  const { rows } = await target.query(`SELECT ${QUOTED_NAME} AS name FROM ibex.relation WHERE copied_at IS NULL`);
-  return new Set((rows as { name: string }[]).map(({ name }) => name));
+  const query = `SELECT ${QUOTED_NAME} AS name FROM ibex.relation WHERE copied_at IS NULL`;
+  return new Set((await readLeases<{ name: string }>(target, query)).map(({ name }) => name));
 }
 
 /** Which relations have been copied, by quoted name, with their rows. */
 export async function copiedRelations(target: Client): Promise<Map<string, number>> {
-  const { rows } = await target.query(sql`
-    SELECT ${QUOTED_NAME} AS name, copied_rows
-    FROM ibex.relation WHERE copied_at IS NOT NULL`);
-  return new Map((rows as { name: string; copied_rows: string }[]).map((row) => [row.name, Number(row.copied_rows)]));
+  const query = `SELECT ${QUOTED_NAME} AS name, copied_rows AS rows FROM ibex.relation WHERE copied_at IS NOT NULL`;
+  const found = await readLeases<{ name: string; rows: string }>(target, query);
+  return new Map(found.map(({ name, rows }) => [name, Number(rows)]));
 }

@@ -1,13 +1,18 @@
 import type { Client } from 'pg';
+import { capture } from '../../../assets/agent/capture';
 import { CAPTURED_FACT, checkCapture, type Captured } from '../../../assets/agent/capture/check';
 import { readRelations } from '../../../assets/agent/catalog/relations';
+import { cleanup } from '../../../assets/agent/cleanup';
 import type { Context } from '../../../assets/agent/context';
+import { copyAll } from '../../../assets/agent/copy';
 import { prepareLeases } from '../../../assets/agent/lease';
+import { copySchema } from '../../../assets/agent/schema';
 import { sync } from '../../../assets/agent/sync';
 import { watchCapture } from '../../../assets/agent/sync/capture-watch';
 import { standingProblems } from '../../../assets/agent/sync/facts';
 import { readIdentity } from '../../../assets/agent/sync/identity';
 import { syncedRelations } from '../../../assets/agent/sync/synced';
+import { COPY_PROBES } from '../../helpers/copy-test';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { forgetCapture, runCapture } from './recorded';
 
@@ -272,5 +277,19 @@ describe('a sync that is started', () => {
       'table "public"."item" has other columns or types than when it was captured; undo it, or make the target alike and start add',
     ]);
     await source.query('INSERT INTO item VALUES (3000000000)');
+  });
+
+  it('is told that the target was emptied or replaced, and a cleanup then makes way for a new migration', async () => {
+    const context = await copied('item', 'other');
+    const ends = { source: await context.connect('source'), target: await context.connect('target') };
+    await ends.target.query('DROP SCHEMA ibex CASCADE');
+    await expect(sync.run(context)).rejects.toThrow(
+      /^the target is not the one that this migration was begun on, or was emptied since: .*; run cleanup and migrate again$/,
+    );
+    expect((await cleanup.run(context)).message).toMatch(/are gone from both ends$/);
+    await copySchema(context);
+    await capture.run(context);
+    await copyAll(context, COPY_PROBES);
+    expect((await syncedRelations(context, ends)).map(({ name }) => name)).toEqual(['item', 'other']);
   });
 });
