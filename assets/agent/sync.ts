@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { schemaArchive } from './archive/schema-dump';
 import { bucardoRuns, lastWords } from './bucardo/daemon';
 import { tellIdleHandlers } from './bucardo/handlers';
 import { readLag } from './bucardo/queues';
@@ -7,7 +10,7 @@ import { inspectCaptured } from './capture/check';
 import { refuseExcluded } from './capture/excluded';
 import type { Relation } from './catalog/relations';
 import { CatchUp } from './catch-up/rounds';
-import { buildConstraints } from './constraints';
+import { buildConstraints, missingConstraints } from './constraints';
 import type { Context } from './context';
 import { requireNoMove } from './cutover/claim';
 import { Failure, oneLine } from './errors';
@@ -53,7 +56,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   const settings = await settingsOf(context, ends.source, relations);
   const isTold = (await context.state.fact(SETTINGS_FACT)) === settings;
   const goesOn = isTold && supervisorRuns(context.config) && bucardoRuns(context.config.host);
-  const isBuilt = await context.state.fact(CONSTRAINTS_FACT);
+  const isBuilt = await constraintsStand(context, ends.target);
   const caughtUp = goesOn && isBuilt ? 0 : await begin(context, ends);
   await settle(context, ends, relations);
   await context.state.setFact(PROBLEM_FACT, null);
@@ -64,6 +67,18 @@ async function run(context: Context): Promise<PhaseOutcome> {
     message: `${caughtUp} keys caught up; Bucardo replicates ${relations.length} relations${inSyncs(syncs)}, ${lag.seconds.toFixed(1)} s behind${neverRun(idle)}${await isWaiting(context)}`,
     result: { relations: relations.length, keys: caughtUp, lagSeconds: lag.seconds, syncs },
   };
+}
+
+/**
+ * Whether nothing of the schema is left to be made. The target has the last word: it may have been put back to an earlier time.
+ */
+export async function constraintsStand(context: Context, target: Client): Promise<boolean> {
+  const { state, config } = context;
+  if (!(await state.fact(CONSTRAINTS_FACT))) return false;
+  const isLost = !existsSync(schemaArchive(config.host.stateDirectory));
+  if (isLost || (await missingConstraints(context, target)) === 0) return true;
+  await state.setFact(CONSTRAINTS_FACT, false);
+  return false;
 }
 
 const neverRun = (idle: readonly string[]): string =>

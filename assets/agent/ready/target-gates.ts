@@ -83,15 +83,19 @@ const closed: Gate = {
   ask: async ({ context, target }) => {
     const state = await readFenceState(target);
     const real = context.real('target');
+    const [close, closeAll] =
+      context.direction === 'forward'
+        ? ['start add, which closes it', ', or start add, then verify']
+        : ['start cutover again', ', then wait until the way back is open again'];
     if (state?.kind !== 'closed')
-      return block(state?.kind ?? 'no fence', `the ${real} is not closed to writes; start schema again`, state ?? null);
+      return block(state?.kind ?? 'no fence', `the ${real} is not closed to writes; ${close}`, state ?? null);
     const gaps = await fenceGaps(target);
     const result = { state, gaps };
     return gaps.length === 0
       ? pass('no one but us writes there', result)
       : block(
           `the ${real} may have taken writes: ${firstOf(gaps)}`,
-          'ENABLE TRIGGER ibex_fence there, or start schema again, then verify',
+          `ENABLE TRIGGER ibex_fence there${closeAll}`,
           result,
         );
   },

@@ -1,6 +1,8 @@
 import { capture } from '../../../assets/agent/capture';
 import { defineNew } from '../../../assets/agent/schema/define-new';
 import { buildConstraints, missingConstraints } from '../../../assets/agent/constraints';
+import { fenceGaps } from '../../../assets/agent/fence/target';
+import { CONSTRAINTS_FACT, constraintsStand } from '../../../assets/agent/sync';
 import { CopyTest } from '../../helpers/copy-test';
 
 const FILL = `
@@ -223,4 +225,22 @@ it('a foreign key that a run which was killed has not validated yet is validated
     INSERT INTO ibex.restored (entry) VALUES ('not valid: 2606 ${oid} FK CONSTRAINT public order ordered mover')`);
   await define();
   expect((await copy.target.query(`SELECT FROM ibex.restored WHERE entry LIKE '2606 ${oid} %'`)).rowCount).toBe(0);
+});
+
+it('a target that lets writes through is closed by add, as ready advises', async () => {
+  await copy.target.query('ALTER TABLE customer DISABLE TRIGGER ibex_fence; DROP TRIGGER ibex_fence ON loose');
+  expect(await fenceGaps(copy.target)).toHaveLength(2);
+  await define();
+  expect(await fenceGaps(copy.target)).toEqual([]);
+});
+
+it('what the target lacks of the schema is made by sync, as ready advises, whatever the host remembers', async () => {
+  const stand = (): Promise<boolean> =>
+    copy.within('sync', async (context) => constraintsStand(context, await context.connect('target')));
+  await copy.within('sync', (context) => context.state.setFact(CONSTRAINTS_FACT, true));
+  expect(await stand()).toBe(true);
+  await copy.target.query(`DROP INDEX order_at; DELETE FROM ibex.restored WHERE entry LIKE '%order_at%'`);
+  expect(await stand()).toBe(false);
+  expect(await build()).toBe(0);
+  await expectAlike();
 });

@@ -66,7 +66,7 @@ describe('the gates', () => {
       phase: 'ready',
       passed: false,
       query: 'readFenceState: prosrc of ibex.fence; fenceGaps',
-      result: { verdict: 'block', figure: 'no fence', todo: expect.stringContaining('start schema again') },
+      result: { verdict: 'block', figure: 'no fence', todo: expect.stringContaining('start add, which closes it') },
     });
   });
 
