@@ -27,13 +27,16 @@ SET default_transaction_read_only = off;
 \endif
 SELECT :'fence' = 'remove' AS remove_fence \gset
 
--- A trigger is ours when its function is.
-\set triggers 'SELECT t.tgname, n.nspname, c.relname, f.nspname AS ours FROM pg_trigger t'
+-- A trigger is ours when its function is. DROP TRIGGER by itself holds a weak lock while it waits for the strong one, so that
+-- a transaction which reads the table, and then alters it, would be refused as a deadlock.
+\set lockable 'pg_has_role(c.relowner, ''USAGE'') AND has_table_privilege(c.oid, ''UPDATE, DELETE, TRUNCATE'')'
+\set lock 'CASE WHEN ' :lockable ' THEN format(''LOCK TABLE ONLY %I.%I IN ACCESS EXCLUSIVE MODE; '', n.nspname, c.relname) END'
+\set triggers 'SELECT t.tgname, n.nspname, c.relname, f.nspname AS ours, ' :lock ' AS lock FROM pg_trigger t'
 \set triggers :triggers ' JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace'
 \set triggers :triggers ' JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace'
 \set triggers :triggers ' WHERE NOT t.tgisinternal'
 
-SELECT format('DROP TRIGGER IF EXISTS %I ON %I.%I', tgname, nspname, relname)
+SELECT concat(lock, format('DROP TRIGGER IF EXISTS %I ON %I.%I', tgname, nspname, relname))
 FROM (:triggers) t WHERE ours = 'bucardo' ORDER BY nspname, relname, tgname
 \gexec
 
@@ -57,7 +60,7 @@ WHERE rolname = 'ibex_bucardo' ORDER BY step
     WHERE n.nspname = 'ibex' AND p.proname = 'fence')
   \gexec
 
-  SELECT format('DROP TRIGGER IF EXISTS %I ON %I.%I', tgname, nspname, relname)
+  SELECT concat(lock, format('DROP TRIGGER IF EXISTS %I ON %I.%I', tgname, nspname, relname))
   FROM (:triggers) t WHERE ours = 'ibex' ORDER BY nspname, relname
   \gexec
 

@@ -302,4 +302,17 @@ describe('the SQL file', () => {
     expect((await psql('source', '-v', 'fence=remove')).status).toBe(0);
     expect(await ours('source')).toEqual([]);
   });
+
+  it('lets a transaction that reads a table go before, whatever else it asks of it', async () => {
+    await equip(ways.source);
+    const reader = await ways.migration.admin('source');
+    await reader.query('BEGIN; SELECT * FROM public.item');
+    const removal = psql('source', '-v', 'fence=remove');
+    const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`;
+    await until(async () => (await ways.source.query(waiting)).rowCount === 1, { seconds: 20 });
+    await reader.query('LOCK TABLE public.item');
+    await reader.end();
+    expect((await removal).status).toBe(0);
+    expect(await ours('source')).toEqual([]);
+  });
 });

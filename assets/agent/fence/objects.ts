@@ -19,6 +19,8 @@ export interface FencedTable {
   readonly altered: boolean;
   /** Whether one of its name calls another function, or not before each statement of every kind. */
   readonly strange: boolean;
+  /** Whether the table is ours to drop triggers of, and to lock. */
+  readonly isLockable: boolean;
 }
 
 /** pg_trigger.tgtype of BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT. */
@@ -40,7 +42,8 @@ export async function readFenceable(client: Client): Promise<FencedTable[]> {
       SELECT n.nspname AS schema, c.relname AS name,
         (t.tgenabled = 'O' AND ${AS_MADE}) IS TRUE AS fenced,
         t.oid IS NOT NULL AND (t.tgenabled = 'O' AND ${AS_MADE}) IS NOT TRUE AS altered,
-        t.oid IS NOT NULL AND ${AS_MADE} IS NOT TRUE AS strange
+        t.oid IS NOT NULL AND ${AS_MADE} IS NOT TRUE AS strange,
+        pg_has_role(c.relowner, 'USAGE') AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AS "isLockable"
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = ${literal(FENCE_TRIGGER)}
       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${isApplicationSchema('n.nspname', '$1')}
@@ -101,11 +104,12 @@ export const fenceTrigger = (table: FencedTable): string =>
   table.altered && !table.strange
     ? `ALTER TABLE ${table.sql} ENABLE TRIGGER ${ident(FENCE_TRIGGER)}`
     : sql`
-        ${table.strange ? `${unfenceTrigger(table.sql)};` : ''} CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table.sql}
+        ${table.strange ? `${unfenceTrigger(table)};` : ''} CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table.sql}
         FOR EACH STATEMENT EXECUTE PROCEDURE ${FUNCTION}()`;
 
-/** The statement that takes the fence off one table. */
-export const unfenceTrigger = (table: string): string => `DROP TRIGGER IF EXISTS ${ident(FENCE_TRIGGER)} ON ${table}`;
+/** The statements that take the fence off one table: DROP TRIGGER by itself holds a weak lock while it waits for the strong one. */
+export const unfenceTrigger = ({ sql: table, isLockable }: FencedTable): string =>
+  `${isLockable ? `LOCK TABLE ONLY ${table} IN ACCESS EXCLUSIVE MODE; ` : ''}DROP TRIGGER IF EXISTS ${ident(FENCE_TRIGGER)} ON ${table}`;
 
 /** Makes the schema of the fence where it is missing. */
 export async function ensureFenceSchema(client: Client): Promise<void> {

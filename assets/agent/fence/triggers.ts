@@ -63,7 +63,7 @@ export async function removeFence(client: Client): Promise<string[]> {
       let busy = false;
       for (const table of await readFenceable(client)) {
         if (!table.fenced && !table.altered) continue;
-        await client.query(unfenceTrigger(table.sql)).catch((error: unknown) => {
+        await client.query(unfenceTrigger(table)).catch((error: unknown) => {
           busy ||= isBusy(error);
           left.push(`${table.sql} (${isBusy(error) ? 'busy' : oneLine(error)})`);
         });

@@ -4,6 +4,7 @@ import { closeTarget, fenceGaps, openTarget } from '../../../assets/agent/fence/
 import { fenceSource } from '../../../assets/agent/fence/source';
 import { removeFence } from '../../../assets/agent/fence/triggers';
 import { readFenceState } from '../../../assets/agent/fence/objects';
+import { until } from '../../helpers/until';
 import { aroundSource, refusal, REFUSED, TABLES, WRITES } from './around-source';
 
 const here = aroundSource();
@@ -101,6 +102,18 @@ describe('the fence around the target', () => {
     expect(await removed).toEqual(['"public"."item" (busy)']);
     await reader.query('COMMIT');
     expect(await removeFence(master)).toEqual([]);
+  });
+
+  it('lets a reader go before that asks for more of the table while it is taken off', async () => {
+    await closeTarget(await here.migration.context('schema'), master);
+    await openTarget(master);
+    const [reader, watcher] = [await here.migration.admin('target'), await here.migration.admin('target')];
+    await reader.query('BEGIN; SELECT * FROM public.item');
+    const removed = removeFence(master);
+    const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`;
+    await until(async () => (await watcher.query(waiting)).rowCount === 1, { everyMs: 5, seconds: 20 });
+    await reader.query('LOCK TABLE public.item; COMMIT');
+    expect(await removed).toEqual([]);
   });
 
   it('fails with the cause that no further try mends, whatever was in the way of those before', async () => {
