@@ -18,6 +18,12 @@ export interface RowsOutcome {
   readonly repairedKeys: number;
 }
 
+/** What a phase adds, which has time and tells how far it is. */
+interface MoreOptions extends Pick<CompareAllOptions, 'onProgress' | 'pauses'> {
+  /** Told whose transaction is waited for before the first row is read. @default that is waited for a minute */
+  readonly onWait?: (whom: string) => void;
+}
+
 /** Compares every row of the relations while writes go on, with evidence; repairs what differs where that was asked. */
 export async function verifyRows(context: Context, relations: readonly Relation[]): Promise<RowsOutcome> {
   const repairs = new Map<Relation, number>();
@@ -46,6 +52,7 @@ async function compareOnce(
   const expected = relations.reduce((sum, relation) => sum + relation.rows, 0);
   return compareRows(context, relations, repairs, {
     pauses: PAUSES_MS,
+    onWait: (whom) => progress.report(0, 0, 'rows', whom),
     onProgress: ({ rows, relation }) => progress.report(rows, Math.max(rows, expected), 'rows', relation),
   });
 }
@@ -59,7 +66,7 @@ export async function compareRows(
   context: Context,
   relations: readonly Relation[],
   repairs?: Map<Relation, number>,
-  more: Pick<CompareAllOptions, 'onProgress' | 'pauses'> = {},
+  more: MoreOptions = {},
 ): Promise<Comparison> {
   const dirty = await DirtyKeys.open(context);
   try {
@@ -77,10 +84,10 @@ async function compareAndKeep(
   relations: readonly Relation[],
   repairs: Map<Relation, number> | undefined,
   dirty: DirtyKeys,
-  more: Pick<CompareAllOptions, 'onProgress' | 'pauses'>,
+  { onWait, ...more }: MoreOptions,
 ): Promise<Comparison> {
   const { verify } = context.config;
-  const begun = await context.with('source', (source) => dirty.begin(source, relations));
+  const begun = await context.with('source', (source) => dirty.begin(source, relations, onWait));
   const comparison = await compareAll({
     openSource: () => context.connect('source'),
     openTarget: targetSessions(context),

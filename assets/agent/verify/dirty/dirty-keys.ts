@@ -1,12 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { keyOf } from '../../capture/objects';
 import { keyText } from '../../catalog/key-text';
 import type { Relation } from '../../catalog/relations';
 import { copyRows } from '../../catch-up/copy-rows';
 import type { Context } from '../../context';
-import { Failure } from '../../errors';
 import { literal, qualified, QUOTED_NAME, sql } from '../../sql';
+import { untilAppliersEnd } from './appliers-end';
 
 /** What is known of one relation, and what is left to compare of it. */
 export interface Standing {
@@ -69,17 +68,11 @@ const WHILE_COMPARED = 5;
 /** A comparison that began earlier is taken for killed. */
 const LONGEST_COMPARISON = `interval '1 day'`;
 
-/** How long an applier's transaction may take that was under way when a comparison began; milliseconds. */
-const PATIENCE_MS = 60_000;
-
 /** Table of one session, empty outside of a transaction. */
 const STAGE = 'pg_temp.ibex_forgotten';
 
 /** Marks that are read for each key that is asked for: in a backlog, keys that change often have several. */
 const MARKS_FOR_KEY = 4;
-
-/** Purposes of sessions that forget changes. */
-const APPLIERS = ['ibex supervise', 'ibex catch-up', 'ibex sync', 'ibex cutover'];
 
 /**
  * Memory, on the host, of what was applied since it was last compared. From the moment that a comparison of a relation
@@ -225,8 +218,15 @@ export class DirtyKeys {
   /**
    * To be called before a comparison of whole relations reads its first row: from here on whoever forgets changes leaves
    * marks. Returns once every transaction of an applier has ended that may not have seen that.
+   *
+   * @param onWait told, again and again, whose transaction is waited for, however long it takes. @default Failure, which
+   * says so, after a minute
    */
-  async begin(source: Client, relations: readonly Relation[]): Promise<Map<Relation, Begun>> {
+  async begin(
+    source: Client,
+    relations: readonly Relation[],
+    onWait?: (whom: string) => void,
+  ): Promise<Map<Relation, Begun>> {
     const begun = new Map<Relation, Begun>();
     for (const relation of relations) {
       const { rows } = await this.host.query(
@@ -238,7 +238,7 @@ export class DirtyKeys {
       );
       begun.set(relation, rows[0] as Begun);
     }
-    await untilAppliersEnd(source);
+    await untilAppliersEnd(source, onWait);
     return begun;
   }
 
@@ -353,22 +353,3 @@ export async function differentRelations(host: Client): Promise<string[]> {
 }
 
 const names = ({ schema, name }: Relation): [string, string] => [schema, name];
-
-async function untilAppliersEnd(source: Client): Promise<void> {
-  const { rows } = await source.query('SELECT clock_timestamp()::text AS now');
-  const { now } = rows[0] as { now: string };
-  for (const deadline = Date.now() + PATIENCE_MS; ; await sleep(50)) {
-    const found = await source.query(
-      sql`
-        SELECT FROM pg_stat_activity WHERE application_name = ANY ($1) AND datname = current_database()
-          AND pid <> pg_backend_pid() AND xact_start <= $2`,
-      [APPLIERS, now],
-    );
-    if (found.rowCount === 0) return;
-    if (Date.now() > deadline) {
-      throw new Failure(
-        `a transaction that applies changes has been under way for ${PATIENCE_MS / 1000} s; start verify again`,
-      );
-    }
-  }
-}

@@ -10,6 +10,7 @@ import { applyChanges } from '../../../../assets/agent/catch-up/apply';
 import { Context } from '../../../../assets/agent/context';
 import { Failure } from '../../../../assets/agent/errors';
 import { Lease, prepareLeases } from '../../../../assets/agent/lease';
+import { readProgress } from '../../../../assets/agent/progress';
 import { watchIdentity } from '../../../../assets/agent/sync/identity';
 import { Purge } from '../../../../assets/agent/sync/purge';
 import { SickRelations } from '../../../../assets/agent/sync/sick-relations';
@@ -596,12 +597,36 @@ describe('a purge', () => {
   });
 });
 
-it('a comparison begins only when no applier is in a transaction that may not know of it', async () => {
-  await purger.query('BEGIN; SELECT FROM public.t');
-  let begun = false;
-  const beginning = dirty.begin(ends.source, [relation]).then(() => (begun = true));
-  await ends.source.query('SELECT pg_sleep(0.2)');
-  expect(begun).toBe(false);
-  await purger.query('COMMIT');
-  await beginning;
+describe('a comparison begins only when no applier is in a transaction that may not know of it', () => {
+  const whom =
+    /a transaction that applies changes.* pid \d+ \(ibex supervise, idle in transaction, for \d+ s\): BEGIN; SELECT FROM public\.t WHERE k = \?/;
+  let clock: jest.SpyInstance;
+  beforeEach(async () => {
+    await purger.query(`BEGIN; SELECT FROM public.t WHERE k = 'a value'`);
+    let at = Date.now();
+    clock = jest.spyOn(Date, 'now').mockImplementation(() => (at += 20_000));
+  });
+  afterEach(async () => {
+    clock.mockRestore();
+    await purger.query('COMMIT');
+  });
+
+  it('which the phase waits for, however long, and says so', async () => {
+    const verifying = verify();
+    const told = new Set<number>();
+    const waits = (): boolean => {
+      const progress = readProgress(context.config.host.stateDirectory, 'verify');
+      if (progress && whom.test(progress.note)) told.add(progress.at);
+      return told.size > 4;
+    };
+    await Promise.race([verifying, until(waits, { seconds: Infinity })]);
+    expect(told.size).toBeGreaterThan(4);
+    clock.mockRestore();
+    await purger.query('COMMIT');
+    expect((await verifying).comparison.ok).toBe(true);
+  });
+
+  it('and nobody else for longer than a minute', async () => {
+    await expect(dirty.begin(ends.source, [relation])).rejects.toThrow(whom);
+  });
 });
