@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { inTheWay, longHolders } from './capture/busy';
+import { inTheWay, isBusy, longHolders } from './capture/busy';
 import { CAPTURED_FACT, inspectCapture, type Captured } from './capture/check';
 import { dropExcluded, refuseExcluded } from './capture/excluded';
 import { forgetDropped } from './capture/forget-dropped';
@@ -67,15 +67,17 @@ async function installAll(
 ): Promise<number> {
   const failures: unknown[] = [];
   let retries = 0;
+  let isOneBusy = false;
   for (const [index, relation] of (await heldLast(context, source, pending)).entries()) {
     context.progress.report(all - pending.length + index, all, 'relations', relation.sql);
     try {
-      // Each try takes a while, and what has failed is to be told before all others have failed as often.
-      const attempts = failures.length > 0 ? 1 : context.config.capture.attempts;
+      // Each try takes a while, and who was in the way is to be told before all others have been waited for as often.
+      const attempts = isOneBusy ? 1 : context.config.capture.attempts;
       retries += (await installCapture(context, source, relation, attempts)) - 1;
     } catch (error) {
       if (concernsAll(error)) throw error;
       context.log.error({ relation: relation.sql, err: error }, 'not captured');
+      isOneBusy ||= isBusy((error as Error).cause ?? error);
       failures.push(error);
     }
   }

@@ -7,6 +7,7 @@ import { readFenceState } from './fence/objects';
 import { requireStanding, serves, standingOrUnknown } from './fence/standing';
 import type { Phase, PhaseOutcome } from './phase';
 import { wantedDirection } from './sync/supervisor-job';
+import { OPENED_FACT } from './watch/record';
 
 async function run(context: Context): Promise<PhaseOutcome> {
   const standing = await requireStanding({
@@ -30,8 +31,10 @@ async function isUnfed(context: Context): Promise<boolean> {
   const standing = await standingOrUnknown(context);
   if (standing.kind !== 'serves' || standing.end !== 'target') return false;
   return context.with('source', async (source) => {
-    // One that is left for good waits for nothing.
-    if ((await readFenceState(source))?.kind !== 'closed') return false;
+    const fence = (await readFenceState(source))?.kind;
+    // One that is left for good waits for nothing, unless the host died, with its memory, before it had that one wait.
+    const isKnown = (await context.state.fact<string>(OPENED_FACT)) !== undefined;
+    if (fence !== 'closed' && (fence !== 'final' || isKnown)) return false;
     const armed = 'SELECT FROM pg_namespace WHERE nspname = $1';
     return context.with('target', async (target) => (await target.query(armed, [CAPTURE_SCHEMA])).rowCount !== 0);
   });

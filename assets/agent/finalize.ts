@@ -1,5 +1,6 @@
 import { OFF_FACT } from './brake/capture-off';
 import { CAPTURED_FACT } from './capture/check';
+import { CAPTURE_SCHEMA } from './capture/names';
 import { dropCapture } from './cleanup/source';
 import type { Context } from './context';
 import { claimMove } from './cutover/claim';
@@ -19,7 +20,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   }
   await stopSupervisor(context.config);
   await leaveForGood(ends.source);
-  const triggers = await dropCapture(context, ends.target);
+  const triggers = await dropCapture(context, ends.target, CAPTURE_SCHEMA, context.config.capture, 'finalize');
   const back = context.turned();
   for (const fact of [PROBLEM_FACT, CATALOG_FACT, TROUBLE_FACT, OFF_FACT]) await back.state.setFact(fact, null);
   await back.state.setFact(CAPTURED_FACT, {});

@@ -183,6 +183,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     },
     connect,
     kill: async () => {
+      // All at one instant: a backend that sees the postmaster gone lets go of its locks, for which others still commit.
+      signalAll('SIGSTOP');
       if (server?.pid) await gone('SIGKILL', [server.pid, ...childrenOf(server.pid)]);
     },
     crash,

@@ -97,7 +97,7 @@ const underBucardo: Check = {
         ? `is the target login "${login}", or has its rights`
         : `is not administered by "${login}"`;
       const wayOn = found.circle
-        ? `let another login be the target's`
+        ? `let another login be the target's, or give it another owner (ALTER TABLE ${name} OWNER TO …)`
         : `GRANT "${owner}" TO "${login}" WITH ADMIN OPTION there`;
       return [
         refusal(

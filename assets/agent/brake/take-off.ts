@@ -21,7 +21,7 @@ export async function takeCaptureOff(context: Context, source: Client, reason: s
     } catch (error) {
       // The application is hurt as long as a trigger stands: there is no giving up.
       if (!(error instanceof Failure)) throw error;
-      context.log.error({ cause: oneLine(error) }, 'some triggers are still there');
+      context.log.error({ cause: oneLine(error) }, 'capture is not off yet');
       await sleep(1_000);
     }
   }

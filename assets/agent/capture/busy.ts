@@ -41,12 +41,16 @@ const BLOCKERS = sql`
 const SHOWN = 5;
 
 /**
- * Who is in the way of a lock on a relation, the longest transaction first.
+ * Who is in the way of a lock on a relation, or on several, the longest transaction first.
  *
  * @param exclusive whether the lock shuts out readers as well
  */
-export async function blockersOf(client: Client, oid: number, exclusive: boolean): Promise<Blocker[]> {
-  return ((await client.query(BLOCKERS, [[oid], exclusive])).rows as Blocker[]).slice(0, SHOWN);
+export async function blockersOf(
+  client: Client,
+  oid: number | readonly number[],
+  exclusive: boolean,
+): Promise<Blocker[]> {
+  return ((await client.query(BLOCKERS, [[oid].flat(), exclusive])).rows as Blocker[]).slice(0, SHOWN);
 }
 
 /** An autovacuum that gives way to nobody. */

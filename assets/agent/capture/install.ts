@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { isGone } from '../catalog/gone';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
@@ -9,9 +10,6 @@ import { syncCount } from '../sync/count';
 import { blockersOf, isBusy, neverFree, pauseAfter, waitGently } from './busy';
 import { DELTA_TRIGGER } from './names';
 import { queueStatements, triggerStatements } from './objects';
-
-/** A table, or its schema, that is not there under its name any more. */
-const IS_GONE = /^(42P01|3F000)$/;
 
 /**
  * Begins the capture of one relation, in a transaction of its own with a short lock time-out: whoever writes it waits
@@ -37,19 +35,22 @@ export async function installCapture(
       await source.query('SET lock_timeout = 0');
       return attempt;
     } catch (error) {
-      if (!isBusy(error)) throw explain(relation, error);
+      if (!isBusy(error)) throw await explain(source, relation, error);
       const blockers = await blockersOf(source, relation.oid, stale.length > 0);
       context.log.warn({ relation: relation.sql, attempt, blockers }, 'relation is busy');
       if (attempt >= attempts)
-        throw new Failure(neverFree(relation.sql, { lockTimeoutMs, attempts }, blockers, 'capture'));
+        throw new Failure(neverFree(relation.sql, { lockTimeoutMs, attempts }, blockers, 'capture'), { cause: error });
       await pauseAfter(attempt);
     }
   }
 }
 
-function explain({ sql: name }: Relation, error: unknown): Failure {
-  const isGone = IS_GONE.test((error as { code?: string }).code ?? '');
-  const why = isGone ? 'it was dropped or renamed meanwhile; start capture again' : oneLine(error);
+/** What is not there may be ours: the removal of capture takes its schema along. */
+async function explain(source: Client, { sql: name }: Relation, error: unknown): Promise<Failure> {
+  const isThere = async (): Promise<boolean> =>
+    ((await source.query('SELECT FROM pg_class WHERE oid = to_regclass($1)', [name])).rowCount ?? 0) > 0;
+  const isDropped = isGone(error) && !(await isThere().catch(() => true));
+  const why = isDropped ? 'it was dropped or renamed meanwhile; start capture again' : oneLine(error);
   return new Failure(`capture of ${name} cannot be installed: ${why}`, { cause: error });
 }
 

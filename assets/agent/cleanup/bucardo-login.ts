@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { BUCARDO_LOGIN } from '../bucardo/names';
+import { isGone } from '../catalog/gone';
 import { Failure, oneLine } from '../errors';
 import { inTransaction } from '../schema/tried';
 import { ident, qualified, sql } from '../sql';
@@ -25,8 +26,7 @@ const isTaken = (error: unknown): boolean => (error as { code?: string }).code =
 
 /** A table that was dropped meanwhile, or its schema, took its rights along; DROP OWNED tries one that is locked. */
 const unlessLeft = (error: unknown): void => {
-  const isGone = ['42P01', '3F000'].includes((error as { code?: string }).code ?? '');
-  if (!isGone && !isTaken(error)) throw error;
+  if (!isGone(error) && !isTaken(error)) throw error;
 };
 
 /**

@@ -1,6 +1,16 @@
 import type { Client } from 'pg';
-import { blockersOf, EVICTION_MS, longHolders, neverFree, pauseAfter, waitGently, type Blocker } from '../capture/busy';
+import {
+  blockersOf,
+  EVICTION_MS,
+  inTheWay,
+  longHolders,
+  neverFree,
+  pauseAfter,
+  waitGently,
+  type Blocker,
+} from '../capture/busy';
 import { CAPTURE_SCHEMA } from '../capture/names';
+import { isGone } from '../catalog/gone';
 import type { Context } from '../context';
 import { Failure } from '../errors';
 import { guardedAtOnce, isBusy } from '../fence/transaction';
@@ -140,27 +150,47 @@ function sharedFunctions(triggers: readonly OurTrigger[]): Set<string> {
  * Returns how many triggers went. Throws Failure with who was in the way.
  *
  * @param limits how long, and how often, each table is waited for. @default those of the settings
+ * @param phase to be started again when something is left. @default cleanup
  */
 export async function dropCapture(
   context: Context,
   client: Client,
   schema: string = CAPTURE_SCHEMA,
   limits: Limits = context.config.capture,
+  phase = 'cleanup',
 ): Promise<number> {
+  const end = performance.now() + (limits.withinMs ?? Infinity);
   let triggers = 0;
   for (let attempt = 1; ; attempt += 1) {
-    triggers += await takeOff(context, client, schema, 'cleanup', () => true, limits);
+    const withinMs = Math.max(0, end - performance.now());
+    triggers += await takeOff(context, client, schema, phase, () => true, { ...limits, withinMs });
     try {
       await dropSchema(client, schema, limits);
       return triggers;
     } catch (error) {
       if (!isBusy(error)) throw error;
-      if (attempt >= limits.attempts)
-        throw new Failure(`schema ${ident(schema)} was in use at each of ${attempt} tries; start cleanup again`);
-      context.log.warn({ schema, attempt, err: error }, 'schema is in use');
+      const blockers = await usersOf(client, schema);
+      if (attempt >= limits.attempts || performance.now() > end)
+        throw new Failure(
+          `schema ${ident(schema)} was in use at each of ${attempt} tries; in the way: ${inTheWay(blockers)}; end that, or wait, and start ${phase} again`,
+        );
+      context.log.warn({ schema, attempt, blockers }, 'schema is in use');
     }
     await pauseAfter(attempt);
   }
+}
+
+/** Who holds a relation of a schema, the longest transaction first. */
+async function usersOf(client: Client, schema: string): Promise<Blocker[]> {
+  const { rows } = await client.query(
+    'SELECT c.oid::int8::float8 AS oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1',
+    [schema],
+  );
+  return blockersOf(
+    client,
+    (rows as { oid: number }[]).map(({ oid }) => oid),
+    true,
+  );
 }
 
 /** Not without limit: a trigger that was made since has a table of the application locked with it. */
@@ -198,6 +228,7 @@ export async function takeOff(
       try {
         return await work;
       } catch (error) {
+        if (isGone(error)) return undefined;
         // Where an application waits for us as we do for it, a time-out below the server's deadlock_timeout has us step back.
         if (!isBusy(error)) throw error;
         for (const [{ table, oid }] of byTable(tables)) {

@@ -5,7 +5,7 @@ import { installCapture } from '../capture/install';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import { installShared } from '../capture/objects';
 import { readRelations, type Relation } from '../catalog/relations';
-import { dropCapture, takeOff } from '../cleanup/source';
+import { dropCapture } from '../cleanup/source';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
 import { prepareLeases } from '../lease';
@@ -57,9 +57,7 @@ export async function armWayBack(context: Context, { source, target }: Ends): Pr
 
 /** What an earlier attempt or cutover has put on the target would note every write there, for nobody and without a limit. */
 async function disarmWayBack(context: Context, target: Client): Promise<void> {
-  // By itself, since who is told of a table that is never free is to start this phase again, and no cleanup.
-  await takeOff(context, target, CAPTURE_SCHEMA, context.phase);
-  await dropCapture(context, target);
+  await dropCapture(context, target, CAPTURE_SCHEMA, context.config.capture, context.phase);
   await context.turned().state.setFact(CAPTURED_FACT, {});
 }
 
@@ -88,7 +86,7 @@ export async function wayBackGate(context: Context, { source, target }: Ends, ar
   const back = context.turned();
   const relations = await readRelations(target, back.config);
   const { problems } = await inspectCapture(back, target, relations);
-  const all = [...(await noGoes(source, target, context)), ...(armed ? unarmed(problems) : [])];
+  const all = [...(await noGoes(source, target, context)), ...(armed ? unarmed(problems, relations) : [])];
   const open = all.filter(({ name }) => !wayBackWithout.includes(name));
   const result = { armed, relations: relations.length, acknowledged: wayBackWithout, noGoes: all };
   if (open.length === 0) return { result };
@@ -100,8 +98,13 @@ export async function wayBackGate(context: Context, { source, target }: Ends, ar
   };
 }
 
-const unarmed = (problems: ReadonlyMap<string, string>): NoGo[] =>
-  [...problems].map(([name, why]) => ({ name, why: `${why} on the target` }));
+function unarmed(problems: ReadonlyMap<string, string>, relations: readonly Relation[]): NoGo[] {
+  const cause = (name: string): string => {
+    const unusable = relations.find((relation) => relation.sql === name)?.key?.unusable;
+    return unusable === undefined ? '' : `, whose key cannot be used there: ${unusable}`;
+  };
+  return [...problems].map(([name, why]) => ({ name, why: `${why} on the target${cause(name)}` }));
+}
 
 /**
  * Everything on the target that the source cannot take, whatever applications write. A value that only the newer server

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { isGone } from '../catalog/gone';
 import { oneLine } from '../errors';
 import {
   ensureFenceSchema,
@@ -64,6 +65,7 @@ export async function removeFence(client: Client): Promise<string[]> {
       for (const table of await readFenceable(client)) {
         if (!table.fenced && !table.altered) continue;
         await client.query(unfenceTrigger(table)).catch((error: unknown) => {
+          if (isGone(error)) return;
           busy ||= isBusy(error);
           left.push(`${table.sql} (${isBusy(error) ? 'busy' : oneLine(error)})`);
         });

@@ -3,6 +3,7 @@ import type { AgentConfig } from '../config';
 import { Context } from '../context';
 import { tryClaimMove, tryClaimSync } from '../cutover/claim';
 import type { Direction } from '../endpoints';
+import { Failure } from '../errors';
 import { openSource } from '../fence/source';
 import { standingOrUnknown } from '../fence/standing';
 import { Jobs } from '../job';
@@ -26,6 +27,8 @@ export async function resumeUnasked(config: AgentConfig, phase: string): Promise
   if (leftOff(config) === undefined) return;
   const context = await Context.create(config, phase);
   try {
+    // First without a claim, which keeps others out for as long as an end that is away is waited for.
+    await context.with('source', () => context.with('target', () => Promise.resolve()));
     if (!(await tryClaimMove(context)) || !(await tryClaimSync(context))) return;
     // Asked again with the claims: whoever had them until now may have done it, or have moved the writes.
     const direction = leftOff(config);
@@ -36,6 +39,7 @@ export async function resumeUnasked(config: AgentConfig, phase: string): Promise
     // From here on no attempt that is alive after all comes past its point of no return: its fence is gone.
     if ((await facing.with('source', openSource)) === 'final') return;
     const standing = await standingOrUnknown(context);
+    if (standing.kind === 'unknown') throw new Failure(standing.why);
     if (standing.kind !== 'serves' || standing.end !== facing.real('source')) return;
     wantHeldSync(config);
     context.log.error({ direction }, 'nobody applied changes, since a run that had stopped the sync died; it goes on');

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
 import { Brake } from '../brake/brake';
 import { judge, readQueueBytes } from '../brake/readings';
 import { takenOff } from '../brake/capture-off';
@@ -6,6 +7,7 @@ import { leftToTakeOff, tryTakeCaptureOff } from '../brake/take-off';
 import { readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
 import { mendQueues } from '../capture/mend-queues';
+import { CAPTURE_SCHEMA } from '../capture/names';
 import { readRelations } from '../catalog/relations';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
@@ -99,16 +101,25 @@ async function mendWhatDied(config: AgentConfig): Promise<never> {
  * holds then, too, at the end that serves; a removal of capture that was killed is finished, and queues are mended.
  */
 export async function guardQueues(config: AgentConfig): Promise<void> {
-  const context = await Context.create(config, SUPERVISOR);
+  // Either of them may serve, as when a move of writes, finalize or cleanup has died, and the other one be away: one after the
+  // other, so that no claim is held while the other one is waited for.
+  const looks = [await lookAt(config, (context) => context), await lookAt(config, (context) => context.turned())];
+  for (const look of looks) if (look !== undefined) throw look;
+}
+
+/** Guards the queues of one end. Returns what went wrong. */
+async function lookAt(config: AgentConfig, facing: (context: Context) => Context): Promise<unknown> {
   try {
-    // Where a move of writes may have died either of them may serve, and the other one be away.
-    const facing = heldDirection(config) === undefined ? [context] : [context, context.turned()];
-    for (const look of await Promise.allSettled(facing.map(guardEnd)))
-      if (look.status === 'rejected') throw look.reason;
-  } finally {
-    await context.close();
+    const context = await Context.create(config, SUPERVISOR);
+    await guardEnd(facing(context)).finally(() => context.close());
+    return undefined;
+  } catch (error) {
+    return error;
   }
 }
+
+const isCaptured = async (source: Client): Promise<boolean> =>
+  (await source.query('SELECT FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA])).rowCount !== 0;
 
 /** Guards the queues of the context's source while that takes writes. */
 async function guardEnd(context: Context): Promise<void> {
@@ -117,6 +128,7 @@ async function guardEnd(context: Context): Promise<void> {
   const source = await context.connect('source');
   const isStopped = async (): Promise<boolean> => ((await readFenceState(source))?.kind ?? 'open') !== 'open';
   if (await isStopped()) return;
+  if (!(await isCaptured(source))) return unwantHeld(context);
   const queueBytes = await readQueueBytes(source);
   const { pace, reason } = judge(
     { active: 0, lockWaits: [], hostFreeBytes: Infinity, queueGrowth: 0, queueBytes },
@@ -129,8 +141,12 @@ async function guardEnd(context: Context): Promise<void> {
   // For seconds: while a table is busy for hours, who has claimed the move keeps cleanup out. The next look goes on.
   if (left !== undefined || pace === 'off') await tryTakeCaptureOff(context, source, left ?? reason, GUARD_LIMITS);
   else await mendQueues(context, source, await readRelations(source, config));
-  // Nothing of this direction is left that could go on.
-  if (heldDirection(config) === direction && (await takenOff(context.state)) !== undefined) unwantSync(config);
+  await unwantHeld(context);
+}
+
+/** Of a direction whose capture was taken off nothing is left that could go on. */
+async function unwantHeld({ config, direction, state }: Context): Promise<void> {
+  if (heldDirection(config) === direction && (await takenOff(state)) !== undefined) unwantSync(config);
 }
 
 /**

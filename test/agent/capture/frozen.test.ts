@@ -28,7 +28,12 @@ const STEPS: [string, string, RegExp, (context: Context, client: Client, relatio
     /^CREATE TRIGGER/,
     (context, client, relation) => addTruncateTriggers(context, client, [relation]),
   ],
-  ['takes capture off', 'gone', /^DROP TRIGGER/, (context, client) => dropCapture(context, client)],
+  [
+    'takes capture off',
+    'gone',
+    /^LOCK TABLE ONLY .* ACCESS EXCLUSIVE/,
+    (context, client) => dropCapture(context, client),
+  ],
 ];
 
 describe.each(STEPS)('a host that is frozen while it %s', (_, name, statement, step) => {

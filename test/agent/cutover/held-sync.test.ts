@@ -5,7 +5,7 @@ import type { AgentConfig } from '../../../assets/agent/config';
 import type { Direction, End } from '../../../assets/agent/endpoints';
 import { resumeUnasked } from '../../../assets/agent/sync/resume';
 import { guardQueues } from '../../../assets/agent/sync/supervise';
-import { heldDirection, wantedDirection } from '../../../assets/agent/sync/supervisor-job';
+import { heldDirection, unwantSync, wantedDirection } from '../../../assets/agent/sync/supervisor-job';
 import { bundle } from '../../../lib/bundle';
 import { until } from '../../helpers/until';
 import { startBothWays, type BothWays } from './both-ways';
@@ -29,6 +29,8 @@ afterAll(() => ways?.stop());
 
 const isWanted = (direction: Direction): void =>
   writeFileSync(join(ways.config.host.stateDirectory, 'sync.wanted'), direction);
+const isHeld = (direction: Direction): void =>
+  writeFileSync(join(ways.config.host.stateDirectory, 'sync.held'), direction);
 /** In which direction the sync is wanted, and held. */
 const sync = (): unknown => ({ wanted: wantedDirection(ways.config), held: heldDirection(ways.config) });
 
@@ -105,8 +107,9 @@ describe('a rollback that is killed once it has stopped the feeding of the sourc
     expect(sync()).toEqual({ wanted: 'back' });
   });
 
-  it('leaves the hard limit on the queue of the target, also while the source is away', async () => {
+  it('leaves the hard limit on the queue of the target, also while the source is away and nobody asks for the sync', async () => {
     await killedEarly('rollback', 'source', 'back');
+    unwantSync(ways.config);
     const config: AgentConfig = {
       ...ways.config,
       source: { ...ways.config.source, port: 1 },
@@ -119,6 +122,8 @@ describe('a rollback that is killed once it has stopped the feeding of the sourc
     });
     const { rowCount } = await ways.target.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`);
     expect(rowCount).toBe(0);
+    isHeld('back');
+    await expect(guardQueues(config)).rejects.toThrow('cannot connect');
     expect(sync()).toEqual({});
     expect(await ways.takesWrites('target')).toBe(true);
   });

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { End } from '../../../assets/agent/endpoints';
+import { leaveForGood } from '../../../assets/agent/fence/turn';
 import { stopSupervisor } from '../../../assets/agent/sync/supervisor-job';
 import { until } from '../../helpers/until';
 import { startBothWays, type BothWays } from './both-ways';
@@ -51,17 +52,21 @@ describe('while the target serves, a source that nobody feeds', () => {
   const isFed = async (): Promise<boolean> =>
     (await ways.rows('source', 'public.item')).join() === (await ways.rows('target', 'public.item')).join();
 
-  it('since the host has lost its volume, is fed again by cutover, which moves nothing', async () => {
+  it.each([
+    ['since the host has lost its volume', 9001, () => Promise.resolve()],
+    ['and does not wait for it yet, since the host died right then, with its volume', 9003, leaveForGood],
+  ] as const)('%s, is fed again by cutover, which moves nothing', async (_, id, before) => {
     await until(isFed);
     await stopSupervisor(ways.config);
     await forget();
-    await ways.target.query(`INSERT INTO public.item VALUES (9001, 'unfed')`);
+    await before(ways.source);
+    await ways.target.query('INSERT INTO public.item VALUES ($1, $2)', [id, 'unfed']);
     expect(await ways.run('cutover')).toEqual({
       status: 0,
       output: expect.stringMatching(/^cutover: the target takes writes; /) as string,
     });
     await until(isFed);
-    expect(await ways.rows('source', 'public.item')).toContain('(9001,unfed)');
+    expect(await ways.rows('source', 'public.item')).toContain(`(${id},unfed)`);
     expect(await ways.fences()).toEqual(['closed', 'open']);
     expect((await ways.run('cutover')).output).toMatch(/^cutover: done already: the target takes writes/);
   });
