@@ -333,7 +333,7 @@ describe('a table under the row security of an owner that the target', () => {
   it('is logged in to by is refused, unless that bypasses row security: Bucardo cannot be a member of it', async () => {
     await source.query('ALTER TABLE guarded OWNER TO master');
     expect((await take()).refusals).toEqual([
-      'row security of public.guarded would refuse Bucardo on the target, where its owner "master" is the target login "master", or has its rights; let another login be the target\'s, or give "master" BYPASSRLS',
+      'row security of public.guarded would refuse Bucardo on the target, where its owner "master" is the target login "master", or has its rights; let another login be the target\'s, or give it another owner (ALTER TABLE public.guarded OWNER TO …), or give "master" BYPASSRLS',
     ]);
     await target.query('ALTER ROLE master BYPASSRLS');
     expect((await take()).refusals).toEqual([]);
