@@ -47,7 +47,8 @@ export async function tryTakeCaptureOff(
   await endSourceSessions(source);
   // Its files may take long, or not go: the triggers come first.
   await endDumpers(context.config.host.stateDirectory, source);
-  const triggers = await dropCapture(context, source, CAPTURE_SCHEMA, { ...context.config.capture, ...limits });
+  const again = context.direction === 'forward' ? 'cleanup' : 'finalize';
+  const triggers = await dropCapture(context, source, CAPTURE_SCHEMA, { ...context.config.capture, ...limits }, again);
   await context.evidence('capture taken off', true, 'dropCapture', { reason, triggers });
   await endPartialDump(context.config.host.stateDirectory, source).catch((err: unknown) =>
     context.log.error({ err }, 'a dump that is not complete could not be removed; cleanup does that'),

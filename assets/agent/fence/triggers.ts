@@ -65,8 +65,9 @@ export async function removeFence(client: Client): Promise<string[]> {
       for (const table of await readFenceable(client)) {
         if (!table.fenced && !table.altered) continue;
         await client.query(unfenceTrigger(table)).catch((error: unknown) => {
+          // One that was renamed is read again.
+          busy ||= isBusy(error) || isGone(error);
           if (isGone(error)) return;
-          busy ||= isBusy(error);
           left.push(`${table.sql} (${isBusy(error) ? 'busy' : oneLine(error)})`);
         });
       }

@@ -6,6 +6,7 @@ import { takenOff } from '../brake/capture-off';
 import { leftToTakeOff, tryTakeCaptureOff } from '../brake/take-off';
 import { readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
+import { CAPTURED_FACT, type Captured } from '../capture/check';
 import { mendQueues } from '../capture/mend-queues';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import { readRelations } from '../catalog/relations';
@@ -103,18 +104,31 @@ async function mendWhatDied(config: AgentConfig): Promise<never> {
 export async function guardQueues(config: AgentConfig): Promise<void> {
   // Either of them may serve, as when a move of writes, finalize or cleanup has died, and the other one be away: one after the
   // other, so that no claim is held while the other one is waited for.
-  const looks = [await lookAt(config, (context) => context), await lookAt(config, (context) => context.turned())];
+  const looks = [await lookAt(config, guardEnd), await lookAt(config, guardTarget)];
   for (const look of looks) if (look !== undefined) throw look;
 }
 
-/** Guards the queues of one end. Returns what went wrong. */
-async function lookAt(config: AgentConfig, facing: (context: Context) => Context): Promise<unknown> {
+/** Returns what went wrong. */
+async function lookAt(config: AgentConfig, guard: (context: Context) => Promise<void>): Promise<unknown> {
   try {
     const context = await Context.create(config, SUPERVISOR);
-    await guardEnd(facing(context)).finally(() => context.close());
+    await guard(context).finally(() => context.close());
     return undefined;
   } catch (error) {
     return error;
+  }
+}
+
+/**
+ * Guards the target where it is we who capture it: by what we remember or, where the host's memory is lost, by the source that
+ * waits for its turn. A schema of that name may be somebody else's.
+ */
+async function guardTarget(context: Context): Promise<void> {
+  const back = context.turned();
+  const captured = Object.keys((await back.state.fact<Captured>(CAPTURED_FACT)) ?? {}).length > 0;
+  const waits = async (source: Client): Promise<boolean> => (await readFenceState(source))?.kind === 'closed';
+  if (captured || heldDirection(context.config) === 'back' || (await context.with('source', waits))) {
+    await guardEnd(back);
   }
 }
 

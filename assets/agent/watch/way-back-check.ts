@@ -6,7 +6,7 @@ import { oneLine } from '../errors';
 import { readFenceState } from '../fence/objects';
 import { firstOf } from '../ready/gate';
 import { standingProblems, TROUBLE_FACT, type Trouble } from '../sync/facts';
-import { supervisorRuns, wantedDirection } from '../sync/supervisor-job';
+import { heldDirection, supervisorRuns, wantedDirection } from '../sync/supervisor-job';
 import { ok, warn, type Check, type LookAt } from './finding';
 
 /** Changes that are counted at the most, per relation. */
@@ -53,6 +53,8 @@ export const wayBackCheck: Check = {
     const target = await sessions.on('target');
     const lag = await readLag(target, await readRelations(target, back.config), COUNTED);
     const figure = `open, ${lag.seconds.toFixed(1)} s and ${lag.changes.toLocaleString('en-US')} changes behind`;
+    if (heldDirection(config) === 'back')
+      return warn(figure, 'a rollback has stopped the feeding of the source, which goes on by itself if that died');
     if (wantedDirection(config) !== 'back')
       return warn(figure, 'nobody is asked to feed the source: start cutover again, which has it fed');
     if (!supervisorRuns(config, 'back')) return warn(figure, 'nobody feeds the source: look at the job supervise');
