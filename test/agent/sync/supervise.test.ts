@@ -175,3 +175,12 @@ test('the hard limit holds without a sync also after a cutover that was refused,
   const { rowCount } = await source.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`);
   expect(rowCount).toBe(0);
 });
+
+test('capture on the target that is not ours, such as that of another Bucardo, is left alone', async () => {
+  const target = await context.connect('target');
+  await target.query(
+    'DROP SCHEMA ibex CASCADE; CREATE SCHEMA bucardo; CREATE TABLE bucardo.delta_public_item AS SELECT 1 AS id',
+  );
+  await guardQueues({ ...config, brake: { ...config.brake, queueMegabytes: 0.001 } });
+  expect((await target.query(`SELECT FROM pg_namespace WHERE nspname = 'bucardo'`)).rowCount).toBe(1);
+});
