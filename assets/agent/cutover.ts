@@ -1,4 +1,5 @@
 import { CAPTURE_SCHEMA } from './capture/names';
+import { hasSchema } from './catalog/schemas';
 import type { Context } from './context';
 import { isUnfinished } from './cutover/after-open';
 import { moveWrites } from './cutover/move';
@@ -35,8 +36,7 @@ async function isUnfed(context: Context): Promise<boolean> {
     // One that is left for good waits for nothing, unless the host died, with its memory, before it had that one wait.
     const isKnown = (await context.state.fact<string>(OPENED_FACT)) !== undefined;
     if (fence !== 'closed' && (fence !== 'final' || isKnown)) return false;
-    const armed = 'SELECT FROM pg_namespace WHERE nspname = $1';
-    return context.with('target', async (target) => (await target.query(armed, [CAPTURE_SCHEMA])).rowCount !== 0);
+    return context.with('target', (target) => hasSchema(target, CAPTURE_SCHEMA));
   });
 }
 

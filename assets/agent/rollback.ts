@@ -1,5 +1,6 @@
 import { refusal, takenOff } from './brake/capture-off';
 import { CAPTURE_SCHEMA } from './capture/names';
+import { hasSchema } from './catalog/schemas';
 import type { Context } from './context';
 import { isUnfinished } from './cutover/after-open';
 import { moveWrites } from './cutover/move';
@@ -26,8 +27,7 @@ async function run(context: Context): Promise<PhaseOutcome> {
   }
   const off = await takenOff(back.state);
   if (off !== undefined) throw refusal(off, 'back');
-  const armed = await target.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
-  if (armed.rowCount === 0) {
+  if (!(await hasSchema(target, CAPTURE_SCHEMA))) {
     throw new Failure(
       'there is no way back: what is written on the target is not captured, since none was wanted (agent.cutover.wayBack), or it was ended by finalize or cleanup',
     );

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killBucardo } from '../bucardo/daemon';
 import { endSourceSessions } from '../bucardo/login';
 import { CAPTURE_SCHEMA } from '../capture/names';
+import { hasSchema } from '../catalog/schemas';
 import { dropCapture, type Limits } from '../cleanup/source';
 import type { Context } from '../context';
 import { endDumpers, endPartialDump } from '../dump/partial';
@@ -59,6 +60,5 @@ export async function tryTakeCaptureOff(
 export async function leftToTakeOff({ state }: Context, source: Client): Promise<string | undefined> {
   const reason = await takenOff(state);
   if (reason === undefined) return undefined;
-  const { rowCount } = await source.query('SELECT FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
-  return rowCount === 0 ? undefined : reason;
+  return (await hasSchema(source, CAPTURE_SCHEMA)) ? reason : undefined;
 }

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { SYNC, truncateTrigger } from '../bucardo/names';
 import type { Key, Relation } from '../catalog/relations';
+import { hasSchema } from '../catalog/schemas';
 import { Failure } from '../errors';
 import { ident, identList, literal, qualified, sql } from '../sql';
 import {
@@ -35,8 +36,7 @@ const DEFINER = 'LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog,
 /** What all relations share; none of it locks a table of the application. */
 export async function installShared(source: Client): Promise<void> {
   await source.query('SET client_min_messages = warning');
-  const found = await source.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
-  if (found.rowCount === 0) await source.query(`CREATE SCHEMA ${ident(CAPTURE_SCHEMA)}`);
+  if (!(await hasSchema(source, CAPTURE_SCHEMA))) await source.query(`CREATE SCHEMA ${ident(CAPTURE_SCHEMA)}`);
   await source.query(sql`
     CREATE TABLE IF NOT EXISTS ${TRUNCATED} (
       schema_name text NOT NULL,

@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import type { AgentConfig } from '../config';
 import { ident } from '../sql';
 
@@ -23,3 +24,7 @@ export const hiddenSchemas = (config: Pick<AgentConfig, 'excludeSchemas'>): stri
 /** Whether the settings leave out the schema of a relation, which is given by its quoted name. */
 export const isExcluded = ({ excludeSchemas = [] }: Pick<AgentConfig, 'excludeSchemas'>, name: string): boolean =>
   excludeSchemas.some((schema) => name.startsWith(`${ident(schema)}.`));
+
+/** Whether a database has a schema of this name. */
+export const hasSchema = async (client: Client, schema: string): Promise<boolean> =>
+  (await client.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema])).rowCount !== 0;

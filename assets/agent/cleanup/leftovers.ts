@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import { BUCARDO_DATABASE, BUCARDO_LOGIN } from '../bucardo/names';
 import { CAPTURE_SCHEMA } from '../capture/names';
+import { hasSchema } from '../catalog/schemas';
 import type { HostConfig } from '../config';
 import { connectToHost } from '../connect';
 import { partialDumps, rowArchive } from '../dump/partial';
@@ -29,8 +30,7 @@ export async function leftovers(host: HostConfig, { source, target, keepFence }:
 async function leftOn(client: Client, where: string, schemas: readonly string[]): Promise<string[]> {
   const left: string[] = [];
   for (const schema of schemas) {
-    const found = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema]);
-    if (found.rowCount !== 0) left.push(`schema ${schema} on the ${where}`);
+    if (await hasSchema(client, schema)) left.push(`schema ${schema} on the ${where}`);
     for (const { trigger, table } of await ourTriggers(client, schema)) left.push(`trigger ${trigger} on ${table}`);
   }
   const role = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [BUCARDO_LOGIN]);

@@ -11,6 +11,7 @@ import {
 } from '../capture/busy';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import { isGone } from '../catalog/gone';
+import { dropTriggerStatements, IS_LOCKABLE } from '../catalog/lockable';
 import type { Context } from '../context';
 import { Failure } from '../errors';
 import { guardedAtOnce, isBusy } from '../fence/transaction';
@@ -29,7 +30,7 @@ export interface Limits {
 /** Triggers are ours when their function is; a name pattern would miss some and hit others. */
 const OUR_TRIGGERS = sql`
   SELECT t.tgname AS trigger, n.nspname AS schema, c.relname AS name, c.oid::int8 AS oid, p.proname AS function,
-    pg_has_role(c.relowner, 'USAGE') AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AS "isLockable"
+    ${IS_LOCKABLE} AS "isLockable"
   FROM pg_trigger t
   JOIN pg_class c ON c.oid = t.tgrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -108,16 +109,14 @@ const dropFunctions = (functions: readonly string[]): string =>
  */
 async function dropTriggers(
   client: Client,
-  triggers: readonly [OurTrigger, ...OurTrigger[]],
+  triggers: OneTable,
   shared: ReadonlySet<string>,
   lockTimeoutMs: number,
 ): Promise<readonly string[]> {
   const [{ table, isLockable }] = triggers;
-  // DROP TRIGGER holds a weak lock while it waits for the strong one.
-  const lock = isLockable ? [`LOCK TABLE ONLY ${table} IN ACCESS EXCLUSIVE MODE`] : [];
-  const owned = triggers.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${ident(trigger)} ON ${table}`);
+  const names = triggers.map(({ trigger }) => trigger);
   try {
-    await drop(client, table, lockTimeoutMs, [...lock, ...owned]);
+    await drop(client, table, lockTimeoutMs, dropTriggerStatements({ table, isLockable }, names));
     return [];
   } catch (error) {
     if (!isForbidden(error)) throw error;

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
-import { isApplicationSchema, OWN_SCHEMAS } from '../catalog/schemas';
+import { dropTriggerStatements, IS_LOCKABLE } from '../catalog/lockable';
+import { isApplicationSchema, OWN_SCHEMAS, hasSchema } from '../catalog/schemas';
 import { ident, literal, qualified, sql } from '../sql';
 
 /** Schema of the fence's function, on either end. */
@@ -43,7 +44,7 @@ export async function readFenceable(client: Client): Promise<FencedTable[]> {
         (t.tgenabled = 'O' AND ${AS_MADE}) IS TRUE AS fenced,
         t.oid IS NOT NULL AND (t.tgenabled = 'O' AND ${AS_MADE}) IS NOT TRUE AS altered,
         t.oid IS NOT NULL AND ${AS_MADE} IS NOT TRUE AS strange,
-        pg_has_role(c.relowner, 'USAGE') AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AS "isLockable"
+        ${IS_LOCKABLE} AS "isLockable"
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = ${literal(FENCE_TRIGGER)}
       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${isApplicationSchema('n.nspname', '$1')}
@@ -107,14 +108,13 @@ export const fenceTrigger = (table: FencedTable): string =>
         ${table.strange ? `${unfenceTrigger(table)};` : ''} CREATE TRIGGER ${ident(FENCE_TRIGGER)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table.sql}
         FOR EACH STATEMENT EXECUTE PROCEDURE ${FUNCTION}()`;
 
-/** The statements that take the fence off one table: DROP TRIGGER by itself holds a weak lock while it waits for the strong one. */
+/** The statements that take the fence off one table. */
 export const unfenceTrigger = ({ sql: table, isLockable }: FencedTable): string =>
-  `${isLockable ? `LOCK TABLE ONLY ${table} IN ACCESS EXCLUSIVE MODE; ` : ''}DROP TRIGGER IF EXISTS ${ident(FENCE_TRIGGER)} ON ${table}`;
+  dropTriggerStatements({ table, isLockable }, [FENCE_TRIGGER]).join('; ');
 
 /** Makes the schema of the fence where it is missing. */
 export async function ensureFenceSchema(client: Client): Promise<void> {
-  const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [SCHEMA]);
-  if (rowCount === 0) await client.query(`CREATE SCHEMA ${ident(SCHEMA)}`);
+  if (!(await hasSchema(client, SCHEMA))) await client.query(`CREATE SCHEMA ${ident(SCHEMA)}`);
   // A trigger's function is called by whoever writes; finding it needs no right, but its schema must be usable to none.
   await client.query(`REVOKE ALL ON SCHEMA ${ident(SCHEMA)} FROM PUBLIC`);
 }

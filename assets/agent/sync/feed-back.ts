@@ -6,6 +6,7 @@ import { inspectCapture } from '../capture/check';
 import { mendQueues } from '../capture/mend-queues';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import { readRelations, type Relation } from '../catalog/relations';
+import { hasSchema } from '../catalog/schemas';
 import { readBacklog, total, type Backlog } from '../catch-up/backlog';
 import { CatchUp } from '../catch-up/rounds';
 import type { AgentConfig } from '../config';
@@ -75,10 +76,7 @@ function openBrake({ config, direction, log }: Context): Brake {
 /** Whether the brake has ended the way back, and nothing is left to be taken off. */
 async function isTakenOff(context: Context): Promise<boolean> {
   if ((await takenOff(context.state)) === undefined) return false;
-  return context.with('source', async (serving) => {
-    const { rowCount } = await serving.query('SELECT FROM pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
-    return rowCount === 0;
-  });
+  return context.with('source', async (serving) => !(await hasSchema(serving, CAPTURE_SCHEMA)));
 }
 
 async function feed(context: Context, ends: Ends, memory: SupervisorMemory): Promise<void> {

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { DELTA_TRIGGER } from '../capture/names';
 import { queueStatements, triggerStatements } from '../capture/objects';
 import type { Relation } from '../catalog/relations';
+import { hasSchema } from '../catalog/schemas';
 import { ident, literal, qualified, sql } from '../sql';
 import type { Ends } from './applier';
 
@@ -54,8 +55,7 @@ export async function prepareHeartbeats({ source, target }: Ends, syncs: readonl
   const relations = syncs.map(heartbeatOf);
   for (const client of [source, target]) {
     await client.query('SET client_min_messages = warning');
-    const found = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [SCHEMA]);
-    if (found.rowCount === 0) await client.query(`CREATE SCHEMA ${ident(SCHEMA)}`);
+    if (!(await hasSchema(client, SCHEMA))) await client.query(`CREATE SCHEMA ${ident(SCHEMA)}`);
     for (const relation of relations) {
       await client.query(
         `CREATE TABLE IF NOT EXISTS ${relation.sql} (id integer PRIMARY KEY, beat timestamptz NOT NULL)`,

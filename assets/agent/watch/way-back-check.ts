@@ -2,6 +2,7 @@ import { refusal, takenOff } from '../brake/capture-off';
 import { readLag } from '../bucardo/queues';
 import { CAPTURE_SCHEMA } from '../capture/names';
 import { readRelations } from '../catalog/relations';
+import { hasSchema } from '../catalog/schemas';
 import { oneLine } from '../errors';
 import { readFenceState } from '../fence/objects';
 import { firstOf } from '../ready/gate';
@@ -29,8 +30,7 @@ async function reasonOf({ context, config, sessions }: LookAt): Promise<string |
   const target = await sessions.on('target');
   const off = await takenOff(context.turned().state);
   if (off !== undefined) return refusal(off, 'back').message;
-  const armed = await target.query('SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1', [CAPTURE_SCHEMA]);
-  if (armed.rowCount === 0) return 'it was ended by finalize or cleanup';
+  if (!(await hasSchema(target, CAPTURE_SCHEMA))) return 'it was ended by finalize or cleanup';
   const fence = (await readFenceState(await sessions.on('source')))?.kind ?? 'none';
   if (fence !== 'closed') return `the source is not fed: its fence is "${fence}"`;
   const problems = await standingProblems(context.turned().state);

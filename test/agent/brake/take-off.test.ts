@@ -5,7 +5,7 @@ import { capture } from '../../../assets/agent/capture';
 import { ourTriggers } from '../../../assets/agent/cleanup/source';
 import { rowArchive } from '../../../assets/agent/dump/partial';
 import { runPhase } from '../../../assets/agent/phase';
-import { guardQueues } from '../../../assets/agent/sync/supervise';
+import { guardQueues } from '../../../assets/agent/sync/guard-queues';
 import { until } from '../../helpers/until';
 import { intercept } from '../catch-up/moving';
 import { startBothWays, type BothWays } from '../cutover/both-ways';

@@ -5,6 +5,7 @@ import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
 import { startPostgres, type TestPostgres } from '../../helpers/postgres';
 import { until } from '../../helpers/until';
+import { intercept } from '../catch-up/moving';
 
 /** What the removal asks of its context. */
 const context = {
@@ -129,19 +130,15 @@ test('a trigger that is made once all were gone has no table of the application 
   const server = await start(15);
   const [admin, reader] = await Promise.all([server.connect(), server.connect()]);
   await admin.query(CAPTURED);
-  const query = admin.query.bind(admin) as (text: string, ...more: unknown[]) => Promise<unknown>;
-  let late = false;
   const other = await server.connect();
-  admin.query = (async (text: string, ...more: unknown[]) => {
-    if (text.startsWith('DROP SCHEMA') && !late) {
-      late = true;
-      await other.query(
-        'CREATE TRIGGER bucardo_delta AFTER INSERT ON item FOR EACH ROW EXECUTE PROCEDURE bucardo.delta()',
-      );
-      await reader.query('BEGIN; SELECT FROM item');
-    }
-    return query(text, ...more);
-  }) as typeof admin.query;
+  let late: Promise<unknown> | undefined;
+  intercept(admin, (text) => {
+    if (!text.startsWith('DROP SCHEMA') || late !== undefined) return undefined;
+    late = other
+      .query('CREATE TRIGGER bucardo_delta AFTER INSERT ON item FOR EACH ROW EXECUTE PROCEDURE bucardo.delta()')
+      .then(() => reader.query('BEGIN; SELECT FROM item'));
+    return late;
+  });
 
   await expect(dropCapture(context, admin)).rejects.toThrow(
     /^1 triggers are left: "public"\."item" was never free for 500 ms in 2 tries/,
@@ -156,15 +153,12 @@ test('a table that is dropped before its turn is no failure, and keeps no other 
   const server = await start(15);
   const [admin, other] = await Promise.all([server.connect(), server.connect()]);
   await admin.query(CAPTURED);
-  const query = admin.query.bind(admin) as (text: string, ...more: unknown[]) => Promise<unknown>;
   let isDropped = false;
-  admin.query = (async (text: string, ...more: unknown[]) => {
-    if (text.startsWith('LOCK TABLE') && !isDropped) {
-      isDropped = true;
-      await other.query('DROP TABLE item');
-    }
-    return query(text, ...more);
-  }) as typeof admin.query;
+  intercept(admin, (text) => {
+    if (!text.startsWith('LOCK TABLE') || isDropped) return undefined;
+    isDropped = true;
+    return other.query('DROP TABLE item');
+  });
 
   await dropCapture(context, admin, 'bucardo', { ...context.config.capture, attempts: 1 });
 

@@ -4,7 +4,7 @@ import { takenOff } from '../../../assets/agent/brake/capture-off';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Direction, End } from '../../../assets/agent/endpoints';
 import { resumeUnasked } from '../../../assets/agent/sync/resume';
-import { guardQueues } from '../../../assets/agent/sync/supervise';
+import { guardQueues } from '../../../assets/agent/sync/guard-queues';
 import { heldDirection, unwantSync, wantedDirection } from '../../../assets/agent/sync/supervisor-job';
 import { bundle } from '../../../lib/bundle';
 import { until } from '../../helpers/until';
