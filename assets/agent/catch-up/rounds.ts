@@ -69,15 +69,22 @@ export class CatchUp {
    * Goes round until fewer changes than `threshold` are left, and no relation that was truncated, which nobody else can
    * copy anew. Returns the keys applied. Rounds shrink as long as the target takes changes faster than the source makes
    * them; progress tells when they do not.
+   *
+   * @param patience rounds in a row that leave no fewer changes than the best one before them, after which it is left at
+   *   that: what comes while one round is under way is as little as there can be. @default without end
    */
-  async until(source: Client, threshold: number): Promise<number> {
+  async until(source: Client, threshold: number, patience = Infinity): Promise<number> {
     let applied = 0;
+    let [least, inVain] = [Infinity, 0];
     for (let extra = 0; ;) {
       const backlog = await readBacklog(source, this.relations, this.batch);
       const left = total(backlog);
       this.context.progress.report(applied, applied + left, 'changes', `${backlog.length} relations behind`);
       if (left === 0) return applied;
-      if (left < threshold) {
+      inVain = left < least ? 0 : inVain + 1;
+      least = Math.min(least, left);
+      if (inVain === patience) this.context.log.warn({ left }, 'changes come as fast as they are applied');
+      if (left < threshold || inVain >= patience) {
         if (extra === MOST_EXTRA_ROUNDS || !backlog.some(({ truncated }) => truncated)) return applied;
         extra += 1;
       }

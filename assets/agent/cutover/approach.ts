@@ -8,11 +8,13 @@ import { untilNoneInTheWay, WAIT_MS } from '../fence/in-the-way';
 /** Changes that may be left when writes are stopped; each costs the pause some microseconds. */
 const NEAR = 500;
 
+/** Rounds that come no nearer to it, after which a source that writes faster than that is stopped all the same. */
+const PATIENCE = 5;
+
 /**
- * Brings about the moment to stop writes, while they go on: the fence's triggers stand there and let everything through, few
- * changes are left, and no vacuum or DDL holds locks that
- * would keep the fence off. That is waited for within a limit, and said who is in the way; after it the fence tries all
- * the same.
+ * Brings about the moment to stop writes, while they go on: the fence's triggers stand there and let everything through,
+ * few changes are left, or as few as come while a round of catch-up runs, and no vacuum or DDL holds locks that would keep
+ * the fence off. That is waited for within a limit, and said who is in the way; after it the fence tries all the same.
  */
 export async function approach(
   context: Context,
@@ -25,7 +27,7 @@ export async function approach(
   for (let waits = true; ;) {
     const busy = await armFence(source);
     if (busy.length > 0) context.log.info({ busy }, 'tables without the trigger of the fence so far');
-    await catchUp.until(source, NEAR);
+    await catchUp.until(source, NEAR, PATIENCE);
     if (!waits) return;
     const { waited, left } = await untilNoneInTheWay(source, end - performance.now(), (inTheWay) => {
       context.log.info({ inTheWay }, 'waiting for what would keep the fence off');

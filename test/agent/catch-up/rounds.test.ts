@@ -70,6 +70,21 @@ describe('catch-up of many tables', () => {
     await rounds.close();
   });
 
+  it('leaves it at what comes during one round, where the application writes as fast as changes are applied', async () => {
+    let from = 6_000;
+    const rounds = await catchUp((text) => {
+      if (!text.startsWith('DELETE FROM "bucardo"."delta_public_third"')) return undefined;
+      from += 12;
+      return moving.source.query('INSERT INTO third SELECT i FROM generate_series($1::int, $1::int + 11) i', [from]);
+    });
+    await moving.source.query('INSERT INTO third SELECT i FROM generate_series(6000, 6011) i');
+    const session = await moving.sessions();
+    expect(await rounds.until(session.source, 5, 3)).toBe(36);
+    expect(await moving.queued('third')).toBe(12);
+    await rounds.close();
+    await (await catchUp()).apply(moving.relations());
+  });
+
   it('knows how long each queue is, up to the limit it is asked for, and of truncated tables', async () => {
     await moving.source.query('UPDATE third SET v = 1 WHERE id < 51; TRUNCATE child');
     const backlog = await readBacklog(moving.source, moving.relations(), 20);
