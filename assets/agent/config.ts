@@ -86,7 +86,7 @@ export interface AgentConfig {
     readonly compression: Compression;
   };
   readonly restore: {
-    /** Parallel tables and index builds, each a connection to the target. */
+    /** Parallel tables and index builds, each a connection to the target; in catch-up each a connection to both ends. */
     readonly jobs: number;
   };
   readonly copy: CopyConfig;
