@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { takenOff } from '../brake/capture-off';
 import { truncatedRelations } from '../bucardo/queues';
 import { inspectCaptured } from '../capture/check';
@@ -22,10 +23,13 @@ export async function watchCapture({ context, ends, relations: applied }: Looked
   await distrust(context, ends, strange);
   await keepProblems(context, [...problems.values()]);
   // A key that has changed again since the tables were read is found at the next look.
-  const mended = await mendQueues(context, ends.source, relations);
-  // A changed key stands as a problem at once.
-  if (mended.length > 0) await watchCatalog(context, ends.source);
+  await watchKeys(context, ends.source, relations);
   if (applied) await requireSame(ends, applied, synced, strange);
+}
+
+/** Has the queues fit their tables. A changed key stands as a problem at once. */
+export async function watchKeys(context: Context, source: Client, relations: readonly Relation[]): Promise<void> {
+  if ((await mendQueues(context, source, relations)).length > 0) await watchCatalog(context, source);
 }
 
 /** Says what has changed, and nothing of what stands: that may be long, and stand for days. */

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { takenOff } from '../brake/capture-off';
 import { mendQueues } from '../capture/mend-queues';
 import { readRelations } from '../catalog/relations';
 import type { Context } from '../context';
-import { watchCapture } from './capture-watch';
+import { watchCapture, watchKeys } from './capture-watch';
 import { watchCatalog } from './catalog-watch';
 import { Duties, type Duty, type Looked } from './duty';
 import { watchIdentities } from './identity';
+import type { SupervisorMemory } from './memory';
 
 /** Time between two rounds, and before the first: what is done sooner needs no looks beside it; milliseconds. */
 const ROUND_MS = 1_000;
@@ -13,12 +16,30 @@ const ROUND_MS = 1_000;
 /** Time after looks that failed; milliseconds. */
 const AGAIN_MS = 5_000;
 
+/** Time between two looks at the source by itself; milliseconds. */
+const ALONE_MS = 5_000;
+
 /** Before anything else: while a key does not fit its queue, the application's writes are refused. */
 export const captureLook = (watch: Looked): Duty => ({
   name: 'capture',
   everyMs: 10_000,
   run: () => watchCapture(watch),
 });
+
+/**
+ * Looks at the source before the target is asked for, which may be away, or emptied, for days: a key that is altered must not
+ * cost the application its writes until then.
+ */
+export async function lookAtSource(
+  context: Context,
+  source: Client,
+  memory: Pick<SupervisorMemory, 'servingLook'>,
+): Promise<void> {
+  // What the brake has taken off is no finding.
+  if (performance.now() < memory.servingLook || (await takenOff(context.state)) !== undefined) return;
+  await watchKeys(context, source, await readRelations(source, context.config));
+  memory.servingLook = performance.now() + ALONE_MS;
+}
 
 /** Whether both ends are the servers that they were, and the source's tables are those that were captured. */
 export const sourceLooks = (watch: Looked): Duty[] => [

@@ -18,7 +18,7 @@ import { feedBack } from './feed-back';
 import { guardQueues } from './guard-queues';
 import { Healer } from './heal';
 import { Kicks } from './kicks';
-import { captureLook, sourceLooks } from './looks';
+import { captureLook, lookAtSource, sourceLooks } from './looks';
 import { SupervisorMemory } from './memory';
 import { Purge } from './purge';
 import { resumeUnasked } from './resume';
@@ -99,7 +99,9 @@ export async function watch(config: AgentConfig, memory: SupervisorMemory): Prom
   let verifier: DirtyVerifier | undefined;
   try {
     if (!(await context.state.claim(SUPERVISOR))) throw new Failure('the supervisor runs already in another process');
-    const ends: Ends = { source: await context.connect('source'), target: await context.connect('target') };
+    const source = await context.connect('source');
+    await lookAtSource(context, source, memory);
+    const ends: Ends = { source, target: await context.connect('target') };
     const relations = await syncedRelations(context, ends);
     purge = new Purge({ context, ends, relations }, memory.purge);
     verifier = new DirtyVerifier(context, relations, memory.compare);

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Client } from 'pg';
 import { takenOff } from '../../../assets/agent/brake/capture-off';
 import { processTag } from '../../../assets/agent/bucardo/program';
 import { capture } from '../../../assets/agent/capture';
@@ -8,10 +9,11 @@ import { readRelations } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
 import { claimMove } from '../../../assets/agent/cutover/claim';
+import { oneLine } from '../../../assets/agent/errors';
 import { ensureFenceSchema, fenceFunction } from '../../../assets/agent/fence/objects';
 import { prepareLeases } from '../../../assets/agent/lease';
 import { Heartbeats, type SeenLag } from '../../../assets/agent/sync/beat';
-import type { Trouble } from '../../../assets/agent/sync/facts';
+import { standingProblems, type Trouble } from '../../../assets/agent/sync/facts';
 import { Healer } from '../../../assets/agent/sync/heal';
 import { prepareHeartbeats } from '../../../assets/agent/sync/heartbeat';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
@@ -31,7 +33,9 @@ beforeAll(async () => {
   config = { ...migration.config, host: { ...migration.config.host, bucardo: '/bin/false' } };
   for (const end of ['source', 'target'] as const) {
     const client = await migration.admin(end);
-    await client.query('CREATE TABLE public.item (id int PRIMARY KEY, v int)');
+    await client.query(
+      'CREATE TABLE public.item (id int PRIMARY KEY, v int); CREATE TABLE public.keyed (id int PRIMARY KEY)',
+    );
     await client.end();
   }
   context = await migration.context('capture');
@@ -151,6 +155,57 @@ test('however often it begins anew, or fails to, the supervisor holds its log op
     }
   });
   expect(held).toHaveLength(1);
+});
+
+describe('while the sync is wanted', () => {
+  let source: Client;
+  beforeAll(async () => {
+    source = await migration.admin('source');
+  });
+  afterAll(() => source.end());
+
+  /** Alters the key, and expects the application to write on while the supervisor is at work. */
+  async function expectWritten(type: string, settings: AgentConfig): Promise<void> {
+    await source.query(`ALTER TABLE public.keyed ALTER id TYPE ${type}`);
+    const write = (): Promise<unknown> => source.query('INSERT INTO public.keyed VALUES (md5($1)::uuid)', [type]);
+    await expect(write()).rejects.toThrow();
+    const wanted = join(settings.host.stateDirectory, 'sync.wanted');
+    writeFileSync(wanted, 'forward');
+    const memory = new SupervisorMemory();
+    const failures: string[] = [];
+    const running = (async () => {
+      while (wantedDirection(settings) === 'forward')
+        await watch(settings, memory).catch((error: unknown) => failures.push(oneLine(error)));
+    })();
+    const isTaken = (): Promise<boolean> =>
+      write().then(
+        () => true,
+        () => false,
+      );
+    try {
+      await until(isTaken, { seconds: 20 });
+      await until(async () =>
+        (await standingProblems(context.state)).join().includes('table "public"."keyed" has other'),
+      );
+      await until(async () => failures.length > 0);
+    } finally {
+      rmSync(wanted);
+      await running;
+    }
+  }
+
+  test('a key that is altered costs the application no writes for as long as the target is away', () =>
+    expectWritten('uuid USING md5(id::text)::uuid', { ...config, target: { ...config.target, port: 1 } }));
+
+  test('nor for as long as the target is another one, with nothing of ours', async () => {
+    const target = await context.connect('target');
+    await target.query('ALTER SCHEMA ibex RENAME TO kept');
+    try {
+      await expectWritten('text', config);
+    } finally {
+      await target.query('ALTER SCHEMA kept RENAME TO ibex');
+    }
+  });
 });
 
 test('the hard limit holds without a sync also after a cutover that was refused, but not while one has stopped the writes', async () => {
