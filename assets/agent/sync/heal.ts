@@ -10,6 +10,7 @@ import { handOver } from './applier';
 import { catchUpInstead } from './catch-up-instead';
 import type { Duty, Watch } from './duty';
 import { noteTrouble } from './facts';
+import { longestRunOf } from './longest-run';
 import { PLAN_FACT, type Plan } from './plan';
 import type { RecopyTries } from './recopy-tries';
 import type { StartTries } from './start-tries';
@@ -17,9 +18,6 @@ import { syncedRelations } from './synced';
 
 /** Without any finished run for so long, and none under way, a sync is called stuck; seconds. */
 const STUCK_SECONDS = 60;
-
-/** What `sync.longestRunSeconds` is by itself: what takes so long would have been given to catch-up; seconds. */
-const LONGEST_RUN_SECONDS = 900;
 
 /** Runs that fail one after the other until what they fail at is left to catch-up. */
 const FAILED_RUNS = 3;
@@ -105,8 +103,7 @@ export class Healer implements Duty {
 
   /** Whether a sync is at one run for too long, or at none and has finished none for long. */
   private isStuck({ idle, running }: Runs): boolean {
-    const { longestRunSeconds = LONGEST_RUN_SECONDS } = this.watch.context.config.sync;
-    return running === null ? idle > STUCK_SECONDS : running > longestRunSeconds;
+    return running === null ? idle > STUCK_SECONDS : running > longestRunOf(this.watch.context.config);
   }
 
   private async catchUp({ name, words }: Runs): Promise<void> {

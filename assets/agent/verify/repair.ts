@@ -8,7 +8,11 @@ import type { Relation } from '../catalog/relations';
 import { Failure } from '../errors';
 import { identList, literal, sql } from '../sql';
 
+/** Shortest time between two looks; milliseconds. */
 const POLL_MS = 250;
+
+/** Share of the time in which the source is asked, since the keys may wait behind a long queue. */
+const ASKED = 0.1;
 
 /**
  * Puts keys into the relation's queue of changes on the source, as its trigger would: whoever applies changes then
@@ -37,11 +41,13 @@ export async function queueKeys(
  * nothing gets less for so long.
  *
  * @param patienceSeconds longest time without any progress
+ * @param onLeft told of the changes that are left, at each look
  */
 export async function untilApplied(
   source: Client,
   relations: readonly Relation[],
   patienceSeconds: number,
+  onLeft: (changes: number) => void,
 ): Promise<void> {
   const { rows } = await source.query('SELECT clock_timestamp()::text AS now');
   const { now } = rows[0] as { now: string };
@@ -49,11 +55,14 @@ export async function untilApplied(
   let since = performance.now();
   for (;;) {
     const left: { relation: Relation; changes: number }[] = [];
+    const asked = performance.now();
     for (const relation of relations) {
       const changes = await unapplied(source, relation, now);
       if (changes > 0) left.push({ relation, changes });
     }
     const sum = left.reduce((total, { changes }) => total + changes, 0);
+    const took = performance.now() - asked;
+    onLeft(sum);
     if (sum === 0) return;
     if (sum < least) {
       least = sum;
@@ -65,7 +74,7 @@ export async function untilApplied(
         `the differing keys were handed over, but for ${patienceSeconds} s nobody applied any: ${names} changes are left; look whether sync runs, and start verify again`,
       );
     }
-    await sleep(POLL_MS);
+    await sleep(Math.max(POLL_MS, took / ASKED));
   }
 }
 

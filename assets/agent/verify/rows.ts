@@ -1,9 +1,11 @@
 import type { Client } from 'pg';
 import type { Relation } from '../catalog/relations';
+import type { AgentConfig } from '../config';
 import type { Context } from '../context';
 import { PAUSES_MS } from '../copy/reconnecting';
 import { oneLine } from '../errors';
 import { noticeRestart } from '../sync/identity';
+import { longestRunOf } from '../sync/longest-run';
 import { compareAll, type CompareAllOptions, type Comparison } from './compare-all';
 import { compareLive } from './compare-live';
 import { differing } from './comparison';
@@ -37,10 +39,18 @@ export async function verifyRows(context: Context, relations: readonly Relation[
     keys: Object.fromEntries([...repairs].map(([relation, keys]) => [relation.sql, keys])),
     examples: first.examples,
   });
-  await context.with('source', (source) => untilApplied(source, repaired, context.config.verify.settleSeconds));
+  const told = (left: number): void => {
+    // Other changes may wait in the same queues.
+    const done = Math.max(0, repairedKeys - left);
+    context.progress.report(done, repairedKeys, 'keys', 'waits until the sync has applied them anew');
+  };
+  await context.with('source', (source) => untilApplied(source, repaired, patienceOf(context.config), told));
   const again = await compareOnce(context, repaired, undefined);
   return { comparison: withNewer(first, again), repairedKeys };
 }
+
+/** A run that began before the keys were handed over brings none of them, and the next one all at once; seconds. */
+const patienceOf = (config: AgentConfig): number => Math.max(config.verify.settleSeconds, 2 * longestRunOf(config));
 
 async function compareOnce(
   context: Context,

@@ -95,6 +95,7 @@ export function agentConfig({ servers }: Ends, directory: string): AgentConfig {
       sequentialCheck: 'once',
       settleSeconds: 0.3,
     },
+    sync: { longestRunSeconds: 0.15 },
     brake: NO_BRAKE,
     ready: { keysToCompare: 20_000 },
   } as AgentConfig;

@@ -16,6 +16,7 @@ import { State } from '../../../assets/agent/state';
 import { standingProblems } from '../../../assets/agent/sync/facts';
 import { readIdentity } from '../../../assets/agent/sync/identity';
 import { verify } from '../../../assets/agent/verify';
+import { until } from '../../helpers/until';
 import { agentConfig, startEnds, type Ends } from './ends';
 
 let ends: Ends;
@@ -186,6 +187,21 @@ describe('with --repair', () => {
       { id: 10, v: 'wrong' },
     ]);
     await applying(apply, repair);
+  });
+
+  it('waits as long as a run of the sync may take, and says so, where rows count as different sooner than that', async () => {
+    await differ();
+    const patient = { ...config, sync: { ...config.sync, longestRunSeconds: 60 }, run: { repair: true } };
+    const outcome = runPhase(patient, verify).catch((error: Error) => error.message);
+    await until(async () => (await writer.query('SELECT FROM bucardo.delta_public_t')).rowCount === 3);
+    // What such a run takes.
+    await sleep(5_000 * config.verify.settleSeconds);
+    expect(readProgress(config.host.stateDirectory, 'verify')).toMatchObject({
+      done: 0,
+      total: 3,
+      note: 'waits until the sync has applied them anew',
+    });
+    expect(await applying(apply, () => outcome)).toContain(', 3 repaired, ');
   });
 
   it('fails when rows differ again although they were applied', async () => {
