@@ -218,10 +218,12 @@ it.each(KINDS.slice(-1))(
     const watchers = [await moving.migration.admin('source'), await moving.migration.admin('target')];
     const waits = async (): Promise<boolean> =>
       (await Promise.all(watchers.map((watcher) => watcher.query(WAITING)))).some(({ rows }) => rows.length > 0);
-    for (let nth = 1, hit; nth === 1 || hit !== undefined; nth += 1) {
+    const struck: string[] = [];
+    let refusals = 0;
+    for (let nth = 1; ; nth += 1) {
       await change(kind);
       let over: Promise<void> | undefined;
-      hit = await struckAt(kind, nth, BOTH, () => {
+      const hit = await struckAt(kind, nth, BOTH, () => {
         let isOver = false;
         over = takeOver(kind).finally(() => (isOver = true));
         // The first one stands still until the other one is done, or waits for it.
@@ -230,8 +232,13 @@ it.each(KINDS.slice(-1))(
       await over;
       const told = hit?.outcome instanceof Error ? hit.outcome.message : '';
       expect(told).toMatch(/^$|another run has taken over; nothing was written/);
+      if (told !== '') refusals += 1;
       await expectMended(kind);
+      if (hit === undefined) break;
+      struck.push(hit.statement);
     }
     await Promise.all(watchers.map((watcher) => watcher.end()));
+    expect(struck).toEqual(kind.statements);
+    expect(refusals).toBeGreaterThan(0);
   },
 );
