@@ -6,6 +6,7 @@ import { bypassChecks } from './assess/bypass';
 import type { Check, Ends, Finding } from './assess/check';
 import { copyWayChecks } from './assess/copy-way';
 import { hostChecks } from './assess/host';
+import { lockChecks } from './assess/locks';
 import { loginChecks } from './assess/login';
 import { rowRuleChecks } from './assess/row-rules';
 import { rowSecurityChecks } from './assess/row-security';
@@ -26,6 +27,7 @@ export const assess: Phase = { name: 'assess', after: [], once: false, run: asse
 /** All that is asked, in the order of the report. */
 export const CHECKS: readonly Check[] = [
   ...serverChecks,
+  ...lockChecks,
   ...loginChecks,
   ...rowSecurityChecks,
   ...targetChecks,

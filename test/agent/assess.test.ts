@@ -383,7 +383,7 @@ it('leaves evidence of every question, and the source as it was', async () => {
   const context = await migration.context('assess');
   const gates = (await context.state.allEvidence()).map((row) => row['gate']);
   expect(gates).toEqual(
-    expect.arrayContaining(['versions', 'keys', 'replica role', 'target is empty', 'subscriptions']),
+    expect.arrayContaining(['versions', 'lock tables', 'keys', 'replica role', 'target is empty', 'subscriptions']),
   );
   expect((await source.query('SELECT count(*) FROM pg_class')).rows).toEqual(before.rows);
 });
