@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { schemaArchive } from './archive/schema-dump';
-import { bucardoRuns, lastWords } from './bucardo/daemon';
+import { bucardoRuns, lastWords, startTimeout } from './bucardo/daemon';
 import { tellIdleHandlers } from './bucardo/handlers';
 import { readLag } from './bucardo/queues';
 import { appliedByBucardo } from './bucardo/runs';
@@ -26,7 +26,7 @@ import { heldDirection, holdSupervisor, startSupervisor, supervisorRuns, wantedD
 /** Fact, in the state, that unique constraints, foreign keys and the rest of the schema stand on the target. */
 export const CONSTRAINTS_FACT = 'constraints.built';
 
-/** How long Bucardo may take to come near the source after the hand-over; milliseconds. */
+/** How long Bucardo may take to come near the source once it runs; milliseconds. */
 const SETTLE_TIMEOUT_MS = 600_000;
 
 /** How long the supervisor may meet the same trouble until that is called the end; milliseconds. */
@@ -129,9 +129,11 @@ async function handOver(context: Context): Promise<void> {
   await startSupervisor(context.config);
 }
 
-/** Waits until Bucardo has applied changes and is near the source. */
-async function settle(context: Context, ends: Ends, relations: readonly Relation[]): Promise<void> {
-  const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+/** Waits until Bucardo has applied changes and is near the source. Throws Failure when that does not come. */
+export async function settle(context: Context, ends: Ends, relations: readonly Relation[]): Promise<void> {
+  const began = Date.now();
+  // It is told of the relations before its start, and asks as much of each then.
+  const timeout = SETTLE_TIMEOUT_MS + 2 * startTimeout(relations.length);
   for (;;) {
     const lag = await readLag(ends.source, relations);
     const runs = await appliedByBucardo(context.config.host);
@@ -148,9 +150,10 @@ async function settle(context: Context, ends: Ends, relations: readonly Relation
     if (trouble && Date.now() - trouble.since > TROUBLE_MS) {
       throw new Failure(`the sync does not start: ${trouble.message}`);
     }
-    if (Date.now() > deadline) {
+    const waited = Date.now() - began;
+    if (waited > timeout) {
       throw new Failure(
-        `Bucardo is ${lag.seconds.toFixed(0)} s behind and does not come nearer: ${lastWords(context.config.host)}`,
+        `Bucardo is ${lag.seconds.toFixed(0)} s behind and has not come near in ${Math.round(waited / 1000)} s: ${lastWords(context.config.host)}`,
       );
     }
     await sleep(500);

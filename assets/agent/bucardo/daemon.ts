@@ -10,8 +10,11 @@ import { endOrphans } from './login';
 import { BUCARDO_DATABASE } from './names';
 import { logDirectory, pidDirectory, processTag, runBucardo } from './program';
 
-/** How long Bucardo may take until its controller runs; milliseconds. */
-const START_TIMEOUT_MS = 60_000;
+/**
+ * How long Bucardo may take until the controllers of all syncs run; milliseconds. Before, it asks both ends a dozen
+ * questions of each relation, one after the other, and they may be far away.
+ */
+export const startTimeout = (relations: number): number => 60_000 + 300 * relations;
 
 /** Processes of this host's Bucardo, by the tag in their titles. */
 export function bucardoProcesses(host: HostConfig): number[] {
@@ -109,8 +112,12 @@ export async function setSyncStatus(host: HostConfig, status: 'active' | 'inacti
   }
 }
 
-/** Starts Bucardo and waits until each sync's controller runs. Throws Failure with the last lines of its log. */
-export async function startBucardo(host: HostConfig, syncs: readonly string[]): Promise<void> {
+/**
+ * Starts Bucardo and waits until each sync's controller runs. Throws Failure with the last lines of its log.
+ *
+ * @param relations how many there are in all syncs
+ */
+export async function startBucardo(host: HostConfig, syncs: readonly string[], relations: number): Promise<void> {
   await runBucardo(host, [
     'start',
     '--exit-on-nosync',
@@ -119,11 +126,14 @@ export async function startBucardo(host: HostConfig, syncs: readonly string[]): 
     `--extraname=${processTag(host)}`,
     `--logdest=${logDirectory(host)}`,
   ]);
-  const deadline = Date.now() + START_TIMEOUT_MS;
+  const began = Date.now();
   const missing = (): string[] => syncs.filter((sync) => !existsSync(controllerFile(host, sync)));
   while (!bucardoRuns(host) || missing().length > 0) {
-    if (Date.now() > deadline || (await gone(host))) {
-      throw new Failure(`Bucardo does not replicate (${missing().join(', ')}): ${lastWords(host)}`);
+    const waited = Date.now() - began;
+    if (waited > startTimeout(relations) || (await gone(host))) {
+      throw new Failure(
+        `Bucardo does not replicate (${missing().join(', ')}) ${Math.round(waited / 1000)} s after its start: ${lastWords(host)}`,
+      );
     }
     await sleep(100);
   }

@@ -62,7 +62,7 @@ export async function copyByBucardo(context: Context, work: CopyWork): Promise<s
     const endpoint = await admitBucardo(context, target, relations);
     await configureBucardo(context, [{ name: SYNC, relations }], endpoint, { onetimecopy: true });
     await setSyncStatus(host, 'active');
-    await startBucardo(host, [SYNC]);
+    await startBucardo(host, [SYNC], relations.length);
     await arrive(context, target, relations);
   } catch (error) {
     // A server that is gone has cut these sessions too; the next run shuts out whatever is left.

@@ -86,7 +86,7 @@ async function configureAndStart(context: Context, ends: Ends, relations: readon
   await context.state.setFact(SETTINGS_FACT, settings);
   await context.state.setFact(PLAN_FACT, asPlan(planned));
   await setSyncStatus(context.config.host, 'active');
-  await startBucardo(context.config.host, names);
+  await startBucardo(context.config.host, names, relations.length);
   context.log.info({ generation: lease.generation, syncs: asPlan(planned) }, 'Bucardo is the applier');
   return asPlan(planned);
 }

@@ -1,4 +1,4 @@
-import { bucardoRuns, lastWords, restartSync, syncProcesses } from '../bucardo/daemon';
+import { bucardoRuns, lastWords, restartSync, startTimeout, syncProcesses } from '../bucardo/daemon';
 import { BUCARDO_DATABASE } from '../bucardo/names';
 import { REFUSED } from '../bucardo/runs';
 import { connectToHost } from '../connect';
@@ -102,8 +102,11 @@ export class Healer implements Duty {
   }
 
   /** Whether a sync is at one run for too long, or at none and has finished none for long. */
-  private isStuck({ idle, running }: Runs): boolean {
-    return running === null ? idle > STUCK_SECONDS : running > longestRunOf(this.watch.context.config);
+  private isStuck({ idle, running, well }: Runs): boolean {
+    const { context, relations } = this.watch;
+    // Until its first run a sync is idle since Bucardo was told of it, and the start alone may take longer.
+    const longestIdle = well ? STUCK_SECONDS : startTimeout(relations.length) / 1000;
+    return running === null ? idle > longestIdle : running > longestRunOf(context.config);
   }
 
   private async catchUp({ name, words }: Runs): Promise<void> {

@@ -5,13 +5,14 @@ import type { Client } from 'pg';
 import { takenOff } from '../../../assets/agent/brake/capture-off';
 import { processTag } from '../../../assets/agent/bucardo/program';
 import { capture } from '../../../assets/agent/capture';
-import { readRelations } from '../../../assets/agent/catalog/relations';
+import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import type { AgentConfig } from '../../../assets/agent/config';
 import type { Context } from '../../../assets/agent/context';
 import { claimMove } from '../../../assets/agent/cutover/claim';
 import { oneLine } from '../../../assets/agent/errors';
 import { ensureFenceSchema, fenceFunction } from '../../../assets/agent/fence/objects';
 import { prepareLeases } from '../../../assets/agent/lease';
+import { settle } from '../../../assets/agent/sync';
 import { Heartbeats, type SeenLag } from '../../../assets/agent/sync/beat';
 import { standingProblems, type Trouble } from '../../../assets/agent/sync/facts';
 import { Healer } from '../../../assets/agent/sync/heal';
@@ -22,6 +23,12 @@ import { watch } from '../../../assets/agent/sync/supervise';
 import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { until } from '../../helpers/until';
+
+/** What the supervisor reads of Bucardo's own database. */
+const RUNS_OF_BUCARDO = `CREATE SCHEMA bucardo;
+  CREATE TABLE bucardo.sync (name text, cdate timestamptz DEFAULT now());
+  CREATE TABLE bucardo.syncrun (sync text, started timestamptz, ended timestamptz, lastgood bool, lastempty bool,
+    lastbad bool, status text)`;
 
 let migration: TestMigration;
 let config: AgentConfig;
@@ -107,12 +114,7 @@ test('a sync that catch-up has handed over to meanwhile is started like the othe
   const server = await migration.host.connect();
   await server.query('CREATE DATABASE bucardo');
   const bucardo = await migration.host.connect('bucardo');
-  await bucardo.query(`
-    CREATE SCHEMA bucardo;
-    CREATE TABLE bucardo.sync (name text, cdate timestamptz DEFAULT now());
-    CREATE TABLE bucardo.syncrun (sync text, started timestamptz, ended timestamptz, lastgood bool, lastempty bool,
-      lastbad bool, status text);
-    INSERT INTO bucardo.sync VALUES ('one'), ('two')`);
+  await bucardo.query(`${RUNS_OF_BUCARDO}; INSERT INTO bucardo.sync VALUES ('one'), ('two')`);
   const tag = `(${processTag(config.host)})`;
   const processes = [`Bucardo Master ${tag}`, `Bucardo Controller Sync "one" ${tag}`].map((argv0) =>
     spawn('sleep', ['600'], { argv0, stdio: 'ignore' }),
@@ -139,6 +141,49 @@ test('a sync that catch-up has handed over to meanwhile is started like the othe
     await server.end();
   }
 });
+
+test('a sync that has not begun is left the time that the start with so many relations takes', async () => {
+  const server = await migration.host.connect();
+  await server.query('CREATE DATABASE bucardo');
+  const bucardo = await migration.host.connect('bucardo');
+  await bucardo.query(`${RUNS_OF_BUCARDO}; INSERT INTO bucardo.sync VALUES ('one', now() - interval '200 seconds')`);
+  const tag = `(${processTag(config.host)})`;
+  const processes = [`Bucardo Master ${tag}`, `Bucardo Controller Sync "one" ${tag}`].map((argv0) =>
+    spawn('sleep', ['600'], { argv0, stdio: 'ignore' }),
+  );
+  const ends = { source: await context.connect('source'), target: await context.connect('target') };
+  const relations = await readRelations(ends.source, config);
+  const many = Array.from({ length: 1_000 }, () => relations).flat();
+  const stuckAmong = async (among: readonly Relation[]): Promise<string[]> => {
+    const { starts, recopies } = new SupervisorMemory();
+    await new Healer({ context, ends, relations: among }, starts, recopies).run();
+    return [...starts.alone.keys()];
+  };
+  try {
+    await context.state.setFact('sync.plan', { one: [] });
+    await context.state.setFact('sync.trouble', null);
+    expect(await stuckAmong(many)).toEqual([]);
+    await expect(slowly(() => settle(context, ends, many))).rejects.toThrow(/has not come near in 1[345]\d\d s/);
+    await expect(slowly(() => settle(context, ends, relations))).rejects.toThrow(/has not come near in [789]\d\d s/);
+    expect(await stuckAmong(relations)).toEqual(['one']);
+  } finally {
+    for (const process of processes) process.kill();
+    await bucardo.end();
+    await server.query('DROP DATABASE bucardo');
+    await server.end();
+  }
+});
+
+/** Runs work for which 100 seconds pass between two looks at the clock. */
+async function slowly<T>(work: () => Promise<T>): Promise<T> {
+  let at = Date.now();
+  const clock = jest.spyOn(Date, 'now').mockImplementation(() => (at += 100_000));
+  try {
+    return await work();
+  } finally {
+    clock.mockRestore();
+  }
+}
 
 test('however often it begins anew, or fails to, the supervisor holds its log open once', async () => {
   const away = { ...config, host: { ...config.host, postgres: { ...config.host.postgres, port: 1 } } };
