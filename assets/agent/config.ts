@@ -178,7 +178,8 @@ export interface BrakeConfig {
   readonly queueMegabytes: number;
   /**
    * Growth of the captured changes from which rows move at half speed, so that the applications' burst has the source and
-   * the appliers the target; at twice that no row moves; 1,000,000 bytes a minute, over the last minute, 0 for never.
+   * the appliers the target; at twice that no row moves; 1,000,000 bytes a minute, over the last minute (with thousands of
+   * tables, the last few), 0 for never.
    */
   readonly queueGrowthMegabytes: number;
   /** Free disk of the host under which nothing more is written there; 1,000,000 bytes, 0 for never. */

@@ -8,15 +8,12 @@ import type { Logger } from '../log';
 import { blindPace } from './blind';
 import { refusal, takenOff } from './capture-off';
 import { Gauge } from './gauge';
-import { QueueGrowth } from './queue-growth';
-import { judge, readFreeBytes, readLoad, readQueueBytes, type HiddenWaits, type Readings } from './readings';
+import { QueueWatch } from './queue-watch';
+import { judge, readFreeBytes, readLoad, type HiddenWaits, type Readings } from './readings';
 import { takeCaptureOff } from './take-off';
 
 /** Time between two looks at the source; milliseconds. */
 const LOOK_MS = 1_000;
-
-/** Looks between two measurements of the queues, which take longer. */
-const QUEUE_LOOKS = 5;
 
 /**
  * Watches source and host beside the work, on a session of its own: rows move at half speed, or not at all, while a
@@ -27,10 +24,8 @@ export class Brake extends Gauge {
   private looking: Promise<void> = Promise.resolve();
   private own: Context | undefined;
   private source: Client | undefined;
-  private looks = 0;
   private blindLooks = 0;
-  private queue = { queueBytes: 0, queueGrowth: 0 };
-  private readonly growth = new QueueGrowth();
+  private readonly queues = new QueueWatch();
   private readonly hidden: HiddenWaits = new Map();
   private readonly drain: Gauge;
 
@@ -119,16 +114,11 @@ export class Brake extends Gauge {
   }
 
   private async read(source: Client): Promise<Readings> {
-    const { config } = this;
-    if (this.looks % QUEUE_LOOKS === 0) {
-      const queueBytes = await readQueueBytes(source);
-      this.queue = { queueBytes, queueGrowth: this.growth.add(queueBytes, performance.now()) };
-    }
-    this.looks += 1;
+    const queues = await this.queues.look(source);
     return {
       ...(await readLoad(source, this.hidden)),
-      ...this.queue,
-      hostFreeBytes: await readFreeBytes(config.host.stateDirectory),
+      ...queues,
+      hostFreeBytes: await readFreeBytes(this.config.host.stateDirectory),
     };
   }
 }

@@ -1,9 +1,8 @@
 import { statfs } from 'node:fs/promises';
 import type { Client } from 'pg';
-import { CAPTURE_SCHEMA } from '../capture/names';
 import type { BrakeConfig } from '../config';
 import type { Direction } from '../endpoints';
-import { literal, sql } from '../sql';
+import { sql } from '../sql';
 import type { Pace } from './paced';
 
 /** Somebody who waits for a lock of ours. */
@@ -55,10 +54,6 @@ const LOCK_WAITS = sql`
   FROM waiting w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS b (pid) JOIN ours o ON o.pid = b.pid
   GROUP BY w.pid, w.ms, w.who, w.wait`;
 
-const QUEUES = sql`
-  SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::float8 AS "queueBytes" FROM pg_class c
-  WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ${literal(CAPTURE_SCHEMA)})`;
-
 /** When waits were first seen whose time our login may not see; milliseconds of the process's clock. */
 export type HiddenWaits = Map<string, number>;
 
@@ -83,11 +78,6 @@ export async function readLoad(
     holders,
   }));
   return { active, lockWaits: lockWaits.sort((a, b) => b.ms - a.ms) };
-}
-
-/** Reads what capture takes of the source's disk. */
-export async function readQueueBytes(source: Client): Promise<number> {
-  return ((await source.query(QUEUES)).rows[0] as { queueBytes: number }).queueBytes;
 }
 
 /** Reads the free disk under a directory. */

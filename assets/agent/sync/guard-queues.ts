@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { takenOff } from '../brake/capture-off';
-import { judge, readQueueBytes } from '../brake/readings';
+import { readQueueBytes } from '../brake/queue-size';
+import { judge } from '../brake/readings';
 import { leftToTakeOff, tryTakeCaptureOff } from '../brake/take-off';
 import { CAPTURED_FACT, type Captured } from '../capture/check';
 import { mendQueues } from '../capture/mend-queues';

@@ -6,10 +6,13 @@ import type { Client } from 'pg';
 import { blindPace } from '../../../assets/agent/brake/blind';
 import { Brake } from '../../../assets/agent/brake/brake';
 import { QueueGrowth } from '../../../assets/agent/brake/queue-growth';
+import { QueueSize, readQueueBytes } from '../../../assets/agent/brake/queue-size';
+import { QueueWatch } from '../../../assets/agent/brake/queue-watch';
 import { judge, readFreeBytes, readLoad, type HiddenWaits } from '../../../assets/agent/brake/readings';
 import { capture } from '../../../assets/agent/capture';
 import { Failure } from '../../../assets/agent/errors';
 import { runPhase } from '../../../assets/agent/phase';
+import { Spacing } from '../../../assets/agent/spacing';
 import { NO_BRAKE } from '../../helpers/no-brake';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { until } from '../../helpers/until';
@@ -71,14 +74,18 @@ describe('a source that cannot be seen', () => {
 });
 
 describe('the growth of the captured changes', () => {
-  const grow = (sizes: readonly number[]): number[] => {
+  const grow = (sizes: readonly number[], everyMs = 5_000): number[] => {
     const growth = new QueueGrowth();
-    return sizes.map((bytes, i) => growth.add(bytes, i * 5_000));
+    return sizes.map((bytes, i) => growth.add(bytes, i * everyMs));
   };
 
   test('is not judged by one burst, then told for a minute, and forgotten after it', () => {
     expect(grow([0, 50, 50, 50, 50])).toEqual([0, 0, 0, 200, 150]);
     expect(grow([0, ...Array.from({ length: 13 }, () => 50)]).slice(-2)).toEqual([50, 0]);
+  });
+
+  test('is told over the last four readings where those are a minute apart', () => {
+    expect(grow([0, 60, 60, 60, 60, 60], 60_000)).toEqual([0, 0, 0, 20, 0, 0]);
   });
 
   test('is none where they shrink', () => expect(grow([90, 80, 70, 60])).toEqual([0, 0, 0, 0]));
@@ -231,6 +238,35 @@ describe('the brake on a living source', () => {
     await until(() => brake.pace === 'free');
     expect(brake.longPause()).toBeUndefined();
     await brake.close();
+  });
+
+  test('measures all queues at first, then a table at a look, and none at a look before ten times as long is over', async () => {
+    let now = 0;
+    let asked = 0;
+    const slow = {
+      query: (text: string, values: unknown[]) => {
+        now += 100;
+        asked += 1;
+        return source.query(text, values);
+      },
+    } as unknown as Client;
+    const tables = await source.query(
+      `SELECT FROM pg_class WHERE relkind = 'r' AND relnamespace = 'bucardo'::regnamespace`,
+    );
+    const pieces = (tables.rowCount ?? 0) + 1;
+    const queues = new QueueWatch(new QueueSize(1), new Spacing(() => now));
+    const first = await queues.look(slow);
+    expect([first.queueBytes, asked]).toEqual([await readQueueBytes(source), pieces]);
+    await source.query('INSERT INTO public.item (v) SELECT 1 FROM generate_series(1, 3000)');
+    now += pieces * 1_000;
+    let [looks, found] = [0, first];
+    while (found === first) {
+      now += 500;
+      looks += 1;
+      found = await queues.look(slow);
+    }
+    expect([asked, looks >= 2 * pieces]).toEqual([2 * pieces, true]);
+    expect(found.queueBytes).toBeGreaterThan(first.queueBytes);
   });
 
   test('stands still while the disk of the host is nearly full, and goes on when there is room', async () => {
