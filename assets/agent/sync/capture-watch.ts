@@ -6,6 +6,7 @@ import { mendQueues } from '../capture/mend-queues';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure } from '../errors';
+import { Spacing } from '../spacing';
 import type { Ends } from './applier';
 import { watchCatalog } from './catalog-watch';
 import type { Looked } from './duty';
@@ -16,9 +17,14 @@ import { markAnew } from './mark-anew';
  * Looks whether every change is still known. What is not stands as a problem until the sync is started again, which
  * refuses it; a table that appeared later is told of by the watch of the catalogs. Throws Failure when other relations
  * are to be applied than are, since a table was made anew under a known name, or has its name again.
+ *
+ * @param spacing spaces the reading of all tables, not the mending of a queue, which may have to wait for that
  */
-export async function watchCapture({ context, ends, relations: applied }: Looked): Promise<void> {
-  const { relations, synced, strange, problems } = await inspectCaptured(context, ends);
+export async function watchCapture(
+  { context, ends, relations: applied }: Looked,
+  spacing = new Spacing(),
+): Promise<void> {
+  const { relations, synced, strange, problems } = await spacing.run(() => inspectCaptured(context, ends));
   // First: who undoes what the problem tells of must meet the mark.
   await distrust(context, ends, strange);
   await keepProblems(context, [...problems.values()]);
@@ -59,11 +65,10 @@ async function requireSame(
   synced: readonly Relation[],
   strange: readonly Relation[],
 ): Promise<void> {
-  const without = (list: readonly Relation[], others: readonly Relation[]): Relation[] =>
-    list.filter((relation) => !others.some((other) => other.sql === relation.sql));
-  const left = strange.find((relation) => without([relation], applied).length === 0);
+  const names = new Set(applied.map((relation) => relation.sql));
+  const left = strange.find((relation) => names.has(relation.sql));
   if (left) throw new Failure(`${left.sql} is another table now, and is applied no more`);
-  const back = without(synced, applied);
+  const back = synced.filter((relation) => !names.has(relation.sql));
   // What `add` has copied has no mark, and is left to it.
   if (back.length > 0 && (await truncatedRelations(source, back)).length > 0) {
     throw new Failure(`${back.map(({ sql }) => sql).join(', ')} is to be applied again`);

@@ -1,5 +1,6 @@
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
+import type { Spacing } from '../spacing';
 import type { Ends } from './applier';
 
 /** What the duties of the supervisor work with. */
@@ -17,6 +18,8 @@ export interface Duty {
   readonly name: string;
   /** Shortest time between two runs; milliseconds. */
   readonly everyMs: number;
+  /** Spaces its reading of all tables, which takes seconds where there are thousands. @default it reads none, or few rows */
+  readonly spacing?: Spacing;
   readonly run: () => Promise<void>;
 }
 
@@ -28,7 +31,7 @@ export class Duties {
 
   async runDue(): Promise<void> {
     for (const duty of this.duties) {
-      if (performance.now() < (this.dueAt.get(duty.name) ?? 0)) continue;
+      if (performance.now() < (this.dueAt.get(duty.name) ?? 0) || duty.spacing?.due === false) continue;
       await duty.run();
       this.dueAt.set(duty.name, performance.now() + duty.everyMs);
     }

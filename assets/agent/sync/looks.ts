@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { takenOff } from '../brake/capture-off';
+import { readLag } from '../bucardo/queues';
 import { mendQueues } from '../capture/mend-queues';
 import { readRelations } from '../catalog/relations';
 import type { Context } from '../context';
+import { Spacing } from '../spacing';
 import { watchCapture, watchKeys } from './capture-watch';
 import { watchCatalog } from './catalog-watch';
-import { Duties, type Duty, type Looked } from './duty';
+import { Duties, type Duty, type Looked, type Watch } from './duty';
 import { watchIdentities } from './identity';
 import type { SupervisorMemory } from './memory';
 
@@ -20,11 +22,20 @@ const AGAIN_MS = 5_000;
 const ALONE_MS = 5_000;
 
 /** Before anything else: while a key does not fit its queue, the application's writes are refused. */
-export const captureLook = (watch: Looked): Duty => ({
-  name: 'capture',
-  everyMs: 10_000,
-  run: () => watchCapture(watch),
-});
+export function captureLook(watch: Looked): Duty {
+  const spacing = new Spacing();
+  return { name: 'capture', everyMs: 10_000, spacing, run: () => watchCapture(watch, spacing) };
+}
+
+/** How far the target is behind, for people. */
+export function lagLook({ context, ends, relations }: Watch): Duty {
+  const spacing = new Spacing();
+  const run = async (): Promise<void> => {
+    const lag = await spacing.run(() => readLag(ends.source, relations));
+    context.progress.report(lag.changes, 0, 'changes', `${lag.seconds.toFixed(1)} s behind`);
+  };
+  return { name: 'lag', everyMs: 1_000, spacing, run };
+}
 
 /**
  * Looks at the source before the target is asked for, which may be away, or emptied, for days: a key that is altered must not

@@ -1,5 +1,6 @@
 import { notedRelations, purgeApplied } from '../bucardo/queues';
 import { PipeBroken } from '../copy/pipe';
+import { Spacing } from '../spacing';
 import { DirtyKeys } from '../verify/dirty/dirty-keys';
 import type { Duty, Watch } from './duty';
 import { heartbeatOf } from './heartbeat';
@@ -13,6 +14,7 @@ const LONGEST_MS = 5_000;
 export class Purge implements Duty {
   readonly name = 'purge';
   readonly everyMs = 5_000;
+  readonly spacing = new Spacing();
   private dirty: DirtyKeys | undefined;
   /** The relation that was purged last. */
   private last = '';
@@ -30,7 +32,7 @@ export class Purge implements Duty {
     const began = performance.now();
     const next = all.findIndex(({ sql }) => sql === this.last) + 1;
     const turn = [...all.slice(next), ...all.slice(0, next)].filter((relation) => this.sick.mayBeTried(relation));
-    const noted = new Set(await notedRelations(ends.source, turn));
+    const noted = new Set(await this.spacing.run(() => notedRelations(ends.source, turn)));
     for (const relation of turn) {
       if (!noted.has(relation)) {
         this.sick.well(relation);

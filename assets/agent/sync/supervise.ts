@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Brake } from '../brake/brake';
 import { takenOff } from '../brake/capture-off';
-import { readLag } from '../bucardo/queues';
 import { foldRuns } from '../bucardo/runs';
 import type { AgentConfig } from '../config';
 import { Context } from '../context';
@@ -18,7 +17,7 @@ import { feedBack } from './feed-back';
 import { guardQueues } from './guard-queues';
 import { Healer } from './heal';
 import { Kicks } from './kicks';
-import { captureLook, lookAtSource, sourceLooks } from './looks';
+import { captureLook, lagLook, lookAtSource, sourceLooks } from './looks';
 import { SupervisorMemory } from './memory';
 import { Purge } from './purge';
 import { resumeUnasked } from './resume';
@@ -145,7 +144,7 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
     { name: 'verify dirty', everyMs: 1_000, run: async () => void (await verifier.step()) },
     { name: 'verify again', everyMs: 1_000, run: async () => void again.step(watch.relations) },
     ...sourceLooks(watch),
-    { name: 'lag', everyMs: 1_000, run: () => tellLag(watch) },
+    lagLook(watch),
     {
       name: 'fold runs',
       everyMs: 600_000,
@@ -153,9 +152,4 @@ function dutiesOf(watch: Watch, memory: SupervisorMemory, purge: Purge, verifier
       run: async () => (memory.starts.failing ? undefined : foldRuns(watch.context.config.host)),
     },
   ];
-}
-
-async function tellLag({ context, ends, relations }: Watch): Promise<void> {
-  const lag = await readLag(ends.source, relations);
-  context.progress.report(lag.changes, 0, 'changes', `${lag.seconds.toFixed(1)} s behind`);
 }

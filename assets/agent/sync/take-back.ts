@@ -1,4 +1,5 @@
 import { readLag } from '../bucardo/queues';
+import { Spacing } from '../spacing';
 import { catchUpInstead, dueRelations } from './catch-up-instead';
 import type { Duty, Watch } from './duty';
 import type { SupervisorMemory } from './memory';
@@ -17,6 +18,7 @@ const GROWING_SHARE = 0.1;
 export class TakeBack implements Duty {
   readonly name = 'take-back';
   readonly everyMs = 5_000;
+  readonly spacing = new Spacing();
   private before = 0;
   private growing = 0;
 
@@ -30,7 +32,9 @@ export class TakeBack implements Duty {
     const { recopies, takeBacks } = this.memory;
     const threshold = context.config.sync.takeBackKeys;
     if (threshold === 0 || !takeBacks.ready) return;
-    const { changes } = await readLag(ends.source, await dueRelations(ends.source, relations, recopies), threshold);
+    const { changes } = await this.spacing.run(async () =>
+      readLag(ends.source, await dueRelations(ends.source, relations, recopies), threshold),
+    );
     this.growing = changes > this.before ? this.growing + 1 : 0;
     this.before = changes;
     const trend = this.growing >= GROWING_LOOKS && changes >= threshold * GROWING_SHARE;

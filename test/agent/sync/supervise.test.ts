@@ -14,13 +14,17 @@ import { ensureFenceSchema, fenceFunction } from '../../../assets/agent/fence/ob
 import { prepareLeases } from '../../../assets/agent/lease';
 import { settle } from '../../../assets/agent/sync';
 import { Heartbeats, type SeenLag } from '../../../assets/agent/sync/beat';
+import { Duties, type Duty } from '../../../assets/agent/sync/duty';
 import { standingProblems, type Trouble } from '../../../assets/agent/sync/facts';
 import { Healer } from '../../../assets/agent/sync/heal';
 import { prepareHeartbeats } from '../../../assets/agent/sync/heartbeat';
+import { captureLook, lagLook } from '../../../assets/agent/sync/looks';
 import { SupervisorMemory } from '../../../assets/agent/sync/memory';
 import { guardQueues } from '../../../assets/agent/sync/guard-queues';
+import { Purge } from '../../../assets/agent/sync/purge';
 import { watch } from '../../../assets/agent/sync/supervise';
 import { wantedDirection } from '../../../assets/agent/sync/supervisor-job';
+import { TakeBack } from '../../../assets/agent/sync/take-back';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 import { until } from '../../helpers/until';
 
@@ -92,6 +96,66 @@ test('a start that fails is tried ever less often and is one trouble since the f
   } finally {
     await stop();
   }
+});
+
+describe('in two minutes of the supervisor', () => {
+  /** How often a beat and each duty that reads all tables is done, by a clock that goes on with each question and round alone. */
+  const runsWhenEachQuestionTakes = async (ms: number): Promise<Record<string, number>> => {
+    let now = 0;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
+    const runs: Record<string, number> = {};
+    const counted = (duty: Duty): Duty => ({
+      ...duty,
+      run: () => {
+        runs[duty.name] = (runs[duty.name] ?? 0) + 1;
+        return duty.run();
+      },
+    });
+    try {
+      const [source, target] = [await context.connect('source'), await context.connect('target')];
+      const relations = await readRelations(source, config);
+      const query = source.query.bind(source) as (...question: unknown[]) => unknown;
+      Object.assign(source, {
+        query: (...question: unknown[]) => {
+          now += ms;
+          return query(...question);
+        },
+      });
+      const all = { context, ends: { source, target }, relations };
+      const memory = new SupervisorMemory();
+      const takeBack = new TakeBack(all, memory);
+      const purge = new Purge(all, memory.purge);
+      const duties = new Duties([
+        counted({ name: 'beat', everyMs: 1_000, run: () => Promise.resolve() }),
+        counted(captureLook(all)),
+        counted({ ...takeBack, run: () => takeBack.run() }),
+        counted({ ...purge, run: () => purge.run() }),
+        counted(lagLook(all)),
+      ]);
+      for (; now < 120_000; now += 1_000) await duties.runDue();
+      return runs;
+    } finally {
+      clock.mockRestore();
+    }
+  };
+
+  test('all are done as often as they can be while they take no time', async () => {
+    expect(await runsWhenEachQuestionTakes(0)).toEqual({
+      beat: 120,
+      capture: 12,
+      'take-back': 24,
+      purge: 24,
+      lag: 120,
+    });
+  });
+
+  test('none that takes long is at work for more than an eleventh, so that most rounds are for the others', async () => {
+    const { beat, capture: looks, ...others } = await runsWhenEachQuestionTakes(1_000);
+    expect(beat).toBeGreaterThan(60);
+    // It asks more than one question.
+    expect(looks).toBeLessThanOrEqual(5);
+    for (const runs of Object.values(others)) expect([9, 10, 11]).toContain(runs);
+  });
 });
 
 test('the lag of a sync that stands still grows on when the supervisor begins anew', async () => {
