@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import { checkCapture } from './capture/check';
 import { readRelations, type Relation } from './catalog/relations';
 import type { Context } from './context';
+import { afterwards } from './dump/afterwards';
 import { requireCompression } from './dump/compression';
 import { damageOf, rememberFiles } from './dump/damage';
 import { explainDump, Undumpable, TableWanted } from './dump/explain';
@@ -68,17 +69,21 @@ export async function dumpRows(
     await rememberHeld(context, relations);
     const partial = `${partialDump(config.host.stateDirectory)}.${process.pid}`;
     const leftOut = await dumpWhatCanBe(context, relations, wanted, partial);
-    const afterwards = 'after the dump; remove the cause, start capture, then dump again';
-    await requireCapture(context, source, probes, afterwards, relations).catch((error: unknown) => {
+    try {
+      await afterwards(context, async (fresh) => {
+        const when = 'after the dump; remove the cause, start capture, then dump again';
+        await requireCapture(context, fresh, probes, when, relations);
+        await rememberLeftOut(context, leftOut);
+        await rememberFiles(context, partial);
+      });
+    } catch (error) {
       rmSync(partial, { recursive: true, force: true });
       throw error;
-    });
-    await rememberLeftOut(context, leftOut);
-    await rememberFiles(context, partial);
+    }
     renameSync(partial, directory);
   }
   const bytes = bytesBelow(directory);
-  const now = await readRelations(source, config);
+  const now = await context.with('source', (fresh) => readRelations(fresh, config));
   const isHeld = await heldBy(context);
   const late = now.filter((relation) => !isHeld(relation)).map(({ sql }) => sql);
   const lacking =

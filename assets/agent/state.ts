@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import type { HostConfig } from './config';
 import { connectToHost } from './connect';
 import type { Direction } from './endpoints';
+import { Failure } from './errors';
 import { ident, sql } from './sql';
 
 /** Name of Ibex's own database on the host, and of its schema there. */
@@ -88,13 +89,24 @@ const TABLES = [
 /** A further session on Ibex's own database, which must be there; for work that holds a transaction open. */
 export const openStateSession = (host: HostConfig): Promise<Client> => connectToHost(host, DATABASE);
 
+/** What memories of both directions share. */
+interface Session {
+  client: Client;
+  /** Names that are claimed in it, each as often as it was. */
+  readonly claimed: string[];
+}
+
 /** Ibex's memory on the host: phases, evidence, counters and facts, in a schema of the host's own PostgreSQL. */
 export class State {
   private constructor(
-    readonly client: Client,
+    private readonly session: Session,
     /** Begins the names of facts and counters. */
     private readonly scope = '',
   ) {}
+
+  get client(): Client {
+    return this.session.client;
+  }
 
   /** Whose facts and counters these are. */
   get direction(): Direction {
@@ -103,7 +115,7 @@ export class State {
 
   /** The same memory with the facts and counters of one direction; those of `forward` bear their plain names. */
   facing(direction: Direction): State {
-    return new State(this.client, direction === 'forward' ? '' : `${direction}.`);
+    return new State(this.session, direction === 'forward' ? '' : `${direction}.`);
   }
 
   /** Opens the state, making its database and tables where they are missing. */
@@ -121,10 +133,34 @@ export class State {
         await client.end().catch(() => undefined);
         throw error;
       }
-      return new State(client);
+      return new State({ client, claimed: [] });
     } finally {
       await maintenance.end();
     }
+  }
+
+  /**
+   * Opens the session anew where it has ended, for work that asks nothing for hours, and takes in it what was claimed.
+   * Throws Failure when another process has that now.
+   */
+  async renew(host: HostConfig): Promise<void> {
+    const { session } = this;
+    const stands = await session.client.query('SELECT').then(
+      () => true,
+      () => false,
+    );
+    if (stands) return;
+    const client = await openStateSession(host);
+    try {
+      for (const name of session.claimed) {
+        if (!(await tryClaim(client, name, CLAIM_TIMEOUT_MS)))
+          throw new Failure(`another process has taken over ${name}, since the session on the host's PostgreSQL ended`);
+      }
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+    session.client = client;
   }
 
   /**
@@ -134,18 +170,16 @@ export class State {
    * @param waitMs how long it is tried; milliseconds. @default that moment
    */
   async claim(phase: string, waitMs: number = CLAIM_TIMEOUT_MS): Promise<boolean> {
-    const deadline = Date.now() + waitMs;
-    for (;;) {
-      const { rows } = await this.client.query('SELECT pg_try_advisory_lock(4918, hashtext($1)) AS taken', [phase]);
-      const { taken } = rows[0] as { taken: boolean };
-      if (taken || Date.now() >= deadline) return taken;
-      await sleep(100);
-    }
+    const taken = await tryClaim(this.client, phase, waitMs);
+    if (taken) this.session.claimed.push(phase);
+    return taken;
   }
 
   /** Gives back what this process has claimed once. */
   async release(name: string): Promise<void> {
     await this.client.query('SELECT pg_advisory_unlock(4918, hashtext($1))', [name]);
+    const { claimed } = this.session;
+    if (claimed.includes(name)) claimed.splice(claimed.indexOf(name), 1);
   }
 
   async phase(name: string): Promise<PhaseRecord | undefined> {
@@ -234,5 +268,15 @@ export class State {
 
   async close(): Promise<void> {
     await this.client.end();
+  }
+}
+
+async function tryClaim(client: Client, name: string, waitMs: number): Promise<boolean> {
+  const deadline = Date.now() + waitMs;
+  for (;;) {
+    const { rows } = await client.query('SELECT pg_try_advisory_lock(4918, hashtext($1)) AS taken', [name]);
+    const { taken } = rows[0] as { taken: boolean };
+    if (taken || Date.now() >= deadline) return taken;
+    await sleep(100);
   }
 }

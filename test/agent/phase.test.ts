@@ -7,6 +7,7 @@ import { Jobs } from '../../assets/agent/job';
 import { runPhase, type Phase } from '../../assets/agent/phase';
 import { State } from '../../assets/agent/state';
 import { startPostgres, type TestPostgres } from '../helpers/postgres';
+import { until } from '../helpers/until';
 
 let host: TestPostgres;
 let root: string;
@@ -165,6 +166,40 @@ describe('the state', () => {
     await Promise.all(states.map((state) => state.count('rows', 2)));
     expect(await (states[0] as State).counters()).toEqual({ rows: 10 });
     await Promise.all(states.map((state) => state.close()));
+  });
+
+  it('opens its session anew where that has ended, unless another process has taken over what was claimed', async () => {
+    const state = await State.open(config.host);
+    for (const name of ['dump', 'dump', 'sync']) await state.claim(name);
+    await state.release('sync');
+    const admin = await host.connect('ibex');
+    const end = async (): Promise<void> => {
+      await admin.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = 'ibex' AND datname = current_database() AND pid <> pg_backend_pid()`,
+      );
+      await until(() =>
+        state.client.query('SELECT').then(
+          () => false,
+          () => true,
+        ),
+      );
+    };
+    const claims = async (): Promise<unknown[]> =>
+      (await admin.query(`SELECT objid = hashtext('dump')::oid AS ours FROM pg_locks WHERE classid = 4918`)).rows;
+
+    await end();
+    await state.renew(config.host);
+    await state.facing('back').setFact('a', 1);
+    expect(await claims()).toEqual([{ ours: true }]);
+
+    await end();
+    await admin.query(`SELECT pg_advisory_lock(4918, hashtext('dump'))`);
+    await expect(state.renew(config.host)).rejects.toThrow(
+      "another process has taken over dump, since the session on the host's PostgreSQL ended",
+    );
+    await admin.end();
+    await state.close();
   });
 
   it('keeps evidence in its order, and facts as they were last', async () => {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkCapture } from '../../../assets/agent/capture/check';
 import { dumpRows } from '../../../assets/agent/dump';
+import { afterwards } from '../../../assets/agent/dump/afterwards';
 import type { PhaseOutcome } from '../../../assets/agent/phase';
+import { openStateSession } from '../../../assets/agent/state';
 import { CopyTest } from '../../helpers/copy-test';
 import { until } from '../../helpers/until';
 
@@ -74,6 +76,71 @@ const written = (): number => {
     0,
   );
 };
+
+describe('sessions that were opened before pg_dump, idle for all its hours,', () => {
+  const FILL = `CREATE TABLE large (id int PRIMARY KEY, filler text); INSERT INTO large ${WIDE}; ANALYZE`;
+
+  /** Ends those of the phase on the source and on the host, as a restart or a reaper of idle sessions does. */
+  async function endSessions(): Promise<void> {
+    const { rowCount } = await copy.source.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ibex dump'`,
+    );
+    const host = await openStateSession(copy.migration.config.host);
+    const ended = await host.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = 'ibex' AND datname = current_database() AND pid <> pg_backend_pid()`,
+    );
+    await host.end();
+    expect([rowCount, ended.rowCount].map((count) => Number(count) > 0)).toEqual([true, true]);
+  }
+
+  it('may end: the dump is kept, and the phase ends as it would have', async () => {
+    await copy.prepare(FILL);
+    const dumping = copy.within(
+      'dump',
+      async (context) => {
+        const { message } = await dumpRows(context);
+        await context.state.phaseStarted('dump');
+        return message;
+      },
+      { dump: { jobs: 1, compression: 'gzip:9' } },
+    );
+    const outcome = dumping.catch((error: Error) => error.message);
+    await until(() => written() > 100_000);
+    await endSessions();
+    expect(await outcome).toMatch(/^1 tables dumped/);
+    expect(dumps()).toEqual(['dump']);
+  });
+
+  /** A dump beside which both servers end its sessions each time that they are asked about capture once it is complete. */
+  const dumpRefused = (times: number): Promise<PhaseOutcome> =>
+    copy.within('dump', (context) => {
+      let asked = 0;
+      return dumpRows(context, {
+        freeBytes: async () => 1e12,
+        checkCapture: async (...question) => {
+          asked += 1;
+          if (asked > 1 && asked <= 1 + times) await endSessions();
+          return checkCapture(...question);
+        },
+      });
+    });
+
+  it('may end once more while capture is looked at: that is looked at again', async () => {
+    await copy.prepare(SMALL);
+    expect((await dumpRefused(2)).message).toMatch(/^2 tables dumped/);
+    expect(dumps()).toEqual(['dump']);
+  });
+
+  it('are waited for with an end, which names the way on', async () => {
+    await copy.prepare(SMALL);
+    const lost = new Error('Connection terminated unexpectedly');
+    const asking = copy.within('dump', (context) => afterwards(context, () => Promise.reject(lost), 300));
+    await expect(asking).rejects.toThrow(
+      /^Connection terminated unexpectedly; the dump was complete and is removed all the same, .*; bring that server back, then start dump again$/,
+    );
+  });
+});
 
 describe('a statement that wants a table for itself before one of several jobs has begun with it', () => {
   it('has it at once, and the dump begins again', async () => {
