@@ -6,7 +6,7 @@ import { LAG_FACT, type SeenLag } from './sync/beat';
 import { standingProblems, TROUBLE_FACT, type Trouble } from './sync/facts';
 import { PLAN_FACT } from './sync/plan';
 import { relationProblems } from './sync/relation-problems';
-import { heldDirection, wantedDirection, wantedSince } from './sync/supervisor-job';
+import { heldDirection, ifTold, wantedDirection, wantedSince } from './sync/supervisor-job';
 
 /** One figure for CloudWatch. */
 export interface Metric {
@@ -52,7 +52,8 @@ async function problems(config: AgentConfig, state: State, direction: Direction)
   const facing = state.facing(direction);
   const standing = await standingProblems(facing);
   // Marks of rows are of both directions, and what another direction left of relations is no news.
-  const ofRelations = wantedDirection(config) === direction ? await relationProblems(facing) : [];
+  const isSynced = ifTold(() => wantedDirection(config)) === direction;
+  const ofRelations = isSynced ? await relationProblems(facing) : [];
   return standing.length + ofRelations.length;
 }
 
@@ -60,7 +61,9 @@ async function problems(config: AgentConfig, state: State, direction: Direction)
 async function behind(config: AgentConfig, state: State): Promise<number> {
   const since = wantedSince(config);
   if (since === undefined) return 0;
-  const facing = state.facing(wantedDirection(config) ?? heldDirection(config) ?? 'forward');
+  // Where the direction cannot be told, nobody applies anything, and the figure must go on rising.
+  const direction = ifTold(() => wantedDirection(config) ?? heldDirection(config));
+  const facing = state.facing(direction ?? 'forward');
   const seen = await facing.fact<SeenLag>(LAG_FACT);
   const trouble = await facing.fact<Trouble | null>(TROUBLE_FACT);
   const now = Date.now();

@@ -21,7 +21,7 @@ import { captureLook, lagLook, lookAtSource, sourceLooks } from './looks';
 import { SupervisorMemory } from './memory';
 import { Purge } from './purge';
 import { resumeUnasked } from './resume';
-import { SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
+import { ifTold, SUPERVISOR, unwantSync, wantedDirection } from './supervisor-job';
 import { syncedRelations } from './synced';
 import { TakeBack } from './take-back';
 import { VerifyAgain } from '../verify/dirty/verify-again';
@@ -58,7 +58,7 @@ export async function supervise(config: AgentConfig): Promise<never> {
   };
   for (let round = 0; ; round += 1) {
     // The next look mends what goes wrong, or meets it again.
-    const direction = wantedDirection(config);
+    const direction = ifTold(() => wantedDirection(config), tell);
     if (direction !== before) memory = new SupervisorMemory();
     before = direction;
     const work = direction === 'forward' ? watch : feedBack;

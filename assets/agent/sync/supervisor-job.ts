@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentConfig } from '../config';
+import { moveFile, putFile, removeFile } from '../durable-file';
 import type { Direction } from '../endpoints';
 import { Failure } from '../errors';
 import { Jobs } from '../job';
@@ -23,15 +24,37 @@ const wantedFile = (config: AgentConfig): string => join(config.host.stateDirect
 const heldFile = (config: AgentConfig): string => join(config.host.stateDirectory, 'sync.held');
 
 function directionIn(file: string): Direction | undefined {
+  let text: string;
   try {
-    return readFileSync(file, 'utf8').trim() === 'back' ? 'back' : 'forward';
+    text = readFileSync(file, 'utf8').trim();
   } catch {
     return undefined;
   }
+  if (text === 'forward' || text === 'back') return text;
+  throw new Failure(
+    `${file} says neither forward nor back, but ${JSON.stringify(text.slice(0, 20))}: remove it, then start sync again or, where the target takes the writes, cutover`,
+  );
 }
 
-/** In which direction the sync is wanted; undefined when it is not. */
+/** In which direction the sync is wanted; undefined when it is not. Throws Failure when that cannot be told. */
 export const wantedDirection = (config: AgentConfig): Direction | undefined => directionIn(wantedFile(config));
+
+/**
+ * A direction, or undefined also where it cannot be told, for whoever has other work to do then.
+ *
+ * @param tell told why. @default nobody
+ */
+export function ifTold(
+  ask: () => Direction | undefined,
+  tell: (why: unknown) => void = () => undefined,
+): Direction | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    tell(error);
+    return undefined;
+  }
+}
 
 /**
  * In which direction the sync is to go on unless the run for which it was stopped moves the writes; undefined while it is
@@ -47,19 +70,17 @@ export const wantedSince = (config: AgentConfig): number | undefined =>
 
 /** Says that the sync is not wanted any more; the supervisor goes on without it. */
 export function unwantSync(config: AgentConfig): void {
-  rmSync(heldFile(config), { force: true });
-  rmSync(wantedFile(config), { force: true });
+  removeFile(heldFile(config));
+  removeFile(wantedFile(config));
 }
 
 /** Says that the sync that is held is wanted again; for the supervisor itself. One step, which needs no room. */
-export const wantHeldSync = (config: AgentConfig): void => renameSync(heldFile(config), wantedFile(config));
+export const wantHeldSync = (config: AgentConfig): void => moveFile(heldFile(config), wantedFile(config));
 
 /** Asks for the sync, and starts the supervisor where no unit does. */
 export async function startSupervisor(config: AgentConfig, direction: Direction = 'forward'): Promise<void> {
-  // A reader must never find the file there and empty: that would be the other direction.
-  writeFileSync(`${wantedFile(config)}.new`, direction);
-  renameSync(`${wantedFile(config)}.new`, wantedFile(config));
-  rmSync(heldFile(config), { force: true });
+  putFile(wantedFile(config), direction);
+  removeFile(heldFile(config));
   if (!existsSync(UNIT_FILE)) {
     await new Jobs(config).start(SUPERVISOR);
     return;
@@ -86,7 +107,7 @@ export async function stopSupervisor(config: AgentConfig): Promise<void> {
  * it is asked for, or not wanted, any more.
  */
 export async function holdSupervisor(config: AgentConfig): Promise<void> {
-  if (wantedDirection(config) !== undefined) renameSync(wantedFile(config), heldFile(config));
+  if (wantedDirection(config) !== undefined) moveFile(wantedFile(config), heldFile(config));
   await killSupervisor(config);
 }
 

@@ -531,6 +531,13 @@ describe('the figures for CloudWatch', () => {
     expect((await told())['SyncBehind']).toBe(0);
   });
 
+  test('a sync whose direction cannot be told is behind by as long: nobody applies anything', async () => {
+    await context.state.setFact('sync.lag', { at: ago(1_200), lag: { ibex: 5 } });
+    wanted('', 3_600);
+    expect((await told())['SyncBehind']).toBeCloseTo(1_205, -1);
+    rmSync(wantedFile());
+  });
+
   test('relations that were found different, or cannot be compared, are problems of the direction that is synced', async () => {
     const { state } = context;
     for (const name of ['sync.problem', 'sync.identity', 'sync.catalog']) await state.setFact(name, null);
