@@ -153,8 +153,8 @@ export class Jobs {
     const launched = launch(this.config, [phase, ...flags], join(this.directory, `${phase}.out`));
     const marks = [identify(process.pid), launched.pid === undefined ? undefined : identify(launched.pid)];
     writeFileSync(join(this.directory, `${phase}.starting`), JSON.stringify(marks));
-    const deadline = Date.now() + START_TIMEOUT_MS;
-    while (Date.now() < deadline) {
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (performance.now() < deadline) {
       const record = this.read(phase);
       if (record !== undefined && record.startedAt !== before?.startedAt)
         return `started ${phase} as process ${record.process.pid}`;
@@ -168,8 +168,9 @@ export class Jobs {
 
   /** Waits until the job has ended, at most so long, and returns its status line. */
   async wait(phase: string, seconds: number): Promise<string> {
-    const deadline = Date.now() + seconds * 1000;
-    while (this.isRunning(phase) && Date.now() < deadline) await sleep(Math.min(POLL_MS, deadline - Date.now()));
+    const deadline = performance.now() + seconds * 1000;
+    while (this.isRunning(phase) && performance.now() < deadline)
+      await sleep(Math.min(POLL_MS, deadline - performance.now()));
     return this.line(phase);
   }
 

@@ -272,11 +272,11 @@ export class State {
 }
 
 async function tryClaim(client: Client, name: string, waitMs: number): Promise<boolean> {
-  const deadline = Date.now() + waitMs;
+  const deadline = performance.now() + waitMs;
   for (;;) {
     const { rows } = await client.query('SELECT pg_try_advisory_lock(4918, hashtext($1)) AS taken', [name]);
     const { taken } = rows[0] as { taken: boolean };
-    if (taken || Date.now() >= deadline) return taken;
+    if (taken || performance.now() >= deadline) return taken;
     await sleep(100);
   }
 }

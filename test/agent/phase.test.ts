@@ -6,6 +6,7 @@ import { Failure } from '../../assets/agent/errors';
 import { Jobs } from '../../assets/agent/job';
 import { runPhase, type Phase } from '../../assets/agent/phase';
 import { State } from '../../assets/agent/state';
+import { setBackClock } from '../helpers/clock';
 import { startPostgres, type TestPostgres } from '../helpers/postgres';
 import { until } from '../helpers/until';
 
@@ -129,12 +130,14 @@ describe('a phase', () => {
     expect(runs).toEqual([]);
   });
 
-  it('is kept out by a run that has another state directory, as that of another host, until that ends', async () => {
+  it('is kept out by a run that has another state directory, as that of another host, until that ends, whatever becomes of the clock', async () => {
     const state = await State.open(config.host);
     expect(await state.claim('dump')).toBe(true);
+    const clock = setBackClock();
     await expect(runPhase(config, phase('dump'))).rejects.toThrow(
       'dump runs already in another process, or cleanup does; wait for it',
     );
+    clock.mockRestore();
     expect(runs).toEqual([]);
     await state.close();
     expect(await runPhase(config, phase('dump'))).toBe('dump is done');

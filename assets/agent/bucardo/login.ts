@@ -90,7 +90,7 @@ async function terminate(
   values: string[],
   which: (application: string) => boolean = () => true,
 ): Promise<void> {
-  const deadline = Date.now() + GONE_TIMEOUT_MS;
+  const deadline = performance.now() + GONE_TIMEOUT_MS;
   for (;;) {
     const { rows } = await client.query(
       `SELECT pid, application_name AS application FROM pg_stat_activity WHERE datname = current_database() AND ${condition}`,
@@ -101,7 +101,7 @@ async function terminate(
     );
     if (pids.length === 0) return;
     await client.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS s (pid)', [pids]);
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new Failure(
         `sessions of Bucardo on ${where} do not end (pid ${pids.join(', ')}); end them there and start again`,
       );

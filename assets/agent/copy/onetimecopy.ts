@@ -145,7 +145,7 @@ async function arrive(context: Context, target: Client, relations: readonly Rela
   const client = await connectToHost(host, BUCARDO_DATABASE);
   const hold = holdProcesses(context, { phase: 'copy', sessions: 'bucardo', listed: () => bucardoProcesses(host) });
   let kicks: Kicks | undefined = new Kicks(context.config, KICK_MS);
-  let seen = Date.now();
+  let seen = performance.now();
   context.progress.restart();
   try {
     for (;;) {
@@ -160,7 +160,7 @@ async function arrive(context: Context, target: Client, relations: readonly Rela
         await kicks?.close();
         kicks = undefined;
       }
-      const now = Date.now();
+      const now = performance.now();
       if (syncProcesses(host, SYNC).kid.length > 0) seen = now;
       if (now - seen > NOBODY_MS) throw new Failure(`none of its processes is at it: ${lastWords(host)}`);
       context.progress.report(Math.min(await bytesOf(target, relations), total), total, 'bytes', 'by Bucardo');

@@ -82,7 +82,7 @@ async function untilNoReturn(input: PauseInput): Promise<Omit<PauseOutcome, 'rel
     // Each switch keeps to the time that is left and is waited for: none may run on beside the way back.
     await timeline.step('hold clients', () => switches.hold(to, left), false);
     const fence = await timeline.step('fence', () =>
-      fenceSource(source, left() / 1000 + ownSeconds(context.config.cutover.switches), Date.now() + left()),
+      fenceSource(source, left() / 1000 + ownSeconds(context.config.cutover.switches), performance.now() + left()),
     );
     const drainedKeys = await timeline.step('drain', () => drain(input));
     await timeline.step('prove', () => prove(input));

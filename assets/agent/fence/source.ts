@@ -51,7 +51,7 @@ class BudgetSpent extends Failure {
  * that waits for one of our locks while it holds another ends by itself. Then, in one transaction, holding SHARE ROW
  * EXCLUSIVE on every table proves that no writer is left, prepared transactions included, and triggers are put up where
  * they are missing. The fence opens by itself when the deadline on the source's clock has passed, whatever became of us.
- * Throws Failure when the locks cannot be had before `giveUpAt` (milliseconds since the epoch, here); the source then
+ * Throws Failure when the locks cannot be had before `giveUpAt` (of `performance.now`, here; milliseconds); the source then
  * takes writes again.
  */
 export async function fenceSource(source: Client, budgetSeconds: number, giveUpAt: number): Promise<FenceProof> {
@@ -64,7 +64,7 @@ export async function fenceSource(source: Client, budgetSeconds: number, giveUpA
   await refuseWrites(source, deadline);
   let inTheWay: unknown;
   for (let attempts = 1; ; attempts += 1) {
-    const left = giveUpAt - Date.now();
+    const left = giveUpAt - performance.now();
     const timeout = LOCK_TIMEOUTS_MS[attempts - 1] ?? LOCK_TIMEOUT_MS;
     try {
       if (left <= 0) throw new BudgetSpent();
@@ -120,12 +120,12 @@ async function lockAndFence(
   timeoutMs: number,
   giveUpAt: number,
 ): Promise<{ tables: number; at: string }> {
-  await begin(source, giveUpAt - Date.now());
+  await begin(source, giveUpAt - performance.now());
   const tables = await lockTables(source, timeoutMs);
   const { rows } = await source.query('SELECT clock_timestamp()::text AS at');
   if (await isPastNoReturn(source)) throw new Failure('another run has made its fence final');
   // Whoever waited for us has given up, and may have begun to open the source on this very session.
-  if (Date.now() > giveUpAt) throw new BudgetSpent();
+  if (performance.now() > giveUpAt) throw new BudgetSpent();
   await source.query(fenceFunction(state));
   await putUp(source, tables);
   await source.query('COMMIT');

@@ -85,9 +85,9 @@ export async function startSupervisor(config: AgentConfig, direction: Direction 
     await new Jobs(config).start(SUPERVISOR);
     return;
   }
-  const deadline = Date.now() + UNIT_TIMEOUT_MS;
+  const deadline = performance.now() + UNIT_TIMEOUT_MS;
   while (!new Jobs(config).isRunning(SUPERVISOR)) {
-    if (Date.now() > deadline)
+    if (performance.now() > deadline)
       throw new Failure('ibex-supervise.service does not run; look at it with systemctl status');
     await sleep(200);
   }

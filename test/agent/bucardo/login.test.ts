@@ -1,9 +1,10 @@
 import { finished } from 'node:stream/promises';
 import { Client } from 'pg';
 import { from } from 'pg-copy-streams';
-import { admitBucardo, endOrphans, expelBucardo } from '../../../assets/agent/bucardo/login';
+import { admitBucardo, endOrphans, endSourceSessions, expelBucardo } from '../../../assets/agent/bucardo/login';
 import { readRelations, type Relation } from '../../../assets/agent/catalog/relations';
 import { dropBucardoLogin } from '../../../assets/agent/cleanup/bucardo-login';
+import { setBackClock } from '../../helpers/clock';
 import { startMigration, type TestMigration } from '../../helpers/migration';
 
 let migration: TestMigration;
@@ -36,6 +37,16 @@ it('ends the sessions of a process of Bucardo that is gone, on both ends, and no
     await client.query('SELECT 1');
     await client.end();
   }
+});
+
+it('names sessions that do not end within half a minute, whatever becomes of the clock', async () => {
+  const stuck = { query: async () => ({ rows: [{ pid: 7, application: 'bucardo KID' }] }) } as unknown as Client;
+  let at = performance.now();
+  const spies = [setBackClock(), jest.spyOn(performance, 'now').mockImplementation(() => (at += 10_000))];
+  await expect(endSourceSessions(stuck)).rejects.toThrow(
+    'sessions of Bucardo on the source do not end (pid 7); end them there and start again',
+  );
+  for (const spy of spies) spy.mockRestore();
 });
 
 it('may use the schema of what a key is compared by, since it would be compared as text otherwise', async () => {

@@ -88,7 +88,7 @@ export function aroundSource(): AroundSource {
       return client;
     },
     fence: async (budgetSeconds = 60, giveUpMs = 5_000) =>
-      fenceSource(await here.session(), budgetSeconds, Date.now() + giveUpMs),
+      fenceSource(await here.session(), budgetSeconds, performance.now() + giveUpMs),
   } as { -readonly [Part in keyof AroundSource]: AroundSource[Part] };
   beforeAll(async () => {
     here.migration = await startMigration();

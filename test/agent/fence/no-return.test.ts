@@ -79,7 +79,7 @@ describe('the point of no return', () => {
   });
 
   it.each([
-    ['puts up the fence', async (client: Client) => fenceSource(client, 2, Date.now() + 1_000)],
+    ['puts up the fence', async (client: Client) => fenceSource(client, 2, performance.now() + 1_000)],
     ['makes it final', async (client: Client) => makeFenceFinal(client, (await here.fence(3)).deadline)],
   ])('opens although a host that %s is frozen while it holds the locks', async (_, locks) => {
     await armFence(await here.session());

@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => migration.stop());
 beforeEach(async () => {
   await source.query('SET client_min_messages = warning; DROP SCHEMA IF EXISTS ibex CASCADE');
-  await fenceSource(own, 60, Date.now() + 30_000);
+  await fenceSource(own, 60, performance.now() + 30_000);
 });
 
 const evidence = async () =>

@@ -119,7 +119,7 @@ describe('the fence around the target', () => {
   it('fails with the cause that no further try mends, whatever was in the way of those before', async () => {
     const writer = await here.migration.admin('target');
     await writer.query('BEGIN; INSERT INTO public.item VALUES (9)');
-    const proof = fenceSource(master, 60, Date.now() + 10_000).catch((error: Error) => error.message);
+    const proof = fenceSource(master, 60, performance.now() + 10_000).catch((error: Error) => error.message);
     const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'`;
     while ((await writer.query(waiting)).rowCount === 0) await sleep(5);
     const other = await here.migration.admin('target');

@@ -43,9 +43,9 @@ function describe({ pid, application, state, seconds, query }: Applying): string
 export async function untilAppliersEnd(source: Client, onWait?: (whom: string) => void): Promise<void> {
   const { rows } = await source.query('SELECT clock_timestamp()::text AS now');
   const { now } = rows[0] as { now: string };
-  const began = Date.now();
+  const began = performance.now();
   // Ever less often: the wait may take hours, and each look is the source's work.
-  for (; ; await sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS + (Date.now() - began) / 20))) {
+  for (; ; await sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS + (performance.now() - began) / 20))) {
     const found = await source.query<Applying>(
       sql`
         SELECT pid, application_name AS application, coalesce(state, '') AS state, coalesce(query, '') AS query,
@@ -57,7 +57,7 @@ export async function untilAppliersEnd(source: Client, onWait?: (whom: string) =
     const [oldest] = found.rows;
     if (oldest === undefined) return;
     if (onWait) onWait(`waiting for a transaction that applies changes, ${describe(oldest)}`);
-    else if (Date.now() - began > PATIENCE_MS)
+    else if (performance.now() - began > PATIENCE_MS)
       throw new Failure(`a transaction that applies changes does not end: ${describe(oldest)}; try again once it has`);
   }
 }

@@ -19,6 +19,7 @@ import { DirtyVerifier } from '../../../../assets/agent/verify/dirty/verify-dirt
 import { LastKeys } from '../../../../assets/agent/verify/dirty/last-keys';
 import { VerifyAgain } from '../../../../assets/agent/verify/dirty/verify-again';
 import { verifyRows } from '../../../../assets/agent/verify/rows';
+import { setBackClock } from '../../../helpers/clock';
 import { until } from '../../../helpers/until';
 import { agentConfig, startEnds, type Ends } from '../ends';
 
@@ -603,8 +604,8 @@ describe('a comparison begins only when no applier is in a transaction that may 
   let clock: jest.SpyInstance;
   beforeEach(async () => {
     await purger.query(`BEGIN; SELECT FROM public.t WHERE k = 'a value'`);
-    let at = Date.now();
-    clock = jest.spyOn(Date, 'now').mockImplementation(() => (at += 20_000));
+    let at = performance.now();
+    clock = jest.spyOn(performance, 'now').mockImplementation(() => (at += 20_000));
   });
   afterEach(async () => {
     clock.mockRestore();
@@ -626,7 +627,9 @@ describe('a comparison begins only when no applier is in a transaction that may 
     expect((await verifying).comparison.ok).toBe(true);
   });
 
-  it('and nobody else for longer than a minute', async () => {
+  it('and nobody else for longer than a minute, also when the clock is set back meanwhile', async () => {
+    const back = setBackClock();
     await expect(dirty.begin(ends.source, [relation])).rejects.toThrow(whom);
+    back.mockRestore();
   });
 });
