@@ -7,8 +7,11 @@ import type { Chunk } from './schedule';
 /** How often a chunk is tried as a whole: now and then somebody wants any table. */
 const WHOLE = 2;
 
-/** How often a chunk is given back until its relation is given up; each time after `WHOLE` its pieces are halved. */
-export const MOST_GIVEN_BACK = 10;
+/**
+ * How often others wait for the lock of a chunk until its relation is given up. Its pieces are halved as often, and no
+ * further: it may be given back without an end for another reason.
+ */
+export const MOST_WAITED = 10;
 
 /**
  * The pieces of a chunk that are read one by one, each with lock and snapshot of its own, so that an application that
@@ -19,7 +22,7 @@ export async function piecesOf(source: Client, relation: Relation, chunk: Chunk,
   const { part, givenBack } = chunk;
   const { key } = relation;
   if (givenBack < WHOLE || key === undefined || key.unusable !== undefined) return [part];
-  const count = 2 ** (givenBack - WHOLE + 1);
+  const count = 2 ** (Math.min(givenBack, MOST_WAITED) - WHOLE + 1);
   if (part.kind === 'whole') return cut(source, relation, version, relation.bytes / count);
   if (part.kind === 'pages') return pageParts(source, relation, count, part);
   const columns = (await indexAscends(source, key)) ? rangeColumns(key) : [];

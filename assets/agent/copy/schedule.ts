@@ -16,6 +16,8 @@ export interface Chunk {
   readonly bytes: number;
   /** How often it was given back; 1 when that was before the phase was started again. */
   readonly givenBack: number;
+  /** How often of these because somebody waited for its lock, since the phase was started. */
+  readonly waited: number;
 }
 
 /** How a relation was cut. */
@@ -47,6 +49,7 @@ const TABLES = [
       done boolean NOT NULL DEFAULT false,
       PRIMARY KEY (relation, number))`,
   'ALTER TABLE ibex.copy_chunk ADD COLUMN IF NOT EXISTS given_back int NOT NULL DEFAULT 0',
+  'ALTER TABLE ibex.copy_chunk ADD COLUMN IF NOT EXISTS waited int NOT NULL DEFAULT 0',
   'ALTER TABLE ibex.copy_chunk ADD COLUMN IF NOT EXISTS unseen boolean NOT NULL DEFAULT false',
   'CREATE INDEX IF NOT EXISTS copy_chunk_waiting ON ibex.copy_chunk (rank, number) WHERE NOT done',
   // For the lookout: what is left of a relation, and what it has not seen done.
@@ -64,7 +67,7 @@ export class Schedule {
   async prepare(): Promise<void> {
     for (const table of TABLES) await this.client.query(table);
     await this.client.query('UPDATE ibex.copy_relation SET error = NULL WHERE error IS NOT NULL');
-    await this.client.query('UPDATE ibex.copy_chunk SET given_back = 1 WHERE given_back > 1');
+    await this.client.query('UPDATE ibex.copy_chunk SET given_back = 1, waited = 0 WHERE given_back > 1 OR waited > 0');
     await this.client.query('UPDATE ibex.copy_chunk SET unseen = true WHERE done AND NOT unseen');
   }
 
@@ -131,7 +134,8 @@ export class Schedule {
     // That a chunk is done, the target knows too: what this server forgets in a crash is taken over at the next start.
     await this.client.query('BEGIN; SET LOCAL synchronous_commit = off');
     const { rows } = await this.client.query(sql`
-      SELECT c.relation, c.number, r.plan, r.file, c.part, c.bytes::float8 AS bytes, c.given_back AS "givenBack"
+      SELECT c.relation, c.number, r.plan, r.file, c.part, c.bytes::float8 AS bytes, c.given_back AS "givenBack",
+        c.waited
       FROM ibex.copy_chunk c JOIN ibex.copy_relation r USING (relation)
       WHERE NOT c.done AND r.error IS NULL ORDER BY c.rank, c.number LIMIT 1 FOR UPDATE OF c SKIP LOCKED`);
     if (rows.length === 0) await this.client.query('COMMIT');
@@ -151,12 +155,18 @@ export class Schedule {
     await this.client.query('ROLLBACK');
   }
 
-  /** The same, and counts it, durably: a relation that may have been read in pieces is ended in another way. */
-  async giveBack(chunk: Chunk): Promise<void> {
+  /**
+   * The same, and counts it, durably: a relation that may have been read in pieces is ended in another way.
+   *
+   * @param waited whether somebody waits for its lock
+   */
+  async giveBack(chunk: Chunk, waited: boolean): Promise<void> {
     await this.client.query('SET LOCAL synchronous_commit = on');
     await this.client.query(
-      'UPDATE ibex.copy_chunk SET given_back = given_back + 1 WHERE relation = $1 AND number = $2',
-      [chunk.relation, chunk.number],
+      sql`
+        UPDATE ibex.copy_chunk SET given_back = given_back + 1, waited = waited + $3::int
+        WHERE relation = $1 AND number = $2`,
+      [chunk.relation, chunk.number, waited ? 1 : 0],
     );
     await this.client.query('COMMIT');
   }

@@ -10,7 +10,7 @@ import { rowsOf } from './cuts';
 import { explainCopy } from './explain';
 import { GivenBack } from './give-way';
 import { isTooLong, largestRow } from './largest-row';
-import { MOST_GIVEN_BACK } from './pieces';
+import { MOST_WAITED } from './pieces';
 import { Reconnecting } from './reconnecting';
 import { Schedule, type Chunk } from './schedule';
 import { isPassing, openEnds, type Ends } from './sessions';
@@ -78,15 +78,15 @@ async function oneChunk(
     if (error instanceof HostFull) throw error;
     if (error instanceof GivenBack) {
       context.log.warn({ ...name, cause: oneLine(error) }, 'given back');
-      const times = chunk.givenBack + 1;
-      if (error.waiter !== undefined && times >= MOST_GIVEN_BACK) {
+      const times = chunk.waited + 1;
+      if (error.waiter !== undefined && times >= MOST_WAITED) {
         await schedule.failed(
           chunk.relation,
           explainCopy(relation, neverFree(times, error.waiter), chunk.part).message,
         );
         return true;
       }
-      await schedule.giveBack(chunk);
+      await schedule.giveBack(chunk, error.waiter !== undefined);
       return false;
     }
     context.log.error({ ...name, err: error }, 'not copied');

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Brake } from '../../../assets/agent/brake/brake';
 import { UNBRAKED } from '../../../assets/agent/brake/paced';
+import { readRelations, serverVersion, type Relation } from '../../../assets/agent/catalog/relations';
 import type { Context } from '../../../assets/agent/context';
 import { copyAll } from '../../../assets/agent/copy';
+import { piecesOf } from '../../../assets/agent/copy/pieces';
 import { pipe } from '../../../assets/agent/copy/pipe';
+import { Schedule, type Chunk } from '../../../assets/agent/copy/schedule';
 import type { PhaseOutcome } from '../../../assets/agent/phase';
 import { COPY_PROBES, CopyTest } from '../../helpers/copy-test';
 import { until } from '../../helpers/until';
@@ -152,11 +155,20 @@ describe('a table that an application locks all the time', () => {
     expect(rows).toEqual([{ n: ROWS - 999 }]);
   }, 60_000);
 
+  /** All of it on one page, and longer than what goes out before the brake is looked at. */
+  const LONG = `
+    CREATE TABLE large (id int PRIMARY KEY, filler text); ALTER TABLE large ALTER filler SET STORAGE EXTERNAL;
+    INSERT INTO large SELECT i, repeat('f', 2000000) FROM generate_series(1, 3) i; ANALYZE`;
+
+  /** How often chunks were given back, and how often of these for somebody. */
+  const counts = (): Promise<unknown[]> =>
+    copy.within('test', async ({ state }) => {
+      const { rows } = await state.client.query('SELECT given_back, waited FROM ibex.copy_chunk');
+      return rows as unknown[];
+    });
+
   it('and that no piece is small enough for, is named with who wants it', async () => {
-    // All of it on one page, and longer than what goes out before the brake is looked at.
-    await copy.prepare(`
-      CREATE TABLE large (id int PRIMARY KEY, filler text); ALTER TABLE large ALTER filler SET STORAGE EXTERNAL;
-      INSERT INTO large SELECT i, repeat('f', 2000000) FROM generate_series(1, 3) i; ANALYZE`);
+    await copy.prepare(LONG);
     const waiter = 'pid 7 (shop, web): LOCK TABLE large';
     const failing = copy.within('copy', (context) => {
       context.brake = { ...UNBRAKED, wait: () => 200, waiter: () => waiter };
@@ -167,6 +179,39 @@ describe('a table that an application locks all the time', () => {
     );
     expect((await copy.run()).message).toMatch(/^3 rows of 1 tables copied/);
   });
+
+  it('once, after long pauses of the brake, is not given up for these', async () => {
+    await copy.prepare(LONG);
+    const { config } = copy.migration;
+    const once = (context: Context): Promise<PhaseOutcome> => {
+      let given = 0;
+      jest.spyOn(context.log, 'warn').mockImplementation((_fields, what) => void (what === 'given back' && given++));
+      context.brake = {
+        ...UNBRAKED,
+        wait: () => (given < 10 ? 200 : 0),
+        longPause: () => (given < 9 ? 'the source is busy' : undefined),
+        waiter: () => (given === 9 ? 'pid 7 (shop, web): LOCK TABLE large' : undefined),
+      };
+      return copyAll(context, COPY_PROBES);
+    };
+    const running = copy.within('copy', once, { copy: { ...config.copy, jobs: 1, chunkMegabytes: 100 } });
+    expect((await running).message).toMatch(/^3 rows of 1 tables copied/);
+    expect(await counts()).toEqual([{ given_back: 10, waited: 1 }]);
+    // The next start counts anew who waits, also in a state that an Ibex has made that did not.
+    await copy.within('copy', async ({ state }) => {
+      await state.client.query('ALTER TABLE ibex.copy_chunk DROP COLUMN waited');
+      await new Schedule(state.client).prepare();
+    });
+    expect(await counts()).toEqual([{ given_back: 1, waited: 0 }]);
+  });
+});
+
+it('a chunk that is given back without an end, for pauses of the brake, is not cut into pieces without an end', async () => {
+  await copy.prepare(FILL);
+  const [large] = await readRelations(copy.source, copy.migration.config);
+  const chunk = { part: { kind: 'key' }, givenBack: 60 } as unknown as Chunk;
+  const pieces = await piecesOf(copy.source, large as Relation, chunk, await serverVersion(copy.source));
+  expect(pieces).toHaveLength(512);
 });
 
 it('a COPY that is to end before it has begun does not begin', async () => {
