@@ -114,16 +114,20 @@ async function open(client: Client, where: string, prepare: (client: Client) => 
   }
 }
 
-/** Fixes the settings, and makes sure that they are those of a session of our own. */
+/**
+ * Fixes the settings, and makes sure that they are those of a session of our own. Behind a pooler, which announces a process
+ * of its own, they end with the statement: the session is the application's, and nothing may reset it before that has it back.
+ */
 async function endPrepared(client: Client): Promise<void> {
-  const settings = Object.entries(SESSION);
-  const { rows } = await client.query<{ pid: number }>(
-    `SELECT pg_backend_pid() AS pid, ${settings.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, false)`).join(', ')},
-       ${NEWER_TIMEOUTS.map((name) => `CASE WHEN current_setting('${name}', true) IS NOT NULL THEN set_config('${name}', '0', false) END`).join(', ')}`,
-    settings.flat(),
-  );
   const { processID: announced } = client as unknown as { readonly processID: number | null };
-  if (rows[0]?.pid !== announced) {
+  const settings = Object.entries(SESSION);
+  const isForeign = 'pg_backend_pid() IS DISTINCT FROM $1::int';
+  const { rows } = await client.query<{ isForeign: boolean }>(
+    `SELECT ${isForeign} AS "isForeign", ${settings.map((_, i) => `set_config($${2 * i + 2}, $${2 * i + 3}, ${isForeign})`).join(', ')},
+       ${NEWER_TIMEOUTS.map((name) => `CASE WHEN current_setting('${name}', true) IS NOT NULL THEN set_config('${name}', '0', ${isForeign}) END`).join(', ')}`,
+    [announced, ...settings.flat()],
+  );
+  if (rows[0]?.isForeign !== false) {
     throw new Failure(
       'a pooler stands between, which may give our session to others; give the address of the server itself',
     );

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { connectTo } from '../../assets/agent/connect';
 import type { Endpoint } from '../../assets/agent/endpoints';
@@ -70,28 +70,50 @@ test('no setting that a role carries reaches our sessions', async () => {
   await ours.end();
 });
 
-/** A pooler announces a process of its own: it is the one message (`K`, 12 bytes) that it cannot pass on. */
-function startPooler(): Server {
-  return createServer((client) => {
-    const upstream = connect(server.port, server.host);
-    upstream.on('data', (data) => {
-      const at = data.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]));
-      if (at >= 0) data.writeInt32BE(1, at + 5);
-      client.write(data);
+/**
+ * A pooler in transaction mode: its clients share one session of the server, which nothing resets between them. It announces
+ * a process of its own (`K`, 12 bytes), since that is the one message that it cannot pass on.
+ */
+async function startPooler(): Promise<{ readonly port: number; stop(): void }> {
+  const upstream = connect(server.port, server.host);
+  let client: Socket | undefined;
+  let welcome: Buffer | undefined;
+  upstream.on('data', (data) => {
+    const at = data.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]));
+    if (at >= 0) {
+      data.writeInt32BE(1, at + 5);
+      welcome = data;
+    }
+    client?.write(data);
+  });
+  const pooler = createServer((next) => {
+    client = next;
+    next.on('error', () => undefined);
+    next.on('data', ([...bytes]) => {
+      const isStart = bytes[0] === 0;
+      if (isStart && welcome) next.write(welcome);
+      else if (bytes[0] !== 'X'.charCodeAt(0)) upstream.write(Buffer.from(bytes));
     });
-    client.pipe(upstream);
-    for (const socket of [client, upstream]) socket.on('error', () => undefined);
-    client.on('close', () => upstream.destroy());
-    upstream.on('close', () => client.destroy());
   }).listen(0, '127.0.0.1');
+  await once(pooler, 'listening');
+  const stop = (): void => {
+    upstream.destroy();
+    pooler.close();
+  };
+  return { port: (pooler.address() as AddressInfo).port, stop };
 }
 
-test('a pooler in between is refused, since it may give our session to others', async () => {
-  const pooler = startPooler();
-  await once(pooler, 'listening');
-  const { port } = pooler.address() as AddressInfo;
+test('a pooler in between is refused, since it may give our session to others, and its sessions stay as they were', async () => {
+  const direct = new Client({ ...endpoint });
+  await direct.connect();
+  const { port, stop } = await startPooler();
   await expect(connectTo({ ...endpoint, port }, 'test')).rejects.toThrow(
     `cannot connect to source 127.0.0.1:${port}/postgres as mover: a pooler stands between`,
   );
-  pooler.close();
+  const next = new Client({ ...endpoint, port });
+  await next.connect();
+  const [found, own] = [await settings(next), await settings(direct)];
+  await Promise.all([next.end(), direct.end()]);
+  stop();
+  expect(found).toEqual(own);
 });
