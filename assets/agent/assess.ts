@@ -103,7 +103,7 @@ async function connectEnds(context: Context): Promise<Ends> {
   if (tooOld !== undefined) throw new Failure(tooOld);
   // A login that cannot be made is told by its connection, beside what is wrong with the source.
   await ensureMigratorLogin(context).catch((error: unknown) => context.log.error(oneLine(error)));
-  const [source, target] = await both((end) => context.connect(end));
+  const [source, target] = await both((end) => context.connect(end, context.phase, true));
   for (const client of [source, target]) await client.query('SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY');
   return {
     context,

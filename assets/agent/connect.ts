@@ -45,8 +45,16 @@ const NEWER_TIMEOUTS = ['idle_session_timeout', 'transaction_timeout'] as const;
 /** Seconds until a connection that gets no answer is given up. */
 const CONNECT_TIMEOUT_SECONDS = 15;
 
-/** Opens a session on one end, with the settings above. Throws Failure that names the end, its address and the cause. */
-export async function connectTo(endpoint: Endpoint, purpose: string): Promise<Client> {
+/**
+ * Opens a session on one end, with the settings above. Throws Failure that names the end, its address and the cause.
+ *
+ * @param mayBeStandby whether a server will do that takes no writes. @default only as the dump source
+ */
+export async function connectTo(
+  endpoint: Endpoint,
+  purpose: string,
+  mayBeStandby = endpoint.end === 'dumpSource',
+): Promise<Client> {
   const ssl = tls(endpoint);
   const client = new Client({
     ...(ssl === false && { stream: reusingSocket }),
@@ -62,7 +70,7 @@ export async function connectTo(endpoint: Endpoint, purpose: string): Promise<Cl
     connectionTimeoutMillis: CONNECT_TIMEOUT_SECONDS * 1000,
   });
   const where = `${endpoint.end} ${endpoint.host}:${endpoint.port}/${endpoint.database} as ${endpoint.user}`;
-  return open(client, where, endPrepared);
+  return open(client, where, (opened) => endPrepared(opened, mayBeStandby));
 }
 
 /** Fixes further settings of a session, those that its server knows. */
@@ -118,18 +126,24 @@ async function open(client: Client, where: string, prepare: (client: Client) => 
  * Fixes the settings, and makes sure that they are those of a session of our own. Behind a pooler, which announces a process
  * of its own, they end with the statement: the session is the application's, and nothing may reset it before that has it back.
  */
-async function endPrepared(client: Client): Promise<void> {
+async function endPrepared(client: Client, mayBeStandby: boolean): Promise<void> {
   const { processID: announced } = client as unknown as { readonly processID: number | null };
   const settings = Object.entries(SESSION);
   const isForeign = 'pg_backend_pid() IS DISTINCT FROM $1::int';
-  const { rows } = await client.query<{ isForeign: boolean }>(
-    `SELECT ${isForeign} AS "isForeign", ${settings.map((_, i) => `set_config($${2 * i + 2}, $${2 * i + 3}, ${isForeign})`).join(', ')},
+  const { rows } = await client.query<{ isForeign: boolean; isStandby: boolean }>(
+    `SELECT ${isForeign} AS "isForeign", pg_is_in_recovery() AS "isStandby",
+       ${settings.map((_, i) => `set_config($${2 * i + 2}, $${2 * i + 3}, ${isForeign})`).join(', ')},
        ${NEWER_TIMEOUTS.map((name) => `CASE WHEN current_setting('${name}', true) IS NOT NULL THEN set_config('${name}', '0', ${isForeign}) END`).join(', ')}`,
     [announced, ...settings.flat()],
   );
   if (rows[0]?.isForeign !== false) {
     throw new Failure(
       'a pooler stands between, which may give our session to others; give the address of the server itself',
+    );
+  }
+  if (rows[0].isStandby && !mayBeStandby) {
+    throw new Failure(
+      'it is a standby now, which takes no writes; give the address of the primary, or after a failover wait until this one leads to it',
     );
   }
 }

@@ -77,9 +77,9 @@ export class Context {
     return found;
   }
 
-  /** A new session on one end. Throws Failure once this is closed. */
-  connect(end: Server, purpose: string = this.phase): Promise<Client> {
-    return this.opened(`the ${end}`, async () => connectTo(await this.endpoint(end), purpose));
+  /** A new session on one end; `mayBeStandby` as in `connectTo`. Throws Failure once this is closed. */
+  connect(end: Server, purpose: string = this.phase, mayBeStandby?: boolean): Promise<Client> {
+    return this.opened(`the ${end}`, async () => connectTo(await this.endpoint(end), purpose, mayBeStandby));
   }
 
   /**

@@ -55,7 +55,7 @@ function rollbackPointOf(evidence: readonly Record<string, unknown>[]): Rollback
 
 async function version(config: AgentConfig, end: End): Promise<string | null> {
   try {
-    const client = await connectTo(await endpointOf(config, end), 'report');
+    const client = await connectTo(await endpointOf(config, end), 'report', true);
     const { rows } = await client.query(`SELECT current_setting('server_version') AS version`);
     await client.end();
     return (rows[0] as { version: string }).version;

@@ -377,6 +377,19 @@ it('names both ends when neither can be reached', async () => {
   );
 });
 
+it('names an end that is a standby among all else that it refuses', async () => {
+  await source.query('CREATE TABLE keyless (a int)');
+  await migration.target.demote();
+  const { refusals } = await take();
+  target = await migration.admin('target');
+  await target.query('SELECT pg_promote()');
+  await source.query('DROP TABLE keyless');
+  expect(refusals).toEqual([
+    'target is a standby or reader; name its writer endpoint',
+    expect.stringContaining('"keyless"'),
+  ]);
+});
+
 it('leaves evidence of every question, and the source as it was', async () => {
   const before = await source.query('SELECT count(*) FROM pg_class');
   await take();

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { connectTo } from '../../assets/agent/connect';
+import { isLost } from '../../assets/agent/copy/sessions';
 import type { Endpoint } from '../../assets/agent/endpoints';
 import { startPostgres, type TestPostgres } from '../helpers/postgres';
 
@@ -116,4 +117,47 @@ test('a pooler in between is refused, since it may give our session to others, a
   await Promise.all([next.end(), direct.end()]);
   stop();
   expect(found).toEqual(own);
+});
+
+describe('a server that became a standby, as one does by a failover', () => {
+  let there: Endpoint;
+  beforeAll(async () => {
+    await server.demote();
+    there = { ...endpoint, user: server.user };
+  });
+
+  const failureOf = (work: Promise<unknown>): Promise<Error> =>
+    work.then(
+      () => new Error('it succeeded'),
+      (error: Error) => error,
+    );
+
+  test.each(['source', 'target'] as const)('is refused as the %s, and waited for as one that is away', async (end) => {
+    const failure = await failureOf(connectTo({ ...there, end }, 'test'));
+    expect(failure.message).toMatch(
+      new RegExp(
+        `^cannot connect to ${end} .* as postgres: it is a standby now, which takes no writes; give the address`,
+      ),
+    );
+    expect(isLost(failure)).toBe(true);
+  });
+
+  test('serves as what is dumped, and who only asks', async () => {
+    for (const session of [connectTo({ ...there, end: 'dumpSource' }, 'test'), connectTo(there, 'test', true)]) {
+      expect((await (await session).query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+      await (await session).end();
+    }
+  });
+
+  test('is told by its refusal of a write, which is not that of a trigger', async () => {
+    const session = await connectTo(there, 'test', true);
+    const refused = await failureOf(session.query('CREATE TABLE public.t (id int)'));
+    const raised = await failureOf(session.query(`DO $$ BEGIN RAISE 'no' USING ERRCODE = '25006'; END $$`));
+    await session.end();
+    expect([refused, raised]).toEqual([
+      expect.objectContaining({ code: '25006' }),
+      expect.objectContaining({ code: '25006' }),
+    ]);
+    expect([isLost(refused), isLost(raised)]).toEqual([true, false]);
+  });
 });

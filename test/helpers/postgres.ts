@@ -44,6 +44,8 @@ export interface TestPostgres {
   kill(): Promise<void>;
   /** Kills one process of many, as the OOM killer does; returns once the server has recovered, whose postmaster stays. */
   crash(): Promise<void>;
+  /** Kills it, and starts it again as a standby, as a failover may leave it (from 12 on), until `SELECT pg_promote()`. */
+  demote(): Promise<void>;
   /** Stops every process of the server with SIGSTOP, as a hung machine does, until `thaw`. */
   freeze(): void;
   /** Lets the processes go on after `freeze`. */
@@ -171,6 +173,18 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     throw new Error(`PostgreSQL ${version} does not start:\n${log}`);
   }
   const secret = options.password === undefined ? '' : `:${encodeURIComponent(options.password)}`;
+  const kill = async (): Promise<void> => {
+    // All at one instant: a backend that sees the postmaster gone lets go of its locks, for which others still commit.
+    signalAll('SIGSTOP');
+    if (server?.pid) await gone('SIGKILL', [server.pid, ...childrenOf(server.pid)]);
+  };
+
+  const demote = async (): Promise<void> => {
+    await kill();
+    fs.writeFileSync(path.join(dataDirectory, 'standby.signal'), '');
+    await start();
+  };
+
   return {
     host,
     port,
@@ -182,12 +196,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
       return server?.pid;
     },
     connect,
-    kill: async () => {
-      // All at one instant: a backend that sees the postmaster gone lets go of its locks, for which others still commit.
-      signalAll('SIGSTOP');
-      if (server?.pid) await gone('SIGKILL', [server.pid, ...childrenOf(server.pid)]);
-    },
+    kill,
     crash,
+    demote,
     freeze: () => signalAll('SIGSTOP'),
     thaw: () => signalAll('SIGCONT'),
     start,

@@ -78,7 +78,7 @@ async function reach(context: Context, end: End): Promise<Answer> {
     return { end, error, unread: true };
   }
   try {
-    const client = await context.connect(end);
+    const client = await context.connect(end, context.phase, true);
     // The default of a database or role can be overruled, a standby cannot.
     await client.query('SET default_transaction_read_only = off');
     const { rows } = await client.query('SELECT pg_is_in_recovery() AS standby');

@@ -35,7 +35,7 @@ export async function acknowledgeGone(config: AgentConfig, words: string | undef
 
 async function answers(context: Context): Promise<boolean> {
   try {
-    await context.with('source', (source) => source.query('SELECT 1'));
+    await context.connect('source', context.phase, true);
     return true;
   } catch {
     return false;

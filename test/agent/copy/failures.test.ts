@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../../../assets/agent/context';
 import { capture } from '../../../assets/agent/capture';
 import { copySchema } from '../../../assets/agent/schema';
-import { copyAll } from '../../../assets/agent/copy';
+import { copyAll, type CopyProbes } from '../../../assets/agent/copy';
 import { asNoted, BLIND_PROBES, CopyTest, type Note } from '../../helpers/copy-test';
+import { until } from '../../helpers/until';
 
 /** Two tables, of which the first is copied in many chunks and the second is to be hurt by nothing. */
 const TWO = `
@@ -26,8 +29,8 @@ async function underWay(): Promise<void> {
 }
 
 /** A copy that takes some seconds, and what is done in its midst. */
-async function disturbed(disturb: () => Promise<unknown>): Promise<string> {
-  const running = copy.run({ maxBytesPerSecond: 700_000 }).then(
+async function disturbed(disturb: () => Promise<unknown>, probes: Partial<CopyProbes> = {}): Promise<string> {
+  const running = copy.run({ maxBytesPerSecond: 700_000 }, probes).then(
     ({ message }) => message,
     (error: Error) => error.message,
   );
@@ -160,6 +163,22 @@ describe('a server that goes away in the middle', () => {
     expect(before.length).toBeGreaterThan(1);
     expect(notes).toEqual(expect.arrayContaining(before));
     expect(await copy.written('large')).toEqual(asNoted(notes));
+  });
+
+  it('and answers as a standby, as while its name leads to another one after a failover, is waited for', async () => {
+    await copy.prepare(TWO);
+    const { target, config } = copy.migration;
+    const log = join(config.host.stateDirectory, 'log', 'copy.jsonl');
+    const failover = async (): Promise<void> => {
+      await target.demote();
+      await until(() => readFileSync(log, 'utf8').includes('it is a standby now'));
+      await copy.reconnect();
+      await copy.target.query('SELECT pg_promote()');
+    };
+    expect(await disturbed(failover, { pauses: Array.from({ length: 100 }, () => 200) })).toMatch(
+      /^11000 rows of 2 tables copied/,
+    );
+    expect(await copy.count('large')).toBe(10_000);
   });
 
   it('and stays away ends the phase with what to do; what is copied is kept', async () => {
