@@ -4,7 +4,8 @@ import { Client } from 'pg';
 import type { HostConfig } from './config';
 import type { Endpoint } from './endpoints';
 import { Failure, oneLine } from './errors';
-import { explainHost } from './host-volume';
+import { explainHost, HostLost } from './host-volume';
+import { isLost } from './lost';
 import { reusingSocket } from './reused-reads';
 import { sql } from './sql';
 
@@ -85,7 +86,8 @@ export async function setKnown(client: Client, settings: Readonly<Record<string,
 
 /**
  * Opens a session on the host's own PostgreSQL, by its socket, without a password. Throws Failure that names its address
- * and the cause; what fails because its volume is full, now or in a later statement, is a HostFull.
+ * and the cause; what fails because its volume is full, now or in a later statement, is a HostFull, and what fails because
+ * the session has ended a HostLost.
  */
 export async function connectToHost(host: HostConfig, database: string): Promise<Client> {
   const { postgres } = host;
@@ -98,10 +100,15 @@ export async function connectToHost(host: HostConfig, database: string): Promise
     connectionTimeoutMillis: CONNECT_TIMEOUT_SECONDS * 1000,
   });
   const where = `the host's PostgreSQL at ${postgres.host}:${postgres.port}/${database}`;
-  const explained = (error: unknown): never => {
+  await open(client, where, async () => undefined).catch((error: unknown) => {
     throw explainHost(host, error);
+  });
+  const explained = (error: unknown): never => {
+    const told = explainHost(host, error);
+    if (told instanceof HostLost || !isLost(told)) throw told;
+    const wayOn = 'what was done is kept; see that it runs, then start again, it resumes';
+    throw new HostLost(`${where} ended our session: ${oneLine(told)}; ${wayOn}`, { cause: told });
   };
-  await open(client, where, async () => undefined).catch(explained);
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
   client.query = ((...args: unknown[]) => {
     const answer = query(...args);

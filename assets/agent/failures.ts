@@ -1,6 +1,7 @@
-import { isLost } from './copy/sessions';
 import { Failure, oneLine } from './errors';
+import { HostLost } from './host-volume';
 import { LeaseLost } from './lease';
+import { isLost } from './lost';
 
 /** How many failures are told in full. */
 const SHOWN = 5;
@@ -17,15 +18,14 @@ export const ROOM_CURES: Readonly<Record<string, string>> = {
   '53400': 'a server gives no statement so many temporary files: raise its temp_file_limit',
 };
 
-/** Whether what failed with one relation would fail with the others too: its server is gone or full, or another run works. */
+/** Whether what failed with one relation would fail with the others too: a server is gone or full, or another run works. */
 export function concernsAll(error: unknown): boolean {
   const codeOf = (each: unknown): string => (each as { code?: string }).code ?? '';
-  const { cause } = error as { cause?: unknown };
+  const cause = (error as { cause?: unknown }).cause ?? {};
   return (
-    error instanceof LeaseLost ||
-    cause instanceof LeaseLost ||
     isLost(error) ||
-    [error, cause ?? {}].some((each) => OUT_OF_RESOURCES.test(codeOf(each)) || OUT_OF_LOCKS.test(oneLine(each)))
+    [error, cause].some((each) => each instanceof LeaseLost || each instanceof HostLost) ||
+    [error, cause].some((each) => OUT_OF_RESOURCES.test(codeOf(each)) || OUT_OF_LOCKS.test(oneLine(each)))
   );
 }
 

@@ -8,8 +8,11 @@ const SEGMENT_BYTES = 16 << 20;
 /** Codes of a disk that is full, and of a server that stopped, or does not start, for the want of room. */
 const FOR_WANT_OF_ROOM = /^(53100|57P0\d|58\w{3}|08\w{3}|ENOSPC|EDQUOT|EPIPE|ECONN\w+)$/;
 
-/** The host has no room for our state; it tells what is full, and the way on. What was kept before that stays kept. */
-export class HostFull extends Failure {}
+/** The host's PostgreSQL has let us down, so that no work goes on; tells the way on. What was kept before stays kept. */
+export class HostLost extends Failure {}
+
+/** The host has no room for our state; it tells what is full. */
+export class HostFull extends HostLost {}
 
 /**
  * What went wrong on the host, in words of a volume that is full where that is the cause; else the error itself.

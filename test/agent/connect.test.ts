@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { connectTo } from '../../assets/agent/connect';
-import { isLost } from '../../assets/agent/copy/sessions';
+import { isLost } from '../../assets/agent/lost';
 import type { Endpoint } from '../../assets/agent/endpoints';
 import { startPostgres, type TestPostgres } from '../helpers/postgres';
 

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentConfig } from '../../assets/agent/config';
 import { Failure } from '../../assets/agent/errors';
+import { concernsAll } from '../../assets/agent/failures';
 import { Jobs } from '../../assets/agent/job';
+import { isLost } from '../../assets/agent/lost';
 import { runPhase, type Phase } from '../../assets/agent/phase';
 import { State } from '../../assets/agent/state';
 import { setBackClock } from '../helpers/clock';
@@ -140,6 +142,25 @@ describe('a phase', () => {
     clock.mockRestore();
     expect(runs).toEqual([]);
     await state.close();
+    expect(await runPhase(config, phase('dump'))).toBe('dump is done');
+  });
+
+  it('says so when the PostgreSQL of the host was started anew in its midst, which is no fault of an end', async () => {
+    const failure = await runPhase(config, {
+      ...phase('dump'),
+      run: async ({ state }) => {
+        await host.kill();
+        await host.start();
+        await state.count('rows', 1);
+        return { message: 'kept' };
+      },
+    }).catch((error: Error) => error);
+    const told = `the host's PostgreSQL at ${host.host}:${host.port}/ibex ended our session: `;
+    const wayOn = '; what was done is kept; see that it runs, then start again, it resumes';
+    expect(new Jobs(config).line('dump')).toMatch(new RegExp(`^failed dump: ${told}[^;]*${wayOn}$`));
+    const wrapped = new Failure('no row was brought', { cause: failure });
+    expect([failure, wrapped].map(isLost)).toEqual([false, false]);
+    expect([failure, wrapped].map(concernsAll)).toEqual([true, true]);
     expect(await runPhase(config, phase('dump'))).toBe('dump is done');
   });
 

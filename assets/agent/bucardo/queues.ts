@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { CAPTURE_SCHEMA, queueOf, trackOf } from '../capture/names';
 import type { Relation } from '../catalog/relations';
-import { isLost } from '../copy/sessions';
+import { isLost } from '../lost';
 import { literal, qualified, QUOTED_NAME } from '../sql';
 import type { DirtyKeys } from '../verify/dirty/dirty-keys';
 import { DBGROUP } from './names';

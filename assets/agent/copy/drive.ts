@@ -4,6 +4,7 @@ import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
 import { copiedRelations, Lease, LeaseLost } from '../lease';
+import { isLost } from '../lost';
 import { COPY_LEASE_FACT, copyTerms, runWorkers } from './beside';
 import { endCopies, endPagedCopy } from './end-copy';
 import { explainCopy } from './explain';
@@ -12,7 +13,7 @@ import { Lookout, type Complete } from './lookout';
 import { planCopy } from './plan-copy';
 import { Reconnecting } from './reconnecting';
 import { Schedule } from './schedule';
-import { isLost, openEnds, type Ends } from './sessions';
+import { openEnds, type Ends } from './sessions';
 
 /** What `copyPending` needs beside the context. */
 export interface CopyWork {

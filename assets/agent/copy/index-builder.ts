@@ -5,8 +5,8 @@ import { TaskPool, type Task } from '../tasks';
 import type { Relation } from '../catalog/relations';
 import type { Context } from '../context';
 import { oneLine } from '../errors';
+import { isLost, isPassing } from '../lost';
 import { Reconnecting } from './reconnecting';
-import { isLost, isPassing } from './sessions';
 
 /** Memory that the sort of an index takes, in sizes of the index: its entries are sorted unpacked, with a pointer each. */
 const SORT_FACTOR = 2;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isPassing } from './sessions';
+import { isPassing } from '../lost';
 
 /** Pauses between tries of work whose server is gone; milliseconds. A failover takes a minute. */
 export const PAUSES_MS: readonly number[] = [200, 1_000, 3_000, 10_000, 20_000, 30_000, 30_000];

@@ -2,8 +2,9 @@ import type { Client } from 'pg';
 import { copiedColumns } from '../catalog/relations';
 import type { Context } from '../context';
 import { Failure, oneLine } from '../errors';
-import { HostFull } from '../host-volume';
+import { HostLost } from '../host-volume';
 import { LeaseLost } from '../lease';
+import { isPassing } from '../lost';
 import { identList } from '../sql';
 import { copyChunk, type CopyTerms } from './copy-chunk';
 import { rowsOf } from './cuts';
@@ -13,7 +14,7 @@ import { isTooLong, largestRow } from './largest-row';
 import { MOST_WAITED } from './pieces';
 import { Reconnecting } from './reconnecting';
 import { Schedule, type Chunk } from './schedule';
-import { isPassing, openEnds, type Ends } from './sessions';
+import { openEnds, type Ends } from './sessions';
 import { isUnreadable, unreadableRow } from './unreadable-row';
 
 /** What a worker is told. */
@@ -75,7 +76,7 @@ async function oneChunk(
     return true;
   } catch (error) {
     // No fault of this relation's, and the schedule cannot be told.
-    if (error instanceof HostFull) throw error;
+    if (error instanceof HostLost) throw error;
     if (error instanceof GivenBack) {
       context.log.warn({ ...name, cause: oneLine(error) }, 'given back');
       const times = chunk.waited + 1;

@@ -3,8 +3,9 @@ import { BUCARDO_DATABASE } from '../bucardo/names';
 import { REFUSED } from '../bucardo/runs';
 import { connectToHost } from '../connect';
 import type { AgentConfig } from '../config';
-import { isLost } from '../copy/sessions';
 import { oneLine } from '../errors';
+import { HostLost } from '../host-volume';
+import { isLost } from '../lost';
 import { sql } from '../sql';
 import { handOver } from './applier';
 import { catchUpInstead } from './catch-up-instead';
@@ -137,7 +138,7 @@ export class Healer implements Duty {
       await handOver(context, ends, await syncedRelations(context, ends));
       tries.failing = false;
     } catch (error) {
-      if (isLost(error)) throw error;
+      if (isLost(error) || error instanceof HostLost) throw error;
       context.log.error({ err: error }, 'Bucardo does not start');
       await noteTrouble(context.state, error);
     }

@@ -1,9 +1,9 @@
 import type { Relation } from '../catalog/relations';
-import { isFull, isLost, isPassing } from '../copy/sessions';
-import { HostFull } from '../host-volume';
+import { HostLost } from '../host-volume';
 import type { Logger } from '../log';
 import type { State } from '../state';
 import { oneLine } from '../errors';
+import { isFull, isLost, isPassing } from '../lost';
 import { BackOff } from './back-off';
 import type { Problems } from './facts';
 
@@ -36,11 +36,11 @@ export class SickRelations {
   }
 
   /**
-   * Takes note of a failure. Throws it again when it is no fault of the relation's, but of a server that is gone, or of a
-   * host that is full. Where only there is no room for a session more, who has one must not lose it.
+   * Takes note of a failure. Throws it again when it is no fault of the relation's, but of a server that is gone, or of the
+   * host. Where only there is no room for a session more, who has one must not lose it.
    */
   failed({ sql }: Pick<Relation, 'sql'>, error: unknown, log: Logger): void {
-    if ((isLost(error) && !isFull(error)) || error instanceof HostFull) throw error;
+    if ((isLost(error) && !isFull(error)) || error instanceof HostLost) throw error;
     const before = this.sick.get(sql);
     const backOff = before?.backOff ?? new BackOff();
     backOff.tried();

@@ -6,7 +6,8 @@ import { Failure, oneLine } from '../errors';
 import { readTypeShapes } from '../type-shapes';
 import { RateLimit } from '../copy/rate-limit';
 import { Reconnecting, type Closable } from '../copy/reconnecting';
-import { isLost } from '../copy/sessions';
+import { HostFull, HostLost } from '../host-volume';
+import { isLost } from '../lost';
 import { compareRelation, type CompareOptions } from './compare-relation';
 import { differing, joinComparisons, type DifferenceKind, type RelationComparison } from './comparison';
 import { explainTooLarge } from './too-large';
@@ -172,7 +173,8 @@ class Run {
             this.suspects.push(section);
             continue;
           }
-          if (isLost(error) && options.pauses) this.giveUp(section, error);
+          const isHost = error instanceof HostLost && !(error instanceof HostFull);
+          if ((isLost(error) || isHost) && options.pauses) this.giveUp(section, error);
           else this.fail(relation, (await explainTooLarge(error, section, options)) ?? oneLine(error));
         }
         const left = (this.left.get(relation) ?? 1) - 1;

@@ -195,6 +195,20 @@ describe('a server that goes away in the middle', () => {
   });
 });
 
+it('a restart of the PostgreSQL of the host ends the phase with what to do; what is copied is kept', async () => {
+  await copy.prepare(TWO);
+  const { host } = copy.migration;
+  const message = await disturbed(async () => {
+    await host.kill();
+    await host.start();
+  });
+  expect(message).toMatch(/^the host's PostgreSQL at .* ended our session: .*; see that it runs, then start again, it/);
+  const before = await copy.notes('large');
+  expect(before.length).toBeGreaterThan(0);
+  expect((await copy.run()).message).toMatch(/^11000 rows of 2 tables copied/);
+  expect(await copy.notes('large')).toEqual(expect.arrayContaining(before));
+});
+
 /** A value that is longer than 1 GB as text; as bytes it is not. */
 const HUGE_BYTES = 540_000_000;
 

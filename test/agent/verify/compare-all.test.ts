@@ -1,4 +1,5 @@
 import type { Relation } from '../../../assets/agent/catalog/relations';
+import { HostLost } from '../../../assets/agent/host-volume';
 import { compareAll, type CompareAllOptions } from '../../../assets/agent/verify/compare-all';
 import { compareRelation, type CompareOptions } from '../../../assets/agent/verify/compare-relation';
 import type { RelationComparison } from '../../../assets/agent/verify/comparison';
@@ -170,6 +171,19 @@ it('waits once for an end that stays away, and says of every relation what to do
   expect(notCompared).toHaveLength(3);
   for (const { cause } of notCompared)
     expect(cause).toBe('connect ECONNREFUSED 127.0.0.1:1; bring that server back, then start verify again');
+});
+
+it('reads nothing more once the PostgreSQL of the host has ended, which can note nothing', async () => {
+  const seen: string[] = [];
+  const compare = async ({ relation }: CompareOptions): Promise<RelationComparison> => {
+    seen.push(relation.name);
+    throw new HostLost(`the host's PostgreSQL ended our session`, { cause: new Error('Connection terminated') });
+  };
+  const { notCompared } = await compareAll({ ...options(['a', 'b', 'by_text']), jobs: 1, pauses: [1, 1, 1], compare });
+  expect(seen).toHaveLength(1);
+  expect(notCompared.map(({ cause }) => cause)).toEqual(
+    Array.from({ length: 3 }, () => expect.stringMatching(/^the host/)),
+  );
 });
 
 it('leaves alone what costs the server its sessions again and again, and compares all behind it', async () => {
