@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Context } from '../context';
-import { isPassing } from '../copy/sessions';
 import { Failure, oneLine } from '../errors';
-import { HostFull } from '../host-volume';
+import { HostLost } from '../host-volume';
+import { isPassing } from '../lost';
 
 /** How long a dump that is complete waits for a server; milliseconds. It took hours, and would be taken anew. */
 const PATIENCE_MS = 30 * 60_000;
@@ -16,7 +16,7 @@ const LONGEST_PAUSE_MS = 30_000;
  * Asks and notes what belongs to a dump once it is complete. The sessions that were opened before it have been idle for
  * all its time, and may have ended: the work gets a new one on the source, and the state one where it has none any more.
  *
- * @param work is begun anew when a server is away, or the host is full
+ * @param work is begun anew when a server is away, that of the host too, or the host is full
  * @param patienceMs how long; milliseconds
  */
 export async function afterwards(
@@ -31,7 +31,7 @@ export async function afterwards(
       await context.state.renew(context.config.host);
       return await context.with('source', work);
     } catch (error) {
-      if (!isPassing(error) && !(error instanceof HostFull)) throw error;
+      if (!isPassing(error) && !(error instanceof HostLost)) throw error;
       if (performance.now() - began > patienceMs) {
         throw new Failure(
           `${oneLine(error)}; the dump was complete and is removed all the same, since nobody could be asked for ${Math.round(patienceMs / 60_000)} minutes whether every change was captured; bring that server back, then start dump again`,
