@@ -145,7 +145,9 @@ export async function settle(context: Context, ends: Ends, relations: readonly R
     );
     const isPlanned = Object.keys((await context.state.fact<Plan>(PLAN_FACT)) ?? {}).length > 0;
     if (isPlanned && runs.finished > 0 && lag.seconds <= SETTLED_SECONDS) return;
-    if (runs.failed >= FAILED_RUNS) throw new Failure(`Bucardo cannot apply: ${oneLine(runs.lastError).slice(0, 600)}`);
+    // Until then they are those of the Bucardo before this one, which `add` may have found unable to apply.
+    if (isPlanned && runs.failed >= FAILED_RUNS)
+      throw new Failure(`Bucardo cannot apply: ${oneLine(runs.lastError).slice(0, 600)}`);
     const trouble = await context.state.fact<Trouble | null>(TROUBLE_FACT);
     if (trouble && Date.now() - trouble.since > TROUBLE_MS) {
       throw new Failure(`the sync does not start: ${trouble.message}`);

@@ -29,10 +29,11 @@ export class Purge implements Duty {
     const plan = (await context.state.fact<Plan>(PLAN_FACT)) ?? {};
     const all = [...relations, ...Object.keys(plan).map(heartbeatOf)];
     this.sick.only(all);
-    const began = performance.now();
     const next = all.findIndex(({ sql }) => sql === this.last) + 1;
     const turn = [...all.slice(next), ...all.slice(0, next)].filter((relation) => this.sick.mayBeTried(relation));
     const noted = new Set(await this.spacing.run(() => notedRelations(ends.source, turn)));
+    // Reading that of thousands of tables may take longer by itself.
+    const began = performance.now();
     for (const relation of turn) {
       if (!noted.has(relation)) {
         this.sick.well(relation);
