@@ -14,23 +14,37 @@ export const LOCKS_PER_QUEUE = 5;
 /** Share of a lock table that we may take; the rest is the application's. */
 const OUR_SHARE = 1 / 2;
 
-/** What the server's lock table has room for, all sessions together; PostgreSQL's manual, "Lock Management". */
+/**
+ * What the server's lock table has room for, all processes together: MaxBackends of PostgreSQL's source, which knows
+ * senders of WAL beside the sessions from 12 on, and prepared transactions.
+ */
 const LOCK_TABLE = sql`
-  SELECT current_setting('max_locks_per_transaction')::int AS value,
-    current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int AS sessions`;
+  SELECT max(setting::int) FILTER (WHERE name = 'max_locks_per_transaction') AS value,
+    1 + sum(setting::int) FILTER (WHERE name IN ('max_connections', 'max_prepared_transactions', 'autovacuum_max_workers',
+      'autovacuum_worker_slots', 'max_worker_processes')
+      OR name = 'max_wal_senders' AND current_setting('server_version_num')::int >= 120000)::int AS sessions
+  FROM pg_settings
+  WHERE NOT (name = 'autovacuum_max_workers' AND current_setting('server_version_num')::int >= 180000)`;
 
-/** The room is `value`, that of max_locks_per_transaction, for each session and prepared transaction that may be. */
+/** The room is `value`, that of max_locks_per_transaction, for each process and prepared transaction that may be. */
 interface LockTable {
   readonly value: number;
   readonly sessions: number;
 }
 
+/** What somebody locks at once, at most. */
+interface Taker {
+  readonly needed: number;
+  readonly who: string;
+}
+
 /** A refusal where the lock table may be filled, a warning where more than our share of it may be taken. */
-function judge(end: End, { value, sessions }: LockTable, needed: number, taker: string): Finding[] {
+function judge(end: End, { value, sessions }: LockTable, takers: readonly Taker[]): Finding[] {
   const room = value * sessions;
+  const { needed, who } = takers.reduce((most, each) => (each.needed > most.needed ? each : most));
   if (needed <= room * OUR_SHARE) return [];
   const least = Math.ceil(needed / OUR_SHARE / sessions);
-  const text = `${end} has room for ${room} locks (max_locks_per_transaction is ${value}), and ${taker} may hold ${needed} at once: when none is left, statements fail with "out of shared memory", the application's among them; set max_locks_per_transaction to ${least} at least, on standbys first, and restart the server`;
+  const text = `${end} has room for ${room} locks (max_locks_per_transaction is ${value}), and ${who} may hold ${needed} at once: when none is left, statements fail with "out of shared memory", the application's among them; set max_locks_per_transaction to ${least} at least, on standbys first, and restart the server`;
   return [needed > room ? refusal(text) : warning(text)];
 }
 
@@ -44,9 +58,6 @@ const MADE = sql`
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
     AND ${isApplicationSchema('n.nspname', '$1')}`;
 
-/** Who holds most, at the same time. */
-const BOTH = 'Bucardo and the fence';
-
 /** Only a restart of a server gives its lock table more room, so this must be known before anything else. */
 const lockTables: Check = {
   gate: 'lock tables',
@@ -54,17 +65,14 @@ const lockTables: Check = {
     const read = async (client: Client): Promise<LockTable> => (await client.query(LOCK_TABLE)).rows[0] as LockTable;
     const room = { source: await read(source), target: await read(target) };
     const [{ made }] = (await source.query(MADE, [hiddenSchemas(context.config)])).rows as [{ made: number }];
-    // The fence locks all tables in one transaction, as pg_dump does, beside which Bucardo looks at all queues.
-    const fence = (await readFenceable(source)).length;
-    const fed = LOCKS_PER_QUEUE * relations.length + fence;
-    const moved = context.config.cutover.wayBack === 'armed' ? fed : fence;
+    const queues = LOCKS_PER_QUEUE * relations.length;
+    // It locks all tables in one transaction; Bucardo is ended before.
+    const fence = { needed: (await readFenceable(source)).length, who: 'the fence' };
     const findings = [
-      ...judge('source', room.source, fed, BOTH),
-      ...(made > moved
-        ? judge('target', room.target, made, 'the transaction that makes the schema')
-        : judge('target', room.target, moved, BOTH)),
+      ...judge('source', room.source, [{ needed: queues, who: 'a run of Bucardo' }, fence]),
+      ...judge('target', room.target, [{ needed: made, who: 'the transaction that makes the schema' }, fence]),
     ];
-    return { query: `${LOCK_TABLE}; ${MADE}`, result: { room, fed, moved, made }, findings };
+    return { query: `${LOCK_TABLE}; ${MADE}`, result: { room, queues, fence: fence.needed, made }, findings };
   },
 };
 

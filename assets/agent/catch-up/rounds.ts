@@ -81,7 +81,9 @@ export class CatchUp {
       const left = total(backlog);
       this.context.progress.report(applied, applied + left, 'changes', `${backlog.length} relations behind`);
       if (left === 0) return applied;
-      inVain = left < least ? 0 : inVain + 1;
+      // What is counted no further may have become less all the same.
+      const isWhole = backlog.every(({ changes }) => changes < this.batch);
+      inVain = left < least || !isWhole ? 0 : inVain + 1;
       least = Math.min(least, left);
       if (inVain === patience) this.context.log.warn({ left }, 'changes come as fast as they are applied');
       if (left < threshold || inVain >= patience) {

@@ -104,7 +104,7 @@ async function look(context: Context, looks: (looked: Looked) => readonly Duty[]
         }),
       );
     } catch (error) {
-      context.log.warn({ err: error }, 'the ends could not be looked at beside catch-up');
+      context.log.warn({ err: error }, 'the ends could not be looked at beside other work');
       await pause(AGAIN_MS);
     }
   }
