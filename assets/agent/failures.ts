@@ -24,8 +24,13 @@ export function concernsAll(error: unknown): boolean {
   const cause = (error as { cause?: unknown }).cause ?? {};
   return (
     isLost(error) ||
-    [error, cause].some((each) => each instanceof LeaseLost || each instanceof HostLost) ||
-    [error, cause].some((each) => OUT_OF_RESOURCES.test(codeOf(each)) || OUT_OF_LOCKS.test(oneLine(each)))
+    [error, cause].some(
+      (each) =>
+        each instanceof LeaseLost ||
+        each instanceof HostLost ||
+        OUT_OF_RESOURCES.test(codeOf(each)) ||
+        OUT_OF_LOCKS.test(oneLine(each)),
+    )
   );
 }
 

@@ -5,7 +5,7 @@ import { CatchUp } from '../catch-up/rounds';
 import { Failure } from '../errors';
 import { handOver, takeOverSynced } from './applier';
 import type { Watch } from './duty';
-import { captureLook, sourceLooks, whileLooking } from './looks';
+import { looksWhileSynced, whileLooking } from './looks';
 import type { RecopyTries } from './recopy-tries';
 
 /**
@@ -21,11 +21,7 @@ export function catchUpInstead(
   why: string,
   atLeast: 'nothing' | 'all' = 'nothing',
 ): Promise<void> {
-  return whileLooking(
-    watch.context,
-    (looked) => [captureLook(looked), ...sourceLooks(looked)],
-    () => applyAndHandOver(watch, tries, why, atLeast),
-  );
+  return whileLooking(watch.context, looksWhileSynced, () => applyAndHandOver(watch, tries, why, atLeast));
 }
 
 /** Those of the relations whose changes may be applied now. */

@@ -12,7 +12,7 @@ import { catchUpInstead } from './catch-up-instead';
 import type { Duty, Watch } from './duty';
 import { noteTrouble } from './facts';
 import { longestRunOf } from './longest-run';
-import { captureLook, sourceLooks, whileLooking } from './looks';
+import { looksWhileSynced, whileLooking } from './looks';
 import { PLAN_FACT, type Plan } from './plan';
 import type { RecopyTries } from './recopy-tries';
 import type { StartTries } from './start-tries';
@@ -138,11 +138,7 @@ export class Healer implements Duty {
     try {
       const relations = await syncedRelations(context, ends);
       // With thousands of relations that takes long enough for a key to be altered meanwhile.
-      await whileLooking(
-        context,
-        (looked) => [captureLook(looked), ...sourceLooks(looked)],
-        () => handOver(context, ends, relations),
-      );
+      await whileLooking(context, looksWhileSynced, () => handOver(context, ends, relations));
       tries.failing = false;
     } catch (error) {
       if (isLost(error) || error instanceof HostLost) throw error;

@@ -58,6 +58,9 @@ export const sourceLooks = (watch: Looked): Duty[] => [
   { name: 'catalog', everyMs: 60_000, run: async () => void (await watchCatalog(watch.context, watch.ends.source)) },
 ];
 
+/** All of these, while the supervisor is at something that takes long. */
+export const looksWhileSynced = (looked: Looked): Duty[] => [captureLook(looked), ...sourceLooks(looked)];
+
 /** On the way back: writes that are refused, and a server that is another, may not wait for changes that take hours. */
 export const looksWhileFed = ({ context, ends }: Looked): Duty[] => [
   {
